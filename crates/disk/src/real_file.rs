@@ -1,0 +1,95 @@
+//! A file of the machine that is open for appending.
+//!
+//! 1. Every append goes to the kernel at once; whoever writes small pieces collects them first.
+//! 2. The first failure of an append or a sync closes the file for good. Its reason is reported
+//!    once, every later call says that there was one.
+//! 3. A file or folder whose sync failed stays marked in its disk by its inode, so that opening it
+//!    again does not turn bytes that the kernel dropped into bytes that count as durable.
+
+use std::collections::HashSet;
+use std::fs::{File, Metadata};
+use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::{DiskFile, Error, Result};
+
+/// The files and folders of a disk whose sync failed since the process began.
+#[derive(Debug, Default)]
+pub(crate) struct FailedSyncs(Mutex<HashSet<(u64, u64)>>);
+
+impl FailedSyncs {
+    fn inodes(&self) -> MutexGuard<'_, HashSet<(u64, u64)>> {
+        // The set is whole after every step, also if a thread died while it held the lock.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Refuses a file or folder whose sync failed before.
+    pub(crate) fn check(&self, file: &Metadata) -> io::Result<()> {
+        if self.inodes().contains(&(file.dev(), file.ino())) {
+            return Err(io::Error::other("an earlier sync failed, its bytes may be lost"));
+        }
+        Ok(())
+    }
+
+    /// Forgets what an earlier, removed file of this number left behind.
+    pub(crate) fn forget(&self, new_file: &Metadata) {
+        self.inodes().remove(&(new_file.dev(), new_file.ino()));
+    }
+
+    /// Marks `file`, whose sync failed. If even its number cannot be read, the caller's own error
+    /// has to do.
+    pub(crate) fn mark(&self, file: &File) {
+        if let Ok(metadata) = file.metadata() {
+            self.inodes().insert((metadata.dev(), metadata.ino()));
+        }
+    }
+}
+
+pub(crate) struct RealFile {
+    file: File,
+    path: PathBuf,
+    len: u64,
+    failed: bool,
+    failed_syncs: Arc<FailedSyncs>,
+}
+
+impl RealFile {
+    pub(crate) fn new(file: File, path: PathBuf, len: u64, failed_syncs: Arc<FailedSyncs>) -> RealFile {
+        RealFile { file, path, len, failed: false, failed_syncs }
+    }
+
+    fn check(&self, op: &'static str) -> Result<()> {
+        if !self.failed {
+            return Ok(());
+        }
+        let source = io::Error::other("an earlier write or sync of this file failed");
+        Err(Error::new(op, &self.path, source))
+    }
+}
+
+impl DiskFile for RealFile {
+    fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        self.check("append to")?;
+        self.file.write_all(bytes).map_err(|source| {
+            self.failed = true;
+            Error::new("append to", &self.path, source)
+        })?;
+        self.len += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        self.check("sync")?;
+        self.file.sync_data().map_err(|source| {
+            self.failed = true;
+            self.failed_syncs.mark(&self.file);
+            Error::new("sync", &self.path, source)
+        })
+    }
+
+    fn len(&self) -> u64 {
+        self.len
+    }
+}
