@@ -1,0 +1,3 @@
+//! basalt
+
+fn main() {}

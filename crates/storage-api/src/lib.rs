@@ -1,0 +1,30 @@
+//! The three traits that hold the system together, and the plain types that they exchange.
+//!
+//! - [`Insert`] takes rows and says when they are as durable as was asked.
+//! - [`Select`] gives series and their samples.
+//! - [`Admin`] is everything that an operator asks of a store.
+//!
+//! Only the binary knows which parts stand behind them: a local store, a client of other nodes, or a ring of such.
+//!
+//! Architecture invariant: knows nothing of who implements the traits, of files, of HTTP, or of expressions.
+
+mod admin;
+mod insert;
+mod select;
+mod sub_plan;
+
+pub use admin::{
+    Admin, AdminError, Cardinality, CardinalityRequest, DeleteRequest, MetadataEntry, NamedCount, StoreStats,
+    Verification,
+};
+pub use insert::{
+    Batch, EncodedSeries, Encoding, Insert, InsertError, Inserted, MetricMetadata, Refusal, Refusals, Resolved,
+};
+pub use select::{
+    Budget, Cancel, Cuts, LabelsWanted, NamesRequest, PlacedHead, SamplesWanted, Select, SelectError, SelectRequest,
+    SeriesChunk, SeriesData, SeriesStream, ShardSet, ValuesRequest, Version,
+};
+pub use sub_plan::{Grouping, SubPlan, WindowGrid};
+
+/// A boxed future, as the traits must be usable behind `dyn`.
+pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;
