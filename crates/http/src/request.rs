@@ -1,0 +1,194 @@
+//! Requests, and reading their bodies into memory of a known bound.
+
+use std::{fmt, net::SocketAddr, pin::Pin, time::Duration};
+
+use bytes::Bytes;
+use hyper::{
+    HeaderMap, Method,
+    body::{Body as _, Incoming},
+    header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName},
+    http::request::Parts,
+};
+
+use crate::params::Params;
+
+/// A sender that is silent for so long in the middle of a body is given up.
+const BODY_SILENCE_MAX: Duration = Duration::from_secs(30);
+/// A body that takes longer than this as a whole is given up, so that a sender of single bytes cannot hold memory for ever.
+const BODY_TIME_MAX: Duration = Duration::from_secs(120);
+/// Forms carry queries, not data.
+const FORM_BYTES_MAX: usize = 16 << 20;
+
+/// A request.
+#[derive(Debug)]
+pub struct Request {
+    /// Method, address and headers.
+    pub head: Parts,
+    /// The body, not yet read.
+    pub body: RequestBody,
+    /// Who asks.
+    pub peer: SocketAddr,
+}
+
+/// A body that comes in.
+#[derive(Debug)]
+pub struct RequestBody(Source);
+
+#[derive(Debug)]
+enum Source {
+    Network(Incoming),
+    Memory(Bytes),
+}
+
+/// Why a body could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BodyError {
+    /// It is longer than allowed.
+    TooLong {
+        /// The limit.
+        max: usize,
+    },
+    /// It came too slowly.
+    TooSlow,
+    /// The connection broke off.
+    Broken(String),
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong { max } => write!(f, "the request body is longer than the allowed {max} bytes"),
+            Self::TooSlow => write!(f, "the request body comes too slowly"),
+            Self::Broken(why) => write!(f, "cannot read the request body: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for BodyError {}
+
+impl RequestBody {
+    /// The body of a request from the network.
+    pub fn network(body: Incoming) -> Self {
+        Self(Source::Network(body))
+    }
+
+    /// A body from memory.
+    pub fn memory(bytes: impl Into<Bytes>) -> Self {
+        Self(Source::Memory(bytes.into()))
+    }
+
+    /// Reads everything behind what `into` holds already; fails as soon as the body turns out longer than `max`.
+    pub async fn read(&mut self, into: &mut Vec<u8>, max: usize) -> Result<(), BodyError> {
+        tokio::time::timeout(BODY_TIME_MAX, self.read_frames(into, max)).await.map_err(|_| BodyError::TooSlow)?
+    }
+
+    async fn read_frames(&mut self, into: &mut Vec<u8>, max: usize) -> Result<(), BodyError> {
+        let end = into.len() + max;
+        while let Some(data) = self.next_frame().await? {
+            if into.len() + data.len() > end {
+                return Err(BodyError::TooLong { max });
+            }
+            into.extend_from_slice(&data);
+        }
+        Ok(())
+    }
+
+    async fn next_frame(&mut self) -> Result<Option<Bytes>, BodyError> {
+        let incoming = match &mut self.0 {
+            Source::Memory(bytes) if bytes.is_empty() => return Ok(None),
+            Source::Memory(bytes) => return Ok(Some(std::mem::take(bytes))),
+            Source::Network(incoming) => incoming,
+        };
+        loop {
+            let polling = std::future::poll_fn(|cx| Pin::new(&mut *incoming).poll_frame(cx));
+            let frame = tokio::time::timeout(BODY_SILENCE_MAX, polling).await.map_err(|_| BodyError::TooSlow)?;
+            match frame {
+                None => return Ok(None),
+                Some(Err(broken)) => return Err(BodyError::Broken(broken.to_string())),
+                // Trailers carry nothing for us.
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => return Ok(Some(data)),
+                    Err(_) => continue,
+                },
+            }
+        }
+    }
+}
+
+impl Request {
+    /// A request from memory, for tests of handlers.
+    pub fn in_memory(method: Method, address: &str, body: impl Into<Bytes>) -> Self {
+        let request = hyper::Request::builder().method(method).uri(address).body(());
+        let (head, ()) = request.expect("the address is valid").into_parts();
+        Self { head, body: RequestBody::memory(body), peer: SocketAddr::from(([127, 0, 0, 1], 1)) }
+    }
+
+    /// The method.
+    pub fn method(&self) -> &Method {
+        &self.head.method
+    }
+
+    /// The path.
+    pub fn path(&self) -> &str {
+        self.head.uri.path()
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.head.headers
+    }
+
+    /// A header as text.
+    pub fn header(&self, name: HeaderName) -> Option<&str> {
+        self.head.headers.get(name)?.to_str().ok()
+    }
+
+    /// The declared length of the body.
+    pub fn content_length(&self) -> Option<u64> {
+        self.header(CONTENT_LENGTH)?.parse().ok()
+    }
+
+    /// The arguments of the query string.
+    pub fn query_params(&self) -> Params {
+        Params::parse(self.head.uri.query().unwrap_or("").as_bytes())
+    }
+
+    /// The arguments of the query string and, if the body is a form, of the body.
+    pub async fn params(&mut self) -> Result<Params, BodyError> {
+        let mut params = self.query_params();
+        let is_form =
+            self.header(CONTENT_TYPE).is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
+        if is_form && self.head.method == Method::POST {
+            let mut form = Vec::new();
+            self.body.read(&mut form, FORM_BYTES_MAX).await?;
+            params.extend(&form);
+        }
+        Ok(params)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_over_the_limit_is_refused() {
+        let mut body = RequestBody::memory(vec![0; 11]);
+        let mut into = vec![9];
+        assert_eq!(body.read(&mut into, 10).await, Err(BodyError::TooLong { max: 10 }));
+        assert_eq!(into, [9]);
+        let mut body = RequestBody::memory(vec![1; 10]);
+        assert_eq!(body.read(&mut into, 10).await, Ok(()));
+        assert_eq!(into.len(), 11);
+    }
+
+    #[tokio::test]
+    async fn forms_add_to_the_query() {
+        let mut request = Request::in_memory(Method::POST, "/x?a=1", "a=2&b=3");
+        let form = "application/x-www-form-urlencoded; charset=UTF-8".parse().expect("a header value");
+        request.head.headers.insert(CONTENT_TYPE, form);
+        let params = request.params().await.expect("the form is short");
+        assert_eq!(params.all("a").collect::<Vec<_>>(), ["1", "2"]);
+        assert_eq!(params.get("b"), Some("3"));
+    }
+}

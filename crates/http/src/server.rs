@@ -1,0 +1,248 @@
+//! The accept loop and the life of a connection.
+//!
+//! 1. A connection is accepted when one of `connections_max` places is free; more wait in the kernel's backlog and cost nothing here.
+//! 2. hyper reads a head (bounded in size, count of headers and time; the same timer ends idle connections) and calls the handler.
+//! 3. A connection older than `connection_age_max` is closed after its running request, so that clients spread anew over replicas.
+//! 4. On stop the loop ends, idle connections close at once, busy ones after their request; after `drain_max` the rest is cut off.
+
+use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use hyper::{
+    body::Incoming,
+    header::{CONNECTION, HeaderValue},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    net::TcpStream,
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::Instant,
+};
+
+use crate::{
+    answer::Response,
+    listener::Listener,
+    request::{Request, RequestBody},
+};
+
+/// A head longer than this is refused; queries travel in it, `-search.maxQueryLen` is far below.
+const HEAD_BYTES_MAX: usize = 256 << 10;
+/// More headers than this are refused.
+const HEADERS_MAX: usize = 100;
+/// Pause after the system refused a connection for lack of descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Answers requests.
+pub trait Handler: Send + Sync + 'static {
+    /// Answers one request. The future is dropped when the client leaves.
+    fn handle(&self, request: Request) -> impl Future<Output = Response> + Send;
+}
+
+/// Bounds of a server.
+#[derive(Debug, Clone)]
+pub struct ServerOptions {
+    /// Connections at once.
+    pub connections_max: usize,
+    /// A connection without a request is closed after this, and so is one whose head takes longer.
+    pub idle_max: Duration,
+    /// A connection is closed when it is this old.
+    pub connection_age_max: Duration,
+    /// Running requests may take this long after a stop.
+    pub drain_max: Duration,
+}
+
+/// Makes servers stop.
+#[derive(Debug)]
+pub struct Stopper(watch::Sender<bool>);
+
+/// Tells that a server has to stop.
+#[derive(Debug, Clone)]
+pub struct Stop(watch::Receiver<bool>);
+
+/// A pair of those.
+pub fn stop_signal() -> (Stopper, Stop) {
+    let (sender, receiver) = watch::channel(false);
+    (Stopper(sender), Stop(receiver))
+}
+
+impl Stopper {
+    /// Makes every server with the other half stop.
+    pub fn stop(&self) {
+        self.0.send_replace(true);
+    }
+}
+
+impl Stop {
+    /// Resolves when it is time to stop, also when the [`Stopper`] is gone.
+    pub async fn stopped(&mut self) {
+        // An error means that the sender is gone, which is a stop as well.
+        let _ = self.0.wait_for(|stop| *stop).await;
+    }
+}
+
+/// Serves until it is stopped and drained.
+pub async fn serve<H: Handler>(listener: Listener, options: ServerOptions, handler: Arc<H>, mut stop: Stop) {
+    let places = Arc::new(Semaphore::new(options.connections_max));
+    let options = Arc::new(options);
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept(&listener, &places) => accepted,
+            () = stop.stopped() => break,
+        };
+        match accepted {
+            Ok((socket, peer, place)) => {
+                let connection = Connection { peer, born: Instant::now(), options: Arc::clone(&options) };
+                tokio::spawn(connection.run(socket, Arc::clone(&handler), stop.clone(), place));
+            }
+            Err(refused) => {
+                log::warn!("cannot accept a connection at {}: {refused}", listener.address());
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    let all = u32::try_from(options.connections_max).unwrap_or(u32::MAX);
+    if tokio::time::timeout(options.drain_max, places.acquire_many(all)).await.is_err() {
+        let open = options.connections_max - places.available_permits();
+        log::warn!("{open} connections did not end within {:?} and are cut off", options.drain_max);
+    }
+}
+
+async fn accept(
+    listener: &Listener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let place = Arc::clone(places).acquire_owned().await.expect("BUG: the semaphore is never closed");
+    let (socket, peer) = listener.socket.accept().await?;
+    Ok((socket, peer, place))
+}
+
+struct Connection {
+    peer: SocketAddr,
+    born: Instant,
+    options: Arc<ServerOptions>,
+}
+
+impl Connection {
+    async fn run<H: Handler>(self, socket: TcpStream, handler: Arc<H>, mut stop: Stop, _place: OwnedSemaphorePermit) {
+        // Answers are written whole; waiting to fill packets would only delay small ones.
+        let _ = socket.set_nodelay(true);
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.options.idle_max)
+            .max_buf_size(HEAD_BYTES_MAX)
+            .max_headers(HEADERS_MAX);
+        let service = service_fn(|request| self.answer(&*handler, request));
+        let mut running = std::pin::pin!(builder.serve_connection(TokioIo::new(socket), service));
+        // What ends a connection early is the client's affair, and is no news.
+        tokio::select! {
+            _ = running.as_mut() => return,
+            () = stop.stopped() => running.as_mut().graceful_shutdown(),
+        }
+        let _ = tokio::time::timeout(self.options.drain_max, running).await;
+    }
+
+    async fn answer<H: Handler>(&self, handler: &H, request: hyper::Request<Incoming>) -> Result<Response, Infallible> {
+        let (head, body) = request.into_parts();
+        let request = Request { head, body: RequestBody::network(body), peer: self.peer };
+        let mut response = handler.handle(request).await;
+        if self.born.elapsed() >= self.age_max() {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        Ok(response)
+    }
+
+    /// Up to a tenth longer than asked, by the client's port, so that connections made together do not all end together.
+    fn age_max(&self) -> Duration {
+        let base = self.options.connection_age_max;
+        base + base * u32::from(self.peer.port() % 64) / 640
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::{answer::plain, body::Body};
+
+    struct Echo;
+
+    impl Handler for Echo {
+        async fn handle(&self, mut request: Request) -> Response {
+            let mut body = Vec::new();
+            if let Err(error) = request.body.read(&mut body, 1000).await {
+                return plain(hyper::StatusCode::PAYLOAD_TOO_LARGE, error.to_string());
+            }
+            if request.path() == "/hang" {
+                std::future::pending::<()>().await;
+            }
+            hyper::Response::new(Body::whole(body))
+        }
+    }
+
+    fn options() -> ServerOptions {
+        ServerOptions {
+            connections_max: 8,
+            idle_max: Duration::from_secs(60),
+            connection_age_max: Duration::from_secs(120),
+            drain_max: Duration::from_millis(50),
+        }
+    }
+
+    async fn start(options: ServerOptions) -> (SocketAddr, Stopper, tokio::task::JoinHandle<()>) {
+        let listener = Listener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.address();
+        let (stopper, stop) = stop_signal();
+        (address, stopper, tokio::spawn(serve(listener, options, Arc::new(Echo), stop)))
+    }
+
+    async fn ask(address: SocketAddr, request: &str) -> String {
+        let mut socket = TcpStream::connect(address).await.expect("the server listens");
+        socket.write_all(request.as_bytes()).await.expect("the server reads");
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.expect("the server closes");
+        answer
+    }
+
+    #[tokio::test]
+    async fn it_answers_and_drains() {
+        let (address, stopper, server) = start(options()).await;
+        let answer =
+            ask(address, "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello").await;
+        assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("hello"), "{answer}");
+        let idle = TcpStream::connect(address).await.expect("the server listens");
+        stopper.stop();
+        server.await.expect("the server ends though a connection is idle");
+        drop(idle);
+        assert!(TcpStream::connect(address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_hanging_request_is_cut_off() {
+        let (address, stopper, server) = start(options()).await;
+        let mut socket = TcpStream::connect(address).await.expect("the server listens");
+        socket.write_all(b"GET /hang HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("the server reads");
+        stopper.stop();
+        server.await.expect("the server ends all the same");
+    }
+
+    #[tokio::test]
+    async fn an_old_connection_is_closed_after_its_answer() {
+        let (address, _stopper, _server) =
+            start(ServerOptions { connection_age_max: Duration::ZERO, ..options() }).await;
+        let answer = ask(address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        assert!(answer.contains("connection: close"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_and_a_slow_head_are_closed() {
+        let (address, _stopper, _server) =
+            start(ServerOptions { idle_max: Duration::from_millis(20), ..options() }).await;
+        assert_eq!(ask(address, "").await, "");
+        let slow = ask(address, "GET / HTTP/1.1\r\nHost: x\r\n").await;
+        assert!(slow.is_empty() || slow.starts_with("HTTP/1.1 408"), "{slow}");
+    }
+}
