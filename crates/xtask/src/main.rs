@@ -1,3 +1,42 @@
-//! xtask
+//! Chores of the project: `cargo xtask <chore>`.
+//!
+//! | chore | what it does |
+//! |---|---|
+//! | `tidy` | checks the rules that no compiler knows |
+//! | `docs` | writes the generated pages anew |
+//! | `ci` | everything that has to pass, in one command |
+//! | `long kill9 [--rounds N]` | the `kill -9` loop of the tests, as long as wanted |
 
-fn main() {}
+mod ci;
+mod source;
+mod tidy;
+
+use std::{path::PathBuf, process::ExitCode};
+
+const USAGE: &str = "usage: cargo xtask tidy | docs | ci | long kill9 [--rounds N]";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words[..] {
+        ["tidy"] => tidy::run(&root()),
+        ["docs"] => ci::write_docs(&root()),
+        ["ci"] => ci::run(&root()),
+        ["long", "kill9"] => ci::long_kill9(&root(), "1000"),
+        ["long", "kill9", "--rounds", rounds] => ci::long_kill9(&root(), rounds),
+        _ => Err(USAGE.to_string()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The root of the workspace.
+fn root() -> PathBuf {
+    let own = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    own.ancestors().nth(2).expect("BUG: this crate lies two folders below the root").to_path_buf()
+}

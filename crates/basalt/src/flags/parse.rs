@@ -1,0 +1,209 @@
+//! Arguments and environment to raw text per flag.
+//!
+//! 1. The first argument may name a role; everything else is a flag: `-f=v`, `--f=v`, `-f v` (not for booleans), `-f` (booleans).
+//! 2. `%{NAME}` in a value is replaced by the environment's `NAME`.
+//! 3. With `-envflag.enable`, a flag that no argument sets takes its value from the variable `prefix` + name with `_` for `.`.
+//! 4. Every value is checked against its kind, and flags of later versions are refused.
+
+use super::{Flag, Flags, Invocation, Kind, SetFlag, State, UsageError, table, values};
+
+type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+pub fn read(arguments: Vec<String>, environment: Environment<'_>) -> Result<Invocation, UsageError> {
+    let mut set: Vec<SetFlag> = table::all().map(|flag| SetFlag { flag, given: Vec::new() }).collect();
+    let mut arguments = arguments.into_iter().peekable();
+    let role = arguments.next_if(|first| !first.starts_with('-'));
+    while let Some(argument) = arguments.next() {
+        let (name, value) = split(&argument)?;
+        let known = set.iter_mut().find(|set| set.flag.name == name).ok_or_else(|| unknown(name))?;
+        let value = match value {
+            Some(value) => value.to_string(),
+            None if known.flag.kind == Kind::Switch => "true".to_string(),
+            None => arguments.next().ok_or_else(|| UsageError(format!("flag needs a value: -{name}")))?,
+        };
+        known.given.push(expand(known.flag, &value, environment)?);
+    }
+    let mut flags = Flags { set, asked: Default::default() };
+    check(&flags)?;
+    if flags.switch("envflag.enable") {
+        let prefix = flags.text("envflag.prefix").to_string();
+        add_environment(&mut flags, &prefix, environment)?;
+        check(&flags)?;
+    }
+    Ok(Invocation { role, flags })
+}
+
+fn split(argument: &str) -> Result<(&str, Option<&str>), UsageError> {
+    let flag = argument.strip_prefix("--").or_else(|| argument.strip_prefix('-'));
+    let flag = flag.filter(|flag| !flag.is_empty() && !flag.starts_with(['-', '=']));
+    let flag =
+        flag.ok_or_else(|| UsageError(format!("unexpected argument {argument:?}: want -flag=value; see -help")))?;
+    Ok(flag.split_once('=').map_or((flag, None), |(name, value)| (name, Some(value))))
+}
+
+fn unknown(name: &str) -> UsageError {
+    let nearest = table::all().min_by_key(|flag| distance(name, flag.name)).expect("BUG: the table is not empty");
+    UsageError(format!("flag provided but not defined: -{name}; the nearest known one is -{}; see -help", nearest.name))
+}
+
+/// How many characters must be added, dropped or replaced (without regard to case) to make one of the other.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.to_lowercase().chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (i, c) in one.to_lowercase().chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, d) in other.iter().enumerate() {
+            let replaced = diagonal + usize::from(c != *d);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[other.len()]
+}
+
+fn expand(flag: &Flag, text: &str, environment: Environment<'_>) -> Result<String, UsageError> {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, behind)) = rest.split_once("%{") {
+        let wrong = |why: &str| UsageError(format!("cannot expand -{}={text:?}: {why}", flag.name));
+        let (name, behind) = behind.split_once('}').ok_or_else(|| wrong("%{ without }"))?;
+        out.push_str(before);
+        out.push_str(&environment(name).ok_or_else(|| wrong(&format!("the environment has no {name}")))?);
+        rest = behind;
+    }
+    out.push_str(rest);
+    Ok(out)
+}
+
+fn add_environment(flags: &mut Flags, prefix: &str, environment: Environment<'_>) -> Result<(), UsageError> {
+    for set in flags.set.iter_mut().filter(|set| set.given.is_empty() && !set.flag.name.starts_with("envflag.")) {
+        if let Some(value) = environment(&format!("{prefix}{}", set.flag.name.replace('.', "_"))) {
+            set.given.push(expand(set.flag, &value, environment)?);
+        }
+    }
+    Ok(())
+}
+
+fn check(flags: &Flags) -> Result<(), UsageError> {
+    for set in &flags.set {
+        for value in &set.given {
+            check_value(set.flag, value)
+                .map_err(|why| UsageError(format!("invalid value {value:?} for -{}: {why}", set.flag.name)))?;
+        }
+        if set.flag.state == State::Later && !set.given.is_empty() {
+            return Err(UsageError(format!(
+                "-{} is known but this version of Basalt does not obey it yet; leave it away",
+                set.flag.name
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a value is of its flag's kind.
+pub fn check_value(flag: &Flag, value: &str) -> Result<(), String> {
+    match flag.kind {
+        Kind::Text | Kind::Secret | Kind::List => Ok(()),
+        Kind::Switch => values::switch(value).map(drop),
+        Kind::Bytes => values::bytes(value).map(drop),
+        Kind::Duration => values::duration(value).map(drop),
+        Kind::Retention { days_min } => match values::retention(value)? {
+            long if long.as_secs() >= u64::from(days_min) * 86_400 => Ok(()),
+            _ => Err(format!("want at least {days_min}d")),
+        },
+        Kind::Number { min, max } => match value.parse::<u64>() {
+            Ok(number) if (min..=max).contains(&number) => Ok(()),
+            _ if max == u64::MAX => Err(format!("want a whole number of at least {min}")),
+            _ => Err(format!("want a whole number from {min} to {max}")),
+        },
+        Kind::Percent => match value.parse::<f64>() {
+            Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(()),
+            _ => Err("want a number over 0 and up to 100".to_string()),
+        },
+        Kind::Choice(choices) if choices.contains(&value) => Ok(()),
+        Kind::Choice(choices) => Err(format!("want one of {}", choices.join(", "))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nothing(_: &str) -> Option<String> {
+        None
+    }
+
+    fn parse(line: &str, environment: Environment<'_>) -> Result<Invocation, UsageError> {
+        read(line.split_whitespace().map(str::to_string).collect(), environment)
+    }
+
+    fn error(line: &str) -> String {
+        parse(line, &nothing).expect_err("a wrong command line").0
+    }
+
+    #[test]
+    fn flags_have_many_forms() {
+        for line in [
+            "-retentionPeriod=3d",
+            "--retentionPeriod=3d",
+            "-retentionPeriod 3d",
+            "-retentionPeriod=1 -retentionPeriod=3d",
+        ] {
+            let flags = parse(line, &nothing).expect(line).flags;
+            assert_eq!(flags.duration("retentionPeriod").as_secs(), 3 * 86_400, "{line}");
+        }
+        let invocation = parse("single -httpListenAddr=:1,:2 -httpListenAddr :3 -version", &nothing).expect("good");
+        assert_eq!(invocation.role.as_deref(), Some("single"));
+        assert_eq!(invocation.flags.list("httpListenAddr"), [":1", ":2", ":3"]);
+        assert!(invocation.flags.switch("version"));
+        assert_eq!(invocation.flags.list("storageDataPath"), ["victoria-metrics-data"]);
+    }
+
+    #[test]
+    fn an_unknown_flag_is_named_with_its_neighbour() {
+        let said = error("-retentionPerod=3d");
+        assert!(said.contains("-retentionPerod;") && said.contains("nearest known one is -retentionPeriod"), "{said}");
+    }
+
+    #[test]
+    fn wrong_values_are_named() {
+        for (line, part) in [
+            ("-retentionPeriod=3h", "at least 1d"),
+            ("-storage.ack=maybe", "power, process, none"),
+            ("-maxConcurrentInserts=-3", "whole number"),
+            ("-maxInsertRequestSize=big", "a size such as"),
+            ("-loggerFormat", "needs a value"),
+            ("-version=perhaps", "true or false"),
+            ("--", "unexpected argument"),
+            ("-httpListenAddr=:1 single", "unexpected argument \"single\""),
+            ("-storageDataPath=%{NOWHERE}", "no NOWHERE"),
+            ("-storageDataPath=%{NOWHERE", "%{ without }"),
+        ] {
+            let said = error(line);
+            assert!(said.contains(part), "{line}: {said}");
+        }
+    }
+
+    #[test]
+    fn flags_of_later_versions_are_refused() {
+        assert!(error("-graphiteListenAddr=:2003").contains("does not obey it yet"));
+    }
+
+    #[test]
+    fn the_environment_fills_what_arguments_leave() {
+        let environment = |name: &str| match name {
+            "VM_retentionPeriod" => Some("2y".to_string()),
+            "VM_storage_ack" => Some("none".to_string()),
+            "DISK" => Some("/data".to_string()),
+            _ => None,
+        };
+        let line = "-envflag.enable -envflag.prefix=VM_ -retentionPeriod=3d -storageDataPath=%{DISK}/x";
+        let flags = parse(line, &environment).expect("good").flags;
+        assert_eq!(flags.duration("retentionPeriod").as_secs(), 3 * 86_400);
+        assert_eq!(flags.text("storage.ack"), "none");
+        assert_eq!(flags.text("storageDataPath"), "/data/x");
+        let flags = parse("-envflag.prefix=VM_", &environment).expect("good").flags;
+        assert_eq!(flags.text("storage.ack"), "power");
+    }
+}
