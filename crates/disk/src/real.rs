@@ -271,3 +271,47 @@ fn list_folder(full: &Path) -> io::Result<Vec<Entry>> {
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(entries)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_or_folder_whose_sync_failed_stays_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = RealDisk::open(folder.path()).unwrap();
+        let (file, dir) = (Path::new("f"), Path::new("d"));
+        disk.create(file).unwrap().append(b"lost").unwrap();
+        disk.create_dir_all(dir).unwrap();
+        disk.failed_syncs.mark(&File::open(disk.root.join(file)).unwrap());
+        disk.failed_syncs.mark(&File::open(disk.root.join(dir)).unwrap());
+        disk.rename(file, Path::new("g")).unwrap();
+        for error in [disk.reopen(Path::new("g"), 4).err().unwrap(), disk.sync_dir(dir).unwrap_err()] {
+            assert!(error.to_string().ends_with("an earlier sync failed, its bytes may be lost"), "{error}");
+        }
+        // Its bytes can still be read: they may be what is left.
+        assert_eq!(disk.read(Path::new("g"), 4).unwrap(), b"lost");
+        disk.sync_dir(Path::new("")).unwrap();
+    }
+
+    #[test]
+    fn a_new_file_starts_clean_even_with_an_old_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = RealDisk::open(folder.path()).unwrap();
+        let path = Path::new("f");
+        for _ in 0..20 {
+            drop(disk.create(path).unwrap());
+            disk.reopen(path, 0).unwrap();
+            disk.failed_syncs.mark(&File::open(disk.root.join(path)).unwrap());
+            disk.remove_file(path).unwrap();
+        }
+    }
+
+    #[test]
+    fn refusals_are_explained() {
+        let text = |errno| explain(&io::Error::from_raw_os_error(errno)).to_string();
+        assert_eq!(text(libc::EROFS), "the file system is mounted read-only");
+        assert_eq!(text(libc::EACCES), "this user has no permission to list and change it");
+        assert!(text(libc::EIO).starts_with("Input/output error"));
+    }
+}

@@ -93,3 +93,39 @@ impl DiskFile for RealFile {
         self.len
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+
+    use super::*;
+
+    /// A file that is always full, and that no one can sync.
+    fn full() -> RealFile {
+        let file = OpenOptions::new().append(true).open("/dev/full").expect("Linux has it");
+        RealFile::new(file, PathBuf::from("/dev/full"), 0, Arc::default())
+    }
+
+    #[test]
+    fn a_failed_append_is_told_once_and_ends_the_file() {
+        let mut file = full();
+        let error = file.append(b"x").unwrap_err();
+        assert!(error.is_full(), "{error}");
+        for error in [file.append(b"x").unwrap_err(), file.sync().unwrap_err()] {
+            assert!(error.to_string().ends_with("an earlier write or sync of this file failed"), "{error}");
+            assert!(!error.is_full());
+        }
+        assert!(file.is_empty());
+    }
+
+    #[test]
+    fn a_failed_sync_is_told_once_and_marks_the_inode() {
+        let mut file = full();
+        let metadata = file.file.metadata().unwrap();
+        assert!(file.failed_syncs.check(&metadata).is_ok());
+        let error = file.sync().unwrap_err();
+        assert!(error.source.raw_os_error().is_some(), "the first time it is the system's own reason: {error}");
+        assert!(file.sync().is_err() && file.append(b"x").is_err());
+        assert!(file.failed_syncs.check(&metadata).is_err());
+    }
+}

@@ -27,24 +27,27 @@ impl SimDisk {
             hook(call.op, call.path);
         }
         let mut state = self.state();
+        // What was opened while the machine stopped; it is dropped without the lock, which it takes.
+        let mut orphan = None;
         let outcome = match state.admit(call) {
             Ok(Fate::Act) => act(&mut state),
             Ok(Fate::Fail(how, error)) => {
                 wreck(&mut state, how);
                 Err(error)
             }
-            Ok(Fate::Stop { done }) => {
-                if done {
-                    // Nobody learns how it went.
-                    let _ = act(&mut state);
-                } else {
-                    wreck(&mut state, How::WriteShort);
-                }
+            Ok(Fate::Stop { done: true }) => {
+                orphan = act(&mut state).ok();
+                Err(stopped())
+            }
+            Ok(Fate::Stop { done: false }) => {
+                wreck(&mut state, How::WriteShort);
                 Err(stopped())
             }
             Err(error) => Err(error),
         };
         state.record(call, outcome.is_ok());
+        drop(state);
+        drop(orphan);
         outcome.map_err(|source| self.error(call, source))
     }
 

@@ -1,0 +1,5 @@
+//! The disk seen from outside.
+
+mod map;
+mod publish;
+mod real;
