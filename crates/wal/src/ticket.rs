@@ -1,0 +1,116 @@
+//! What an append gives back: a promise that its records are as durable as was asked.
+//!
+//! A ticket is a future for any runtime and can also be waited for by a thread. It resolves when the segment has come
+//! far enough, or was poisoned before. Dropping it gives up waiting and nothing else: the records are logged anyway.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+
+use crate::commit::Shared;
+use crate::error::Result;
+use crate::progress::Progress;
+use crate::segment::Segment;
+
+/// Resolves when the records of one append are as durable as [`crate::Ack`] asks for.
+#[must_use = "nothing is acknowledged before the ticket has resolved"]
+pub struct Ticket {
+    pending: Option<Pending>,
+}
+
+struct Pending {
+    shared: Arc<Shared>,
+    segment: Arc<Segment>,
+    goal: Goal,
+    end: u64,
+    waiter: Option<u64>,
+}
+
+/// What has to be done to the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Goal {
+    /// They are in the file.
+    Written,
+    /// They are durable.
+    Synced,
+}
+
+impl Ticket {
+    /// Nothing has to be waited for.
+    pub(crate) fn ready() -> Ticket {
+        Ticket { pending: None }
+    }
+
+    /// Waits until the bytes of `segment` before `end` have reached `goal`.
+    pub(crate) fn new(shared: Arc<Shared>, segment: Arc<Segment>, goal: Goal, end: u64) -> Ticket {
+        Ticket { pending: Some(Pending { shared, segment, goal, end, waiter: None }) }
+    }
+
+    /// Waits on this thread.
+    pub fn wait(mut self) -> Result<()> {
+        let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+        let mut context = Context::from_waker(&waker);
+        loop {
+            if let Poll::Ready(outcome) = Pin::new(&mut self).poll(&mut context) {
+                return outcome;
+            }
+            match &self.pending {
+                // Nobody else commits.
+                Some(pending) if pending.shared.commits_when_asked() => {
+                    pending.shared.commit_round(pending.goal == Goal::Synced);
+                }
+                _ => std::thread::park(),
+            }
+        }
+    }
+}
+
+impl Pending {
+    fn progress(&self) -> &Progress {
+        match self.goal {
+            Goal::Written => &self.segment.written,
+            Goal::Synced => &self.segment.synced,
+        }
+    }
+}
+
+impl Future for Ticket {
+    type Output = Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
+        let Some(pending) = &mut self.pending else { return Poll::Ready(Ok(())) };
+        let mut waiter = pending.waiter;
+        let polled = pending.progress().poll(pending.end, &mut waiter, context);
+        pending.waiter = waiter;
+        polled.map_err(|cause| pending.segment.poisoned(&cause))
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if let Some(Pending { waiter: Some(waiter), end, .. }) = &self.pending
+            && let Some(pending) = &self.pending
+        {
+            pending.progress().forget(*end, *waiter);
+        }
+    }
+}
+
+impl std::fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.pending {
+            Some(pending) => write!(f, "Ticket({:?} {:x}..{})", pending.goal, pending.segment.number, pending.end),
+            None => f.write_str("Ticket(ready)"),
+        }
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}

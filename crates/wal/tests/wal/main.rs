@@ -1,0 +1,4 @@
+//! The log against the disk that loses, tears and fails.
+
+mod common;
+mod roundtrip;
