@@ -20,6 +20,10 @@
 //! each series, `layout` series and labels, `traffic` the walk, `requests` and `body` the bytes; then the tools that
 //! measurements share.
 
+pub mod calibration;
+pub mod client;
+pub mod flags;
+pub mod server;
 pub mod shape;
 
 mod body;

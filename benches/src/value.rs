@@ -98,7 +98,7 @@ const STEP_SECONDS: f32 = 15.0;
 const BURSTING: u32 = 1 << 31;
 /// A "constant" that changes does it about every 2,000 scrapes (eight hours).
 const SELDOM_CHANCE: f64 = 1.0 / 2_000.0;
-const BURST_START_CHANCE: f64 = 0.015;
+const BURST_START_CHANCE: f64 = 0.025;
 const BURST_END_CHANCE: f64 = 0.06;
 const GAUGE_PULL: f64 = 0.05;
 /// A counter that exists before the run began is up to this many scrapes old (30 days).
@@ -242,7 +242,7 @@ impl Model {
             }
             Self::Ticks(_) => {
                 let rate = f64::from(state.rate);
-                let growth = rate + 0.12 * rate * tables.normal(bits) + 0.5;
+                let growth = rate + 0.2 * rate * tables.normal(bits) + 0.5;
                 state.level += (growth as i64).max(0);
                 state.level as f64 / 100.0
             }
@@ -274,7 +274,7 @@ impl Model {
                 unit.of(state.level)
             }
             Self::Nanos(_) => {
-                let growth = f64::from(state.rate) * exp_fast(0.2 * tables.normal(bits));
+                let growth = f64::from(state.rate) * exp_fast(0.3 * tables.normal(bits));
                 state.level += growth as i64 + (word & 0x3ff) as i64;
                 state.level as f64 / 1e9
             }

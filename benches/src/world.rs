@@ -34,6 +34,8 @@ const WORKLOADS: [&str; 16] = [
     "ledger-writer",
 ];
 
+const WORKLOADS_PER_NAMESPACE: u32 = (WORKLOADS.len() / NAMESPACES.len()) as u32;
+
 /// Kubernetes' alphabet for generated name suffixes: no vowels, nothing that looks alike.
 const SUFFIX_ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 const HEX: &[u8; 16] = b"0123456789abcdef";
@@ -159,7 +161,7 @@ impl Field {
             Self::PeerWorkload => out.extend_from_slice(WORKLOADS[peer(seed, pod, item)].as_bytes()),
             Self::PeerNamespace => {
                 let number = peer(seed, pod, item);
-                out.extend_from_slice(NAMESPACES[number * NAMESPACES.len() / WORKLOADS.len()].as_bytes());
+                out.extend_from_slice(NAMESPACES[number / WORKLOADS_PER_NAMESPACE as usize].as_bytes());
             }
         }
     }
@@ -167,15 +169,20 @@ impl Field {
 
 /// A workload lives in one namespace.
 fn namespace(seed: u64, pod: u32) -> &'static str {
-    NAMESPACES[workload_number(seed, pod) as usize * NAMESPACES.len() / WORKLOADS.len()]
+    NAMESPACES[(workload_number(seed, pod) / WORKLOADS_PER_NAMESPACE) as usize]
 }
 
 fn workload(seed: u64, pod: u32) -> &'static str {
     WORKLOADS[workload_number(seed, pod) as usize]
 }
 
+/// Nodes come in pools that two namespaces share, so that a node's pods are of few namespaces.
 fn workload_number(seed: u64, pod: u32) -> u32 {
-    Dice::new(seed, u64::from(pod) | 1 << 40).below(WORKLOADS.len() as u32)
+    let mut pool = Dice::new(seed, u64::from(pod / PODS_PER_NODE) | 1 << 41);
+    let namespaces = [pool.below(NAMESPACES.len() as u32), pool.below(NAMESPACES.len() as u32)];
+    let mut own = Dice::new(seed, u64::from(pod) | 1 << 40);
+    let namespace = namespaces[own.below(2) as usize];
+    namespace * WORKLOADS_PER_NAMESPACE + own.below(WORKLOADS_PER_NAMESPACE)
 }
 
 /// The peers of one pod are all different.

@@ -35,7 +35,7 @@ fn envoy_labels(mut set: Set) -> Set {
 
 pub(super) fn proxy() -> Set {
     let mut set = envoy_labels(target());
-    let few = Model::Gauge { unit: Unit::Ones, home: 30.0, wobble: 0.08, activity: 0.3, most: 10_000.0 };
+    let few = Model::Gauge { unit: Unit::Ones, home: 30.0, wobble: 0.15, activity: 0.6, most: 10_000.0 };
     for cluster in
         ["inbound|8080||", "outbound|443||telemetry", "outbound|9090||ledger", "outbound|6379||session", "xds-grpc"]
     {
@@ -53,7 +53,7 @@ pub(super) fn proxy() -> Set {
     set.add(
         "envoy_server_memory_allocated",
         &[],
-        Model::Gauge { unit: Unit::Pages, home: 4e7, wobble: 0.003, activity: 0.5, most: 1e9 },
+        Model::Gauge { unit: Unit::Pages, home: 4e7, wobble: 0.003, activity: 0.9, most: 1e9 },
     );
     set.add("envoy_server_uptime", &[], Model::Ticks(0.9));
     set.add("istio_build", &[("component", "proxy"), ("tag", "1.22.1")], ONE);
@@ -88,7 +88,7 @@ pub(super) fn peer() -> Set {
 
 fn histogram(set: &mut Set, bucket: &'static str, sum: &'static str, count: &'static str, bounds: &[&'static str]) {
     for (index, &le) in bounds.iter().enumerate() {
-        let model = Model::Bucket { index: index as u8, count: bounds.len() as u8, rate: 12.0 };
+        let model = Model::Bucket { index: index as u8, count: bounds.len() as u8, rate: 100.0 };
         set.add(bucket, &[("le", le)], model);
     }
     set.add(sum, &[], Model::HistogramSum);

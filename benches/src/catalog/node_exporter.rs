@@ -75,10 +75,10 @@ fn memory(set: &mut Set) {
     set.add("node_memory_MemTotal_bytes", &[], Model::Fixed(&[66_561_015_808.0, 133_129_682_944.0]));
     set.add("node_memory_MemFree_bytes", &[], pages(6.0, 0.9));
     set.add("node_memory_MemAvailable_bytes", &[], pages(30.0, 0.9));
-    set.add("node_memory_Buffers_bytes", &[], pages(0.3, 0.2));
-    set.add("node_memory_Cached_bytes", &[], pages(20.0, 0.5));
-    set.add("node_memory_Active_bytes", &[], pages(14.0, 0.6));
-    set.add("node_memory_Slab_bytes", &[], pages(1.4, 0.4));
+    set.add("node_memory_Buffers_bytes", &[], pages(0.3, 0.5));
+    set.add("node_memory_Cached_bytes", &[], pages(20.0, 0.95));
+    set.add("node_memory_Active_bytes", &[], pages(14.0, 0.95));
+    set.add("node_memory_Slab_bytes", &[], pages(1.4, 0.9));
     set.add("node_memory_SwapTotal_bytes", &[], ZERO);
     set.add("node_memory_SwapFree_bytes", &[], ZERO);
 }
@@ -86,7 +86,7 @@ fn memory(set: &mut Set) {
 fn filesystem(set: &mut Set) {
     for (device, mountpoint) in [("/dev/nvme0n1p1", "/"), ("/dev/nvme1n1", "/var/lib/containerd")] {
         let labels = [("device", device), ("fstype", "ext4"), ("mountpoint", mountpoint)];
-        let free = Model::Gauge { unit: Unit::Pages, home: 90.0 * GIB, wobble: 1e-5, activity: 0.5, most: 400.0 * GIB };
+        let free = Model::Gauge { unit: Unit::Pages, home: 90.0 * GIB, wobble: 1e-4, activity: 0.8, most: 400.0 * GIB };
         set.add("node_filesystem_size_bytes", &labels, Model::Fixed(&[103_865_303_040.0, 528_243_195_904.0]));
         set.add("node_filesystem_avail_bytes", &labels, free);
         set.add("node_filesystem_free_bytes", &labels, Model::Mirror(1));
@@ -126,7 +126,7 @@ fn network(set: &mut Set) {
 
 fn kernel(set: &mut Set) {
     let load = Model::Gauge { unit: Unit::Hundredths, home: 1.8, wobble: 0.06, activity: 0.95, most: 64.0 };
-    let few = |home: f32| Model::Gauge { unit: Unit::Ones, home, wobble: 0.08, activity: 0.3, most: 60_000.0 };
+    let few = |home: f32| Model::Gauge { unit: Unit::Ones, home, wobble: 0.15, activity: 0.7, most: 60_000.0 };
     set.add("node_load1", &[], load);
     set.add("node_load5", &[], load);
     set.add("node_load15", &[], load);
@@ -161,6 +161,8 @@ fn kernel(set: &mut Set) {
     set.add("node_pressure_io_waiting_seconds_total", &[], Model::Nanos(0.01));
     set.add("node_timex_offset_seconds", &[], Model::Real(0.000_02));
     set.add("node_timex_frequency_adjustment_ratio", &[], Model::Real(1.0));
+    set.add("instance:node_cpu_utilisation:rate5m", &[], Model::Real(0.3));
+    set.add("instance:node_load1_per_cpu:ratio", &[], Model::Real(0.4));
     set.add("node_timex_sync_status", &[], ONE);
 }
 
@@ -180,6 +182,7 @@ fn exporter(set: &mut Set) {
     );
     set.add("node_exporter_build_info", &[("goversion", "go1.22.3"), ("version", "1.8.1")], ONE);
     set.add("process_cpu_seconds_total", &[], Model::Ticks(0.01));
+    set.add("go_memstats_gc_cpu_fraction", &[], Model::Real(0.000_1));
     set.add("process_open_fds", &[], Model::Fixed(&[10.0, 11.0]));
     set.add("process_start_time_seconds", &[], Model::Created);
 }
