@@ -1,1 +1,19 @@
-//! decode
+//! Bytes of a protocol → rows, a module per protocol.
+//!
+//! Every body goes through two steps: [`Unpacked`] undoes the compression after the declared length was held against the limit, and the
+//! protocol's module walks the bytes into [`storage_api::EncodedSeries`] and [`model::Sample`]s. What the label bytes mean is asked later, through
+//! [`storage_api::Encoding`], and only for encodings that the store has never seen.
+//!
+//! Architecture invariant: pure; knows nothing of files, sockets or time.
+
+pub mod fuzz;
+pub mod remote_write;
+
+mod error;
+mod limits;
+mod proto;
+mod unpack;
+
+pub use error::{Malformed, UnpackError};
+pub use limits::LabelLimits;
+pub use unpack::{Packing, Unpacked};

@@ -17,6 +17,7 @@ mod metrics;
 mod params;
 mod request;
 mod server;
+mod throttle;
 
 pub use answer::{Response, empty, json, plain, text};
 pub use body::{Body, BodyWriter, Gone};
@@ -30,3 +31,4 @@ pub use metrics::{Counter, MetricsSource, MetricsText};
 pub use params::{ParamError, Params};
 pub use request::{BodyError, Request, RequestBody};
 pub use server::{Handler, ServerOptions, Stop, Stopper, serve, stop_signal};
+pub use throttle::Throttle;

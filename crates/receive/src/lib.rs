@@ -1,1 +1,108 @@
-//! receive
+//! Doors through which samples come in over HTTP.
+//!
+//! 1. [`Door::find`] knows a door by its path, and whose samples come through it.
+//! 2. Memory for the body is reserved from a fixed budget before the first byte is read ([`budget`]), so that slow senders cost what they
+//!    declared and no more.
+//! 3. The body waits for its turn at a gate: so many inserts compute at once, the others queue for a bounded time.
+//! 4. It is unpacked and walked in memory that goes from request to request ([`workspace`]), and handed to [`Insert`].
+//! 5. As soon as the store only waits for the disk, the place at the gate goes to the next request, so that many requests share one fsync.
+//! 6. The answer says what was refused and why; what cannot be taken now is answered 503 with `Retry-After`, never 429, which Prometheus by
+//!    default takes as leave to throw the samples away.
+//!
+//! Architecture invariant: knows nothing of who stands behind [`Insert`].
+
+mod budget;
+mod door;
+mod rejection;
+mod remote_write;
+mod stats;
+mod workspace;
+
+use std::{sync::Arc, time::Duration};
+
+use basalt_http::{Gate, MetricsSource, MetricsText, Request, Response, Throttle};
+use decode::{LabelLimits, remote_write::RemoteWriteLabels};
+use storage_api::{Insert, Refusals};
+
+pub use door::{Door, Entrance};
+pub use rejection::Rejection;
+
+use crate::{budget::BodyBudget, stats::Stats, workspace::Pool};
+
+/// Inserts that wait at the gate; their bodies are in the budget already.
+const WAITING_MAX: usize = 10_000;
+
+/// Bounds on what comes in.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The longest body, packed and unpacked.
+    pub body_bytes_max: usize,
+    /// Inserts that compute at once.
+    pub concurrent_max: usize,
+    /// How long an insert waits for its turn.
+    pub queue_wait_max: Duration,
+    /// Memory for all packed bodies together; at least one of the longest fits.
+    pub bodies_bytes_max: u64,
+    /// The longest labels.
+    pub labels: LabelLimits,
+}
+
+/// Takes samples over HTTP and hands them to a store.
+pub struct Receiver {
+    insert: Arc<dyn Insert>,
+    body_bytes_max: usize,
+    budget: BodyBudget,
+    gate: Gate,
+    pool: Pool,
+    remote_write_labels: RemoteWriteLabels,
+    stats: Stats,
+    rejections: Throttle,
+    refusals: Throttle,
+}
+
+impl Receiver {
+    /// A receiver in front of a store.
+    pub fn new(insert: Arc<dyn Insert>, options: &Options) -> Self {
+        Self {
+            insert,
+            body_bytes_max: options.body_bytes_max,
+            budget: BodyBudget::new(options.bodies_bytes_max, options.body_bytes_max, options.queue_wait_max),
+            gate: Gate::new(options.concurrent_max, WAITING_MAX, options.queue_wait_max),
+            pool: Pool::new(2 * options.concurrent_max),
+            remote_write_labels: RemoteWriteLabels::new(options.labels, 1),
+            stats: Stats::default(),
+            rejections: Throttle::default(),
+            refusals: Throttle::default(),
+        }
+    }
+
+    /// What was refused before it came to the store, which counts its own.
+    pub fn refused(&self) -> Refusals {
+        self.stats.refused()
+    }
+
+    /// Lets a request in through a door.
+    pub async fn receive(&self, entrance: Entrance, request: Request) -> Response {
+        self.stats.requests.add(1);
+        let peer = request.peer;
+        let outcome = match entrance.door {
+            Door::RemoteWrite => self.remote_write(entrance.tenant, request).await,
+        };
+        outcome.unwrap_or_else(|rejection| {
+            self.stats.rejected.add(1);
+            if let Some(held_back) = self.rejections.admit() {
+                log::warn!("cannot take an insert from {peer}: {rejection} ({held_back} such lines held back)");
+            }
+            rejection.into_response()
+        })
+    }
+}
+
+impl MetricsSource for Receiver {
+    fn write_metrics(&self, out: &mut MetricsText) {
+        self.stats.write(out);
+        out.line("vm_concurrent_insert_capacity", self.gate.capacity());
+        out.line("vm_concurrent_insert_current", self.gate.current());
+        out.line("vm_concurrent_insert_limit_timeout_total", self.gate.refused());
+    }
+}

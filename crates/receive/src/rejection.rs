@@ -1,0 +1,85 @@
+//! Why a whole request is not taken, and how that is said over HTTP.
+
+use std::fmt;
+
+use basalt_http::{BodyError, GateFull, HeaderValue, Response, StatusCode, header, plain};
+use decode::{Malformed, UnpackError};
+use storage_api::InsertError;
+
+/// When a sender should come again.
+const RETRY_AFTER_SECONDS: &str = "5";
+
+/// An answer that acknowledges nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    status: StatusCode,
+    why: String,
+}
+
+impl Rejection {
+    /// A rejection by its status and reason.
+    pub fn new(status: StatusCode, why: impl Into<String>) -> Self {
+        Self { status, why: why.into() }
+    }
+
+    /// The answer.
+    pub fn into_response(self) -> Response {
+        let come_again = self.status == StatusCode::SERVICE_UNAVAILABLE;
+        let mut response = plain(self.status, self.why);
+        if come_again {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        }
+        response
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.status.as_u16(), self.why)
+    }
+}
+
+impl std::error::Error for Rejection {}
+
+impl From<GateFull> for Rejection {
+    fn from(full: GateFull) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, format!("cannot process the insert now: {full}"))
+    }
+}
+
+impl From<BodyError> for Rejection {
+    fn from(error: BodyError) -> Self {
+        let status = match error {
+            BodyError::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            BodyError::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            BodyError::Broken(_) => StatusCode::BAD_REQUEST,
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
+impl From<UnpackError> for Rejection {
+    fn from(error: UnpackError) -> Self {
+        let status = match error {
+            UnpackError::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            UnpackError::Broken { .. } => StatusCode::BAD_REQUEST,
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
+impl From<Malformed> for Rejection {
+    fn from(error: Malformed) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, format!("cannot read the body: {error}"))
+    }
+}
+
+impl From<InsertError> for Rejection {
+    fn from(error: InsertError) -> Self {
+        let status = match error {
+            InsertError::Invalid(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, error.to_string())
+    }
+}
