@@ -1,0 +1,255 @@
+//! Packs a vector of up to 256 numbers of one width into four interleaved bit lanes.
+//!
+//! ```text
+//! number i stands in lane i % 4, row i / 4; a lane is a stream of 64-bit words, lowest bits first
+//!
+//!   word 0 of lane 0 | word 0 of lane 1 | word 0 of lane 2 | word 0 of lane 3 | word 1 of lane 0 | …
+//! ```
+//!
+//! 1. Four lanes fill one 256-bit register, so a row is one shift and one mask for four numbers, and the order of
+//!    the numbers is kept: no transpose is needed before a prefix sum.
+//! 2. A full vector of width w takes exactly 32·w bytes. A shorter one has fewer rows; the last word of every lane is
+//!    then cut to the bytes in use, so that a block of 16 samples does not pay for 256.
+//! 3. Unpacking always makes whole rows. The widths that metrics have (0 to 32 bits) are unrolled with constant
+//!    shifts, wider ones share one loop.
+
+use crate::VECTOR_SAMPLES;
+use crate::wide::wide;
+
+/// Lanes of one row.
+const LANES: usize = 4;
+/// Rows of a full vector.
+const ROWS: usize = VECTOR_SAMPLES / LANES;
+/// The widest number.
+pub(crate) const WIDTH_MAX: usize = 64;
+/// Words of the widest full lane, and one more so that a row may always look at the next word.
+const WORDS: usize = WIDTH_MAX + 1;
+
+/// One word of each lane.
+type Row = [u64; LANES];
+/// One vector of numbers.
+pub(crate) type Vector = [u64; VECTOR_SAMPLES];
+
+const _: () = assert!(ROWS == 64, "a full lane of width w must take exactly w words");
+
+/// Words on their way between bytes and numbers.
+#[derive(Debug)]
+pub(crate) struct Words {
+    rows: [Row; WORDS],
+}
+
+impl Default for Words {
+    fn default() -> Self {
+        Self { rows: [[0; LANES]; WORDS] }
+    }
+}
+
+/// Bits of one lane that holds its share of `count` numbers.
+const fn lane_bits(count: usize, width: usize) -> usize {
+    count.div_ceil(LANES) * width
+}
+
+/// How many bytes `count` numbers of `width` bits take.
+pub(crate) const fn packed_len(count: usize, width: usize) -> usize {
+    let bits = lane_bits(count, width);
+    LANES * (8 * (bits / 64) + (bits % 64).div_ceil(8))
+}
+
+/// Appends the first `count` numbers, each of which must fit `width` bits.
+pub(crate) fn pack(numbers: &Vector, count: usize, width: usize, words: &mut Words, out: &mut Vec<u8>) {
+    debug_assert!((1..=VECTOR_SAMPLES).contains(&count) && width <= WIDTH_MAX);
+    debug_assert!(width == WIDTH_MAX || numbers[..count].iter().all(|&number| number >> width == 0));
+    if width == 0 {
+        return;
+    }
+    let rows = count.div_ceil(LANES);
+    pack_rows(numbers, count, rows, width, &mut words.rows);
+    let bits = rows * width;
+    let (full, rest_bytes) = (bits / 64, (bits % 64).div_ceil(8));
+    for row in &words.rows[..full] {
+        for word in row {
+            out.extend_from_slice(&word.to_le_bytes());
+        }
+    }
+    if rest_bytes > 0 {
+        for word in &words.rows[full] {
+            out.extend_from_slice(&word.to_le_bytes()[..rest_bytes]);
+        }
+    }
+}
+
+/// Undoes [`pack`]; `bytes` must be exactly [`packed_len`] long. What follows the last number is unspecified.
+pub(crate) fn unpack(bytes: &[u8], count: usize, width: usize, words: &mut Words, numbers: &mut Vector) {
+    assert_eq!(bytes.len(), packed_len(count, width), "the caller cuts the packed bytes");
+    let rows = count.div_ceil(LANES);
+    let full = rows * width / 64;
+    let (whole, rest) = bytes.split_at(full * 32);
+    for (row, chunk) in words.rows.iter_mut().zip(whole.chunks_exact(32)) {
+        *row = row_from(chunk);
+    }
+    let rest_bytes = rest.len() / LANES;
+    let mut last = [0; LANES];
+    if rest_bytes > 0 {
+        for (word, chunk) in last.iter_mut().zip(rest.chunks_exact(rest_bytes)) {
+            let mut bytes = [0; 8];
+            bytes[..rest_bytes].copy_from_slice(chunk);
+            *word = u64::from_le_bytes(bytes);
+        }
+    }
+    words.rows[full] = last;
+    unpack_rows(&words.rows, rows, width, numbers);
+}
+
+#[inline(always)]
+fn row_from(chunk: &[u8]) -> Row {
+    let mut row = [0; LANES];
+    for (word, bytes) in row.iter_mut().zip(chunk.chunks_exact(8)) {
+        *word = u64::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]]);
+    }
+    row
+}
+
+wide! {
+    fn pack_rows(numbers: &Vector, count: usize, rows: usize, width: usize, words: &mut [Row; WORDS]) {
+        for row in &mut words[..(rows * width).div_ceil(64)] {
+            *row = [0; LANES];
+        }
+        let mut bit = 0;
+        for (index, row) in numbers.as_chunks::<LANES>().0.iter().take(rows).enumerate() {
+            let mut row = *row;
+            // Behind the last number a row may hold leftovers of an earlier vector.
+            if index * LANES + LANES > count {
+                row[count - index * LANES..].fill(0);
+            }
+            let (word, shift) = (bit / 64, bit % 64);
+            for (lane, number) in row.iter().enumerate() {
+                words[word][lane] |= number << shift;
+            }
+            if shift + width > 64 {
+                for (lane, number) in row.iter().enumerate() {
+                    words[word + 1][lane] = number >> (64 - shift);
+                }
+            }
+            bit += width;
+        }
+    }
+
+    fn unpack_rows(words: &[Row; WORDS], rows: usize, width: usize, numbers: &mut Vector) {
+        if rows < ROWS / 2 || width > 32 {
+            return unpack_any(words, rows, width, numbers);
+        }
+        macro_rules! unrolled {
+            ($($constant:literal)*) => {
+                match width {
+                    $($constant => unpack_unrolled::<$constant>(words, numbers),)*
+                    _ => unpack_any(words, rows, width, numbers),
+                }
+            };
+        }
+        unrolled!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32);
+    }
+}
+
+/// The loop for every width and any number of rows.
+#[inline(always)]
+fn unpack_any(words: &[Row; WORDS], rows: usize, width: usize, numbers: &mut Vector) {
+    if width == 0 {
+        numbers.fill(0);
+        return;
+    }
+    let mask = u64::MAX >> (64 - width);
+    let mut bit = 0;
+    for row in numbers.as_chunks_mut::<LANES>().0.iter_mut().take(rows) {
+        let (word, shift) = (bit / 64, bit % 64);
+        for (lane, number) in row.iter_mut().enumerate() {
+            // Two shifts, because one by 64 bits is no shift at all for the hardware.
+            let high = (words[word + 1][lane] << 1) << (63 - shift);
+            *number = ((words[word][lane] >> shift) | high) & mask;
+        }
+        bit += width;
+    }
+}
+
+/// All 64 rows with shifts known to the compiler.
+#[inline(always)]
+fn unpack_unrolled<const WIDTH: usize>(words: &[Row; WORDS], numbers: &mut Vector) {
+    let rows = numbers.as_chunks_mut::<LANES>().0;
+    let mask = if WIDTH == 0 { 0 } else { u64::MAX >> (64 - WIDTH) };
+    macro_rules! each {
+        ($($row:literal)*) => {
+            $({
+                let (word, shift) = (const { $row * WIDTH / 64 }, const { $row * WIDTH % 64 });
+                let mut row = words[word];
+                for lane in &mut row {
+                    *lane >>= shift;
+                }
+                if shift + WIDTH > 64 {
+                    for (lane, next) in row.iter_mut().zip(words[word + 1]) {
+                        *lane |= next << (64 - shift);
+                    }
+                }
+                if shift + WIDTH != 64 {
+                    for lane in &mut row {
+                        *lane &= mask;
+                    }
+                }
+                rows[$row] = row;
+            })*
+        };
+    }
+    each!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31
+          32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn round_trip(numbers: &[u64], width: usize) {
+        let mut vector = [u64::MAX; VECTOR_SAMPLES];
+        vector[..numbers.len()].copy_from_slice(numbers);
+        let mut words = Words::default();
+        words.rows.fill([u64::MAX; LANES]);
+        let mut bytes = Vec::new();
+        pack(&vector, numbers.len(), width, &mut words, &mut bytes);
+        assert_eq!(bytes.len(), packed_len(numbers.len(), width));
+        let mut back = [0; VECTOR_SAMPLES];
+        words.rows.fill([u64::MAX; LANES]);
+        unpack(&bytes, numbers.len(), width, &mut words, &mut back);
+        assert_eq!(&back[..numbers.len()], numbers, "width {width}");
+    }
+
+    #[test]
+    fn every_width_and_count_round_trips() {
+        let mut state = 1_u64;
+        for width in 0..=WIDTH_MAX {
+            for count in [1, 2, 3, 4, 5, 63, 64, 100, 127, 128, 129, 200, 253, 255, 256] {
+                let numbers: Vec<u64> = (0..count)
+                    .map(|_| {
+                        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                        let mixed = state ^ (state >> 29);
+                        if width == 0 { 0 } else { mixed >> (64 - width) }
+                    })
+                    .collect();
+                round_trip(&numbers, width);
+            }
+        }
+    }
+
+    #[test]
+    fn full_vectors_have_no_slack() {
+        for width in 0..=WIDTH_MAX {
+            assert_eq!(packed_len(VECTOR_SAMPLES, width), 32 * width);
+        }
+        assert_eq!(packed_len(16, 7), 16);
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_numbers_round_trip(width in 1_usize..=64, numbers in proptest::collection::vec(any::<u64>(), 1..=256)) {
+            let cut: Vec<u64> = numbers.iter().map(|number| number >> (64 - width)).collect();
+            round_trip(&cut, width);
+        }
+    }
+}
