@@ -1,0 +1,258 @@
+//! A generation: all samples that arrive between two flushes, and are flushed together.
+//!
+//! 1. Appends go to the active [`Tail`](crate::tail::Tail) under a short lock. Each carries a sequence number, its place in the order of arrival.
+//! 2. A full tail is closed and a fresh one takes its place at once. A background thread seals closed tails, oldest first, into
+//!    [`Run`](crate::run::Run)s of a few bytes a sample; until then they are read as they are. When too many wait, the appender seals one itself.
+//! 3. When runs of one level are [`FAN_IN`], they are joined into one of the next, so their number stays logarithmic and a joined entry pays
+//!    its fixed bytes once for more samples.
+//! 4. [`Generation::cut`] closes the tail, so that all runs that come after hold only younger rows; runs are never joined across a cut. So a
+//!    tombstone hides whole runs or nothing of them.
+//! 5. A snapshot is a list of shared pointers and one number, how much of the active tail was there. Nothing in it ever changes.
+
+mod view;
+
+use std::{collections::VecDeque, sync::Arc};
+
+use parking_lot::{Mutex, RwLock};
+
+use crate::{
+    SLOTS_MAX, SlotGuard,
+    run::{Run, RunWriter, can_join, join},
+    tail::{TAIL_ROWS_MAX, TAIL_ROWS_MIN, Tail},
+};
+
+pub use view::GenerationView;
+
+/// So many runs of one level are joined into one of the next.
+const FAN_IN: usize = 8;
+/// Closed tails that may wait to be sealed before an appender seals one itself.
+const CLOSED_MAX: usize = 2;
+/// Rows a tail should have for each series that writes: entries of a run with fewer samples cost more bytes each.
+const ROWS_A_SERIES: usize = 2;
+/// A run with more rows is not joined any more. Keeps its bytes below 4 GiB.
+const JOIN_ROWS_MAX: usize = 256 << 20;
+
+/// Samples in memory that will be flushed together. All methods may be called from many threads at once.
+#[derive(Debug)]
+pub struct Generation {
+    /// Held while rows are appended, while the tail is changed, and never together with long work.
+    writer: Mutex<Writer>,
+    state: RwLock<State>,
+    /// Held while a tail is sealed, so that runs follow one another in order.
+    sealing: Mutex<()>,
+    /// Held while runs are joined. Sealing goes on meanwhile: it only adds behind.
+    joining: Mutex<()>,
+    /// An empty tail whose memory can be used again.
+    spare: Mutex<Option<Tail>>,
+}
+
+#[derive(Debug)]
+struct Writer {
+    active: Arc<Tail>,
+    /// The same number as in the state.
+    cut: u32,
+}
+
+/// What a snapshot copies.
+#[derive(Debug)]
+struct State {
+    /// In order of arrival.
+    runs: Vec<Sealed>,
+    /// Full tails with the number of cuts before them, in order of arrival; all younger than the runs.
+    closed: VecDeque<(Arc<Tail>, u32)>,
+    active: Arc<Tail>,
+}
+
+/// A run and how often it was joined.
+#[derive(Debug, Clone)]
+struct Sealed {
+    run: Arc<Run>,
+    level: u32,
+}
+
+impl AsRef<Run> for Sealed {
+    fn as_ref(&self) -> &Run {
+        &self.run
+    }
+}
+
+impl Generation {
+    /// An empty generation, for about so many series.
+    pub fn new(series_expected: usize) -> Self {
+        Self::with_tail_rows(tail_rows(series_expected))
+    }
+
+    /// An empty generation whose first tail has so many rows.
+    pub(crate) fn with_tail_rows(rows: usize) -> Self {
+        let active = Arc::new(Tail::new(rows));
+        Self {
+            writer: Mutex::new(Writer { active: Arc::clone(&active), cut: 0 }),
+            state: RwLock::new(State { runs: Vec::new(), closed: VecDeque::new(), active }),
+            sealing: Mutex::default(),
+            joining: Mutex::default(),
+            spare: Mutex::default(),
+        }
+    }
+
+    /// Appends rows, given as columns, with their place in the order of arrival. Every snapshot that is taken after the return sees them.
+    /// Returns whether there is something to [`seal`](Self::seal).
+    ///
+    /// Sequence numbers of appends that run at the same time may come in any order. The guard is the one under which the slots were found.
+    pub fn append(&self, _guard: &SlotGuard<'_>, slots: &[u32], times: &[i64], values: &[f64], seq: u64) -> bool {
+        self.append_rows(slots, times, values, seq)
+    }
+
+    fn append_rows(&self, slots: &[u32], times: &[i64], values: &[f64], seq: u64) -> bool {
+        assert!(slots.len() == times.len() && times.len() == values.len(), "BUG: uneven columns");
+        debug_assert!(slots.iter().all(|slot| (*slot as usize) < SLOTS_MAX), "BUG: a slot number out of range");
+        let mut closed = false;
+        let mut done = 0;
+        let mut writer = self.writer.lock();
+        while done < slots.len() {
+            done += writer.active.append(&slots[done..], &times[done..], &values[done..], seq);
+            if writer.active.is_full() {
+                let rows = next_rows(&writer.active);
+                self.close(&mut writer, rows);
+                closed = true;
+            }
+        }
+        drop(writer);
+        if closed && self.state.read().closed.len() > CLOSED_MAX {
+            self.seal_one();
+        }
+        closed
+    }
+
+    /// Puts a fresh tail in the place of the active one.
+    fn close(&self, writer: &mut Writer, rows: usize) {
+        let spare = self.spare.lock().take();
+        let fresh = Arc::new(match spare {
+            Some(tail) => tail.with_rows_max(rows),
+            None => Tail::new(rows),
+        });
+        let mut state = self.state.write();
+        let full = std::mem::replace(&mut state.active, Arc::clone(&fresh));
+        state.closed.push_back((full, writer.cut));
+        writer.active = fresh;
+    }
+
+    /// Closes the tail, so that everything appended before lies in other runs than what comes after.
+    pub fn cut(&self) {
+        let mut writer = self.writer.lock();
+        if writer.active.len() > 0 {
+            let rows = next_rows(&writer.active);
+            self.close(&mut writer, rows);
+        }
+        writer.cut += 1;
+    }
+
+    /// Whether [`seal`](Self::seal) would do anything.
+    pub fn wants_seal(&self) -> bool {
+        let state = self.state.read();
+        !state.closed.is_empty() || due_for_join(&state.runs).is_some()
+    }
+
+    /// Seals one closed tail, or joins runs that have become too many. Returns whether there was anything to do: the store's background
+    /// thread calls until there is not.
+    pub fn seal(&self) -> bool {
+        self.seal_one() || self.join_one()
+    }
+
+    /// Seals everything that was appended before the call, the active tail too, and returns when it is done.
+    pub fn seal_all(&self) {
+        {
+            let mut writer = self.writer.lock();
+            if writer.active.len() > 0 {
+                let rows = next_rows(&writer.active);
+                self.close(&mut writer, rows);
+            }
+        }
+        while self.seal_one() {}
+    }
+
+    fn seal_one(&self) -> bool {
+        let _sealing = self.sealing.lock();
+        let Some((tail, cut)) = self.state.read().closed.front().cloned() else { return false };
+        let run = Arc::new(RunWriter::seal(&tail, cut));
+        {
+            let mut state = self.state.write();
+            state.closed.pop_front();
+            state.runs.push(Sealed { run, level: 0 });
+        }
+        // Only if no snapshot holds it; else its memory goes with the last of them.
+        if let Ok(mut tail) = Arc::try_unwrap(tail) {
+            tail.clear();
+            *self.spare.lock() = Some(tail);
+        }
+        true
+    }
+
+    /// Joins the oldest neighbours that are due.
+    fn join_one(&self) -> bool {
+        let _joining = self.joining.lock();
+        let runs = self.state.read().runs.clone();
+        let Some(due) = due_for_join(&runs) else { return false };
+        let joined = Sealed { run: Arc::new(join(&runs[due.clone()])), level: runs[due.start].level + 1 };
+        // Nobody else takes runs away, so the places are still the same; new ones stand behind.
+        self.state.write().runs.splice(due, [joined]);
+        true
+    }
+
+    /// What there is at this moment. Cheap; it never changes and holds what it needs.
+    pub fn snapshot(&self) -> GenerationView {
+        let state = self.state.read();
+        GenerationView::new(
+            state.runs.iter().map(|sealed| Arc::clone(&sealed.run)).collect(),
+            state.closed.iter().map(|(tail, _)| tail).chain([&state.active]),
+        )
+    }
+
+    /// How many rows there are.
+    pub fn rows(&self) -> usize {
+        let state = self.state.read();
+        let sealed: usize = state.runs.iter().map(|sealed| sealed.run.rows()).sum();
+        let open: usize = state.closed.iter().map(|(tail, _)| tail).chain([&state.active]).map(|tail| tail.len()).sum();
+        sealed + open
+    }
+
+    /// Memory taken.
+    pub fn bytes(&self) -> usize {
+        let spare = self.spare.lock().as_ref().map_or(0, Tail::bytes);
+        let state = self.state.read();
+        let sealed: usize = state.runs.iter().map(|sealed| sealed.run.bytes()).sum();
+        let open: usize =
+            state.closed.iter().map(|(tail, _)| tail).chain([&state.active]).map(|tail| tail.bytes()).sum();
+        spare + sealed + open
+    }
+}
+
+/// Rows of a tail for so many series that write.
+fn tail_rows(series: usize) -> usize {
+    (series * ROWS_A_SERIES).clamp(TAIL_ROWS_MIN, TAIL_ROWS_MAX)
+}
+
+/// Rows of the tail that follows this one.
+fn next_rows(tail: &Tail) -> usize {
+    // A cut leaves a tail behind that says little about how many series write.
+    if tail.is_full() { tail_rows(tail.slot_count()).min(tail.rows_max() * 2) } else { tail.rows_max() }
+}
+
+/// The first neighbours of one level and one cut that are enough to be joined.
+fn due_for_join(runs: &[Sealed]) -> Option<std::ops::Range<usize>> {
+    let mut start = 0;
+    for end in 1..=runs.len() {
+        let alike = |a: &Sealed, b: &Sealed| a.level == b.level && a.run.meta().cut == b.run.meta().cut;
+        if end < runs.len() && alike(&runs[start], &runs[end]) && end - start < FAN_IN {
+            continue;
+        }
+        let rows: usize = runs[start..end].iter().map(|sealed| sealed.run.rows()).sum();
+        if end - start == FAN_IN && rows <= JOIN_ROWS_MAX && can_join(&runs[start..end]) {
+            return Some(start..end);
+        }
+        start = end;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests;
