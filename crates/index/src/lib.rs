@@ -8,9 +8,13 @@
 //!
 //! Architecture invariant: never knows samples, nor what a series number stands for elsewhere.
 
+mod bits;
 mod head;
+mod key_parts;
 mod part;
+mod search;
 mod selector;
+mod varint;
 
 pub use head::HeadIndex;
 pub use part::{Ids, IndexSummary, IndexWriter, KeyCursor, PartIndex};

@@ -79,7 +79,9 @@ impl HeadIndex {
     /// The label names of a tenant's series, or of those of them that are `within`, sorted.
     pub fn label_names(&self, tenant: Tenant, within: Option<&RoaringBitmap>) -> Vec<String> {
         let mut names = BTreeSet::new();
-        self.cardinality(tenant, within, &mut |name, _, _| drop(names.insert(name.to_string())));
+        self.cardinality(tenant, within, &mut |name, _, _| {
+            names.insert(name.to_string());
+        });
         names.into_iter().collect()
     }
 

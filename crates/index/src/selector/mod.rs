@@ -6,6 +6,7 @@
 
 mod literals;
 mod pattern;
+mod piece;
 mod re2;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use model::{MatchOp, Matcher, Selector, SeriesKey};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 pub(crate) use pattern::Pattern;
+pub(crate) use piece::Piece;
 
 /// Matchers of all sets of one selector.
 const MATCHERS_MAX: usize = 10_000;

@@ -20,6 +20,12 @@ const NEST_LIMIT: u32 = 200;
 /// A pattern in bytes; dashboards send alternations of some thousand names.
 pub(super) const PATTERN_BYTES_MAX: usize = 4 << 20;
 
+/// What may stand between `[:` and `:]`.
+const POSIX_CLASSES: [&str; 14] = [
+    "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space", "upper", "word",
+    "xdigit",
+];
+
 /// Reads a pattern; the error says what is wrong in one line.
 pub(super) fn parse(pattern: &str) -> Result<Hir, String> {
     if pattern.len() > PATTERN_BYTES_MAX {
@@ -230,6 +236,9 @@ impl<'a> Rewriter<'a> {
                 ']' if !first => break,
                 '[' if self.rest.starts_with(':') && self.rest.contains(":]") => {
                     let name = self.take_until(":]").ok_or_else(unclosed)?;
+                    if !POSIX_CLASSES.contains(&name.trim_start_matches([':', '^'])) {
+                        return Err(format!("[{name}:] is no class"));
+                    }
                     let _ = write!(self.out, "[{name}:]");
                 }
                 c => self.class_item(c)?,

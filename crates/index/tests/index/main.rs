@@ -1,0 +1,6 @@
+//! The indexes against naive models and damaged bytes.
+
+mod damage;
+mod kubernetes;
+mod oracle;
+mod part;
