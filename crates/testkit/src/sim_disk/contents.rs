@@ -78,10 +78,9 @@ impl Contents {
 
     /// Writes everything dirty to the platters.
     pub(super) fn sync(&mut self) {
-        if let Some(cut) = self.cut_at.take() {
-            self.disk.truncate(cut);
-        }
+        // Shorter after a cut, longer after a sync that dropped what it should have written.
         self.disk.resize(self.dirty_from, 0);
+        self.cut_at = None;
         self.disk.extend_from_slice(&self.cache[self.dirty_from..]);
         self.dirty_from = self.cache.len();
     }
@@ -210,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_failed_sync_leaves_a_hole_that_no_later_sync_fills() {
-        let lost = (0..50).any(|seed| {
+        let lost = (0..50).filter(|&seed| {
             let mut file = written(0, 2000);
             file.drop_dirty(&mut Rng::new(seed));
             file.append(&[3; 100]);
@@ -220,7 +219,7 @@ mod tests {
             assert_eq!(after[2000..], [3; 100]);
             after[..2000].contains(&0)
         });
-        assert!(lost);
+        assert!(lost.count() > 10);
     }
 
     #[test]

@@ -244,8 +244,9 @@ impl Tree {
             let entries = &mut self.dir_mut(edit.dir).disk;
             if edit.appears {
                 entries.insert(edit.name, edit.node);
-            } else if entries.get(&edit.name) == Some(&edit.node) {
-                entries.remove(&edit.name);
+            } else {
+                let gone = entries.remove(&edit.name);
+                assert_eq!(gone, Some(edit.node), "BUG: changes of one name were written out of order");
             }
         }
     }

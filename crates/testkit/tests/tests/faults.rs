@@ -72,6 +72,12 @@ fn a_full_disk_takes_what_fits_and_comes_back() {
     assert_eq!((disk.len(p("f")).unwrap(), disk.free_bytes().unwrap()), (100, 0));
     disk.remove_file(p("old")).unwrap();
     assert_eq!(disk.free_bytes().unwrap(), 500);
+    for name in ["g", "h"] {
+        disk.create(p(name)).unwrap().append(&[5; 50]).unwrap();
+    }
+    disk.rename(p("g"), p("h")).unwrap();
+    assert_eq!(disk.free_bytes().unwrap(), 450, "what was replaced makes room");
+    disk.remove_file(p("h")).unwrap();
     file.append(&[4; 60]).unwrap();
     let disk = disk.kill();
     assert_eq!(disk.free_bytes().unwrap(), 440, "the drive is as big as before");
@@ -119,6 +125,9 @@ fn an_ignored_sync_says_yes_and_does_nothing() {
     let again = disk.kill();
     again.reopen(p("wal/1"), 2000).unwrap().sync().unwrap();
     assert!(!again.is_durable("wal/1"), "it goes on after a restart");
+    again.plant("wal/2", &[1; 100]);
+    again.reopen(p("wal/2"), 10).unwrap();
+    assert!((0..50).any(|seed| again.what_if_cut(seed).contents("wal/2").len() == 100), "a cut is ignored too");
 }
 
 #[test]
@@ -174,15 +183,24 @@ fn a_hook_can_hold_a_sync_while_others_go_on() {
 fn a_long_life_keeps_no_garbage_and_loses_nothing() {
     let disk = SimDisk::new(0);
     let mut kept = disk.create(p("kept")).unwrap();
+    disk.remove_file(p("kept")).unwrap();
+    disk.create_dir_all(p("unsynced")).unwrap();
+    disk.sync_dir(p("")).unwrap();
+    let mut file = disk.create(p("unsynced/f")).unwrap();
+    file.append(b"x").unwrap();
+    file.sync().unwrap();
+    drop(file);
+    disk.remove_file(p("unsynced/f")).unwrap();
     for number in 0..5000 {
         let path = format!("wal-{number}");
         disk.create(p(&path)).unwrap().append(&[1; 100]).unwrap();
         disk.sync_dir(p("")).unwrap();
         disk.remove_file(p(&path)).unwrap();
     }
-    disk.remove_file(p("kept")).unwrap();
     disk.sync_dir(p("")).unwrap();
     kept.append(b"a removed file that is open can still be written").unwrap();
     kept.sync().unwrap();
     assert!(disk.files().is_empty());
+    let came_back = |seed| disk.what_if_cut(seed).files() == [p("unsynced/f")];
+    assert!((0..50).any(came_back), "a removal that was not synced can still be undone");
 }

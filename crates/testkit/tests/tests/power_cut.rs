@@ -99,6 +99,21 @@ fn a_rename_is_one_change_and_waits_for_the_folder_it_leads_to() {
 }
 
 #[test]
+fn a_rename_brings_along_what_it_builds_on() {
+    let disk = SimDisk::new(0);
+    for folder in ["a", "b"] {
+        create_dir_durable(&disk, p(folder)).unwrap();
+    }
+    write_synced(&disk, "a/x", b"");
+    write_synced(&disk, "a/y", b"");
+    disk.rename(p("a/y"), p("b/y")).unwrap();
+    disk.set_dir_order(DirOrder::Prefix);
+    assert_eq!(outcomes(&disk), set(["", "a/x", "a/x a/y", "a/x b/y"]));
+    disk.set_dir_order(DirOrder::Subset);
+    assert_eq!(outcomes(&disk), set(["", "a/x", "a/y", "b/y", "a/x a/y", "a/x b/y"]));
+}
+
+#[test]
 fn a_file_is_never_lost_by_its_renames() {
     for order in [DirOrder::Prefix, DirOrder::Subset] {
         for seed in 0..OUTCOMES {
@@ -207,8 +222,11 @@ fn a_kill_loses_only_what_is_open() {
     let mut file = write(&disk, "f", b"written, not synced");
     let error = disk.lock(p("lock")).unwrap_err().to_string();
     assert!(error.contains("/sim") && error.contains("another process"), "{error}");
+    let map = disk.map(p("f")).unwrap();
     let next = disk.kill();
     assert_eq!(next.contents("f"), b"written, not synced");
+    next.reopen(p("f"), 7).unwrap();
+    assert_eq!(*map, *b"written, not synced", "what the dead process had mapped is its own affair");
     let _lock = next.lock(p("lock")).unwrap();
     for error in [file.append(b"x").unwrap_err(), file.sync().unwrap_err(), disk.exists(p("f")).unwrap_err()] {
         assert!(error.to_string().ends_with("the machine has stopped"), "{error}");
