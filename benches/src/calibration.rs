@@ -1,20 +1,21 @@
 //! The proof that the traffic is of the usual kind: VictoriaMetrics packs it as the design says it packs such data.
 //!
-//! 1. Debian's `victoria-metrics` is started over an empty folder.
+//! 1. A server (Debian's `victoria-metrics`) is started over an empty folder.
 //! 2. A day of traffic is sent as remote write, generated on the way by a thread of its own.
-//! 3. Flush, merge, wait for the end; then the bytes of data and index are divided by the samples sent.
+//! 3. Flush, merge, wait for the end; then the bytes of data and index are divided by the samples sent. The server's
+//!    own figures tell data from index; all files of the folder are counted beside.
 
 use std::io;
 use std::path::Path;
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
-use crate::server::{Server, VICTORIA_METRICS_COMMAND};
+use crate::server::{Patience, Server};
 use crate::{Shape, Traffic, compress};
 
 /// Bodies that wait between generator and sender.
 const BODIES_WAITING_MAX: usize = 16;
-const MERGE_WAIT: Duration = Duration::from_secs(600);
+const PATIENCE: Patience = Patience { idle: Duration::from_secs(2), most: Duration::from_secs(600) };
 
 /// What the design measured with Debian's VictoriaMetrics: bytes a sample, index included.
 pub const JITTERED_BYTES_PER_SAMPLE: f64 = 1.17;
@@ -45,21 +46,26 @@ pub struct Calibration {
 }
 
 impl Calibration {
-    /// Data and index together.
+    /// Data and index together, as the server counts them.
     pub fn bytes_per_sample(&self) -> f64 {
         (self.data_bytes + self.index_bytes) / self.samples as f64
     }
+
+    /// All files in the server's folder.
+    pub fn disk_bytes_per_sample(&self) -> f64 {
+        self.disk_bytes as f64 / self.samples as f64
+    }
 }
 
-/// Sends `scrapes` scrapes of `shape` to a fresh VictoriaMetrics in `folder` and measures what it makes of them.
-pub fn run(shape: Shape, scrapes: u64, folder: &Path) -> io::Result<Calibration> {
-    let server = Server::start(VICTORIA_METRICS_COMMAND, &folder.join("victoria-metrics"))?;
+/// Sends `scrapes` scrapes of `shape` to a fresh server in `folder` and measures what it makes of them.
+pub fn run(command: &str, shape: Shape, scrapes: u64, folder: &Path) -> io::Result<Calibration> {
+    let server = Server::start(command, &folder.join("data"))?;
     let begin = Instant::now();
     let samples = send(&server, shape, scrapes)?;
     let send_s = begin.elapsed().as_secs_f64();
-    server.settle(MERGE_WAIT)?;
+    server.settle(&PATIENCE)?;
     let cpu_s = server.cpu_s()?;
-    if !server.flush_and_merge(MERGE_WAIT)? {
+    if !server.flush_and_merge(&PATIENCE)? {
         return Err(io::Error::other("the merge has not ended in time"));
     }
     let index_bytes = server.metric_sum("vm_data_size_bytes{type=\"indexdb")?;

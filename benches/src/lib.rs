@@ -22,7 +22,12 @@
 
 pub mod calibration;
 pub mod client;
+pub mod document;
 pub mod flags;
+pub mod machine;
+pub mod paired;
+pub mod recording;
+pub mod replay;
 pub mod server;
 pub mod shape;
 

@@ -2,8 +2,7 @@
 //!
 //! 1. The command is split at spaces; `$PORT` and `$DATADIR` are filled in. It is ready when `/health` answers 200.
 //! 2. CPU is user plus system time of the process, from `/proc/<pid>/stat` in ticks of 10 ms.
-//! 3. Background work counts: [`Server::settle`] waits until the process has used less than 2 % of a core over two
-//!    seconds.
+//! 3. Background work counts: [`Server::settle`] waits until the process has used less than 2 % of a core for a while.
 
 use std::fs::{self, File};
 use std::io;
@@ -27,8 +26,24 @@ pub const BASALT_COMMAND: &str =
 const TICKS_PER_SECOND: f64 = 100.0;
 const START_WAIT: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(50);
-const IDLE_WINDOW: Duration = Duration::from_secs(2);
+/// Background work has ended when the process uses less than this much of a core.
 const IDLE_CPU_SHARE: f64 = 0.02;
+
+/// How the end of background work is waited for.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// The process must be idle for so long.
+    pub idle: Duration,
+    /// The longest to wait.
+    pub most: Duration,
+}
+
+impl Default for Patience {
+    /// Idle for two seconds, within two minutes.
+    fn default() -> Self {
+        Self { idle: Duration::from_secs(2), most: Duration::from_secs(120) }
+    }
+}
 
 /// A running server.
 #[derive(Debug)]
@@ -92,17 +107,17 @@ impl Server {
         folder_bytes(&self.data)
     }
 
-    /// Waits until background work has ended, at most for `most`. Tells whether it has.
-    pub fn settle(&self, most: Duration) -> io::Result<bool> {
+    /// Waits until background work has ended. Tells whether it has.
+    pub fn settle(&self, patience: &Patience) -> io::Result<bool> {
         let begin = Instant::now();
         loop {
             let before = self.cpu_s()?;
             let window = Instant::now();
-            sleep(IDLE_WINDOW);
+            sleep(patience.idle);
             if self.cpu_s()? - before < IDLE_CPU_SHARE * window.elapsed().as_secs_f64() {
                 return Ok(true);
             }
-            if begin.elapsed() > most {
+            if begin.elapsed() > patience.most {
                 return Ok(false);
             }
         }
@@ -117,19 +132,18 @@ impl Server {
     }
 
     /// Makes everything that was acknowledged searchable and packs it as densely as the server does it: flush, merge,
-    /// and wait until no merge runs and the folder keeps its size. Tells whether that ended within `most`.
-    pub fn flush_and_merge(&self, most: Duration) -> io::Result<bool> {
-        const SIZE_POLL: Duration = Duration::from_secs(1);
+    /// and wait until no merge runs, the process is idle and the folder keeps its size. Tells whether that came.
+    pub fn flush_and_merge(&self, patience: &Patience) -> io::Result<bool> {
         let begin = Instant::now();
         let mut client = self.client();
         client.get("/internal/force_flush")?.success()?;
         client.get("/internal/force_merge")?.success()?;
         let mut last_size = None;
-        while begin.elapsed() < most {
-            sleep(SIZE_POLL);
+        while begin.elapsed() < patience.most {
+            let is_idle = self.settle(&Patience { most: Duration::ZERO, ..*patience })?;
             let size = self.disk_bytes()?;
             let merges = self.metric_sum("vm_active_merges")?;
-            if merges == 0.0 && last_size == Some(size) && self.settle(Duration::ZERO)? {
+            if is_idle && merges == 0.0 && last_size == Some(size) {
                 return Ok(true);
             }
             last_size = Some(size);

@@ -1,0 +1,75 @@
+//! The paired comparison of ingestion: `paired [--ours=COMMAND] [--rival=COMMAND] [--pairs=N] [--series=N]
+//! [--scrapes=N] [--connections=N] [--samples-per-request=N] [--seed=N] [--idle-ms=N] [--settle-s=N] [--folder=DIR] [--write=PAGE]`.
+//!
+//! Prints one table; with `--write` it also replaces the part `paired` of a page.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use traffic::document;
+use traffic::flags::Flags;
+use traffic::paired::{Contestant, Plan, record, run, table};
+use traffic::server::{BASALT_COMMAND, Patience, VICTORIA_METRICS_COMMAND};
+
+struct Options {
+    plan: Plan,
+    contestants: [Contestant; 3],
+    folder: PathBuf,
+    write: String,
+}
+
+fn main() -> ExitCode {
+    match options().map_err(io::Error::other).and_then(|options| compare(&options)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("paired: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn options() -> Result<Options, String> {
+    let mut flags = Flags::parse(std::env::args().skip(1))?;
+    let usual = Plan::default();
+    let plan = Plan {
+        series: flags.take("series", usual.series)?,
+        scrapes: flags.take("scrapes", usual.scrapes)?,
+        pairs: flags.take("pairs", usual.pairs)?,
+        connections: flags.take("connections", usual.connections)?,
+        samples_per_request: flags.take("samples-per-request", usual.samples_per_request)?,
+        seed: flags.take("seed", usual.seed)?,
+        patience: Patience {
+            idle: Duration::from_millis(flags.take("idle-ms", 2_000)?),
+            most: Duration::from_secs(flags.take("settle-s", 120)?),
+        },
+    };
+    let ours: String = flags.take("ours", BASALT_COMMAND.to_owned())?;
+    let rival: String = flags.take("rival", VICTORIA_METRICS_COMMAND.to_owned())?;
+    let folder: PathBuf = flags.take("folder", std::env::temp_dir())?;
+    let write = flags.take("write", String::new())?;
+    flags.finish()?;
+    let contestant = |command: &str| Contestant { name: name(command), command: command.to_owned() };
+    let contestants = [contestant(&ours), contestant(&rival), contestant(&rival)];
+    Ok(Options { plan, contestants, folder, write })
+}
+
+/// A contestant is called as its program.
+fn name(command: &str) -> String {
+    let program = command.split_whitespace().next().unwrap_or_default();
+    Path::new(program).file_name().map_or_else(|| program.to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+fn compare(options: &Options) -> io::Result<()> {
+    let folder = tempfile::tempdir_in(&options.folder)?;
+    eprintln!("recording {} series × {} scrapes", options.plan.series, options.plan.scrapes);
+    let recordings = record(&options.plan, folder.path())?;
+    let rounds = run(&options.plan, &options.contestants, &recordings, folder.path(), |step| eprintln!("{step}"))?;
+    let text = table(&options.plan, &options.contestants, &rounds);
+    print!("{text}");
+    if !options.write.is_empty() {
+        document::replace(Path::new(&options.write), "paired", &text)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! The table of a comparison: medians, ratios within rounds, and the rival against itself.
+
+use std::fmt::Write;
+
+use super::run::{Footprint, Outcome, Phase};
+use super::{Contestant, Plan};
+
+/// One line of the table: what is measured, how to read it from an outcome, how to print it.
+struct Line {
+    name: String,
+    value: Box<dyn Fn(&Outcome) -> f64>,
+    digits: usize,
+}
+
+/// Places of the contestants in each round.
+const OURS: usize = 0;
+const RIVAL: usize = 1;
+const RIVAL_AGAIN: usize = 2;
+
+/// The table in Markdown; a ratio is the first contestant's figure over the second's.
+///
+/// `rounds[round][contestant]` holds ours, the rival and the rival once more.
+pub fn table(plan: &Plan, contestants: &[Contestant; 3], rounds: &[Vec<Outcome>]) -> String {
+    let mut text = String::new();
+    let (ours, rival) = (&contestants[OURS].name, &contestants[RIVAL].name);
+    let _ = writeln!(
+        text,
+        "{} series × {} scrapes a phase, {} samples a request, {} connections, {} rounds. Machine: {}.\n",
+        plan.series,
+        plan.scrapes,
+        plan.samples_per_request,
+        plan.connections,
+        rounds.len(),
+        crate::machine::describe(),
+    );
+    let _ = writeln!(text, "| median | {ours} | {rival} | ratio (least – most) | {rival} / itself |");
+    let _ = writeln!(text, "|---|---|---|---|---|");
+    for line in lines() {
+        let of = |place: usize| -> Vec<f64> { rounds.iter().map(|round| (line.value)(&round[place])).collect() };
+        let (first, second, again) = (of(OURS), of(RIVAL), of(RIVAL_AGAIN));
+        let digits = line.digits;
+        let _ = writeln!(
+            text,
+            "| {} | {:.digits$} | {:.digits$} | {} | {} |",
+            line.name,
+            median(&first),
+            median(&second),
+            spread(&first, &second),
+            spread(&again, &second),
+        );
+    }
+    let unsettled =
+        rounds.iter().flatten().flat_map(|outcome| &outcome.phases).filter(|phase| !phase.is_settled).count();
+    if unsettled > 0 {
+        let _ = writeln!(text, "\n{unsettled} phases ended before background work had.");
+    }
+    text
+}
+
+fn lines() -> Vec<Line> {
+    let mut lines = Vec::new();
+    let mut add = |name: String, digits: usize, value: Box<dyn Fn(&Outcome) -> f64>| {
+        lines.push(Line { name, value, digits });
+    };
+    let ms = |duration: std::time::Duration| duration.as_secs_f64() * 1e3;
+    for (place, phase) in Phase::ALL.into_iter().enumerate() {
+        let name = phase.name();
+        add(format!("{name}: samples per CPU-second"), 0, Box::new(move |r| r.phases[place].samples_per_cpu_s()));
+        add(format!("{name}: request p50, ms"), 2, Box::new(move |r| ms(r.phases[place].p50)));
+        add(format!("{name}: request p99, ms"), 2, Box::new(move |r| ms(r.phases[place].p99)));
+        add(format!("{name}: requests put off"), 0, Box::new(move |r| r.phases[place].retries as f64));
+    }
+    for (name, of) in [("new, known, again", steady as fn(&Outcome) -> Footprint), ("churn", churn)] {
+        let mb = |bytes: u64| bytes as f64 / 1e6;
+        add(format!("{name}: peak memory, MB"), 0, Box::new(move |r| mb(of(r).memory_peak_bytes)));
+        add(format!("{name}: written to disk, MB"), 0, Box::new(move |r| mb(of(r).written_bytes)));
+        let per_sample = move |r: &Outcome| of(r).disk_bytes as f64 / of(r).samples as f64;
+        add(format!("{name}: bytes a sample after merge"), 2, Box::new(per_sample));
+    }
+    lines
+}
+
+fn steady(outcome: &Outcome) -> Footprint {
+    outcome.steady
+}
+
+fn churn(outcome: &Outcome) -> Footprint {
+    outcome.churn
+}
+
+/// The median of the ratios within rounds, and their range.
+fn spread(over: &[f64], under: &[f64]) -> String {
+    let mut ratios: Vec<f64> = over.iter().zip(under).map(|(over, under)| over / under).collect();
+    ratios.retain(|ratio| ratio.is_finite());
+    if ratios.is_empty() {
+        return "–".to_owned();
+    }
+    ratios.sort_by(f64::total_cmp);
+    format!("{:.2} ({:.2} – {:.2})", median(&ratios), ratios[0], ratios[ratios.len() - 1])
+}
+
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    match sorted.len() {
+        0 => f64::NAN,
+        count if count % 2 == 1 => sorted[count / 2],
+        count => (sorted[count / 2 - 1] + sorted[count / 2]) / 2.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians_and_ratios() {
+        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
+        assert_eq!(spread(&[2.0, 9.0, 4.0], &[1.0, 3.0, 4.0]), "2.00 (1.00 – 3.00)");
+        assert_eq!(spread(&[0.0], &[0.0]), "–");
+    }
+}

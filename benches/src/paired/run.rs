@@ -1,0 +1,168 @@
+//! One contestant through all phases.
+//!
+//! 1. Fresh folder, server up: *new*, *known*, *sent again* (the known bodies once more); then memory and bytes written;
+//!    then flush and merge, and the folder's size.
+//! 2. Another fresh folder, server up anew: *churn*, and the same figures.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Contestant, Plan, Recordings};
+use crate::replay::replay;
+use crate::server::Server;
+
+/// What a server is fed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Series that it has never seen.
+    New,
+    /// The same series, following in time.
+    Known,
+    /// Bodies that it has acknowledged already.
+    Again,
+    /// Every pod is replaced several times.
+    Churn,
+}
+
+impl Phase {
+    /// All phases in the order in which they run.
+    pub const ALL: [Self; 4] = [Self::New, Self::Known, Self::Again, Self::Churn];
+
+    /// As the table calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Known => "known",
+            Self::Again => "sent again",
+            Self::Churn => "churn",
+        }
+    }
+}
+
+/// One phase of one contestant.
+#[derive(Debug, Clone)]
+pub struct PhaseResult {
+    /// Samples acknowledged.
+    pub samples: u64,
+    /// CPU of the server until its background work had ended.
+    pub cpu_s: f64,
+    /// Median time to the answer.
+    pub p50: Duration,
+    /// The time that 99 % of the answers stayed within.
+    pub p99: Duration,
+    /// From the first request to the last answer.
+    pub wall: Duration,
+    /// Requests that the server put off.
+    pub retries: u64,
+    /// Whether background work ended within the wait.
+    pub is_settled: bool,
+}
+
+impl PhaseResult {
+    /// What the comparison is about.
+    pub fn samples_per_cpu_s(&self) -> f64 {
+        self.samples as f64 / self.cpu_s
+    }
+}
+
+/// What one server's life gave beside its phases.
+#[derive(Debug, Clone, Copy)]
+pub struct Footprint {
+    /// The most memory that was ever resident.
+    pub memory_peak_bytes: u64,
+    /// Bytes that went to disk before the forced merge.
+    pub written_bytes: u64,
+    /// The folder after flush and merge.
+    pub disk_bytes: u64,
+    /// Different samples that it was given.
+    pub samples: u64,
+}
+
+/// One contestant in one round.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// In the order of [`Phase::ALL`].
+    pub phases: [PhaseResult; 4],
+    /// Of the server that got new, known and sent again.
+    pub steady: Footprint,
+    /// Of the server that got churn.
+    pub churn: Footprint,
+}
+
+/// Runs every contestant over the recordings, `plan.pairs` times; `outcomes[round][contestant]`.
+pub fn run(
+    plan: &Plan,
+    contestants: &[Contestant],
+    recordings: &Recordings,
+    folder: &Path,
+    mut progress: impl FnMut(&str),
+) -> io::Result<Vec<Vec<Outcome>>> {
+    let mut rounds = Vec::with_capacity(plan.pairs);
+    for round in 0..plan.pairs {
+        let mut outcomes: Vec<Option<Outcome>> = vec![None; contestants.len()];
+        for turn in 0..contestants.len() {
+            let place = (turn + round) % contestants.len();
+            let contestant = &contestants[place];
+            progress(&format!("round {} of {}: {}", round + 1, plan.pairs, contestant.name));
+            let outcome = run_one(plan, contestant, recordings, folder)
+                .map_err(|error| io::Error::other(format!("{}: {error}", contestant.name)))?;
+            outcomes[place] = Some(outcome);
+        }
+        rounds.push(outcomes.into_iter().flatten().collect());
+    }
+    Ok(rounds)
+}
+
+fn run_one(plan: &Plan, contestant: &Contestant, recordings: &Recordings, folder: &Path) -> io::Result<Outcome> {
+    let steady = with_server(contestant, folder, |server| {
+        let phases = [
+            phase(plan, server, &recordings.new)?,
+            phase(plan, server, &recordings.known)?,
+            phase(plan, server, &recordings.known)?,
+        ];
+        // What was sent again adds nothing.
+        let samples = phases[0].samples + phases[1].samples;
+        Ok((phases, footprint(plan, server, samples)?))
+    })?;
+    let churn = with_server(contestant, folder, |server| {
+        let churn = phase(plan, server, &recordings.churn)?;
+        let footprint = footprint(plan, server, churn.samples)?;
+        Ok((churn, footprint))
+    })?;
+    let [new, known, again] = steady.0;
+    Ok(Outcome { phases: [new, known, again, churn.0], steady: steady.1, churn: churn.1 })
+}
+
+/// A server over an empty folder that is gone afterwards.
+fn with_server<T>(
+    contestant: &Contestant,
+    folder: &Path,
+    work: impl FnOnce(&Server) -> io::Result<T>,
+) -> io::Result<T> {
+    let folder = tempfile::tempdir_in(folder)?;
+    let server = Server::start(&contestant.command, &folder.path().join("data"))?;
+    work(&server)
+}
+
+fn phase(plan: &Plan, server: &Server, recording: &Path) -> io::Result<PhaseResult> {
+    let before = server.cpu_s()?;
+    let replay = replay(recording, server, plan.connections)?;
+    let is_settled = server.settle(&plan.patience)?;
+    Ok(PhaseResult {
+        samples: replay.samples,
+        // A tick at least: a tiny run must not divide by zero.
+        cpu_s: (server.cpu_s()? - before).max(0.01),
+        p50: replay.latency(0.5),
+        p99: replay.latency(0.99),
+        wall: replay.wall,
+        retries: replay.retries,
+        is_settled,
+    })
+}
+
+fn footprint(plan: &Plan, server: &Server, samples: u64) -> io::Result<Footprint> {
+    let (memory_peak_bytes, written_bytes) = (server.memory_peak_bytes()?, server.written_bytes()?);
+    server.flush_and_merge(&plan.patience)?;
+    Ok(Footprint { memory_peak_bytes, written_bytes, disk_bytes: server.disk_bytes()?, samples })
+}
