@@ -199,7 +199,8 @@ fn explain(refusal: &io::Error) -> io::Error {
 /// Makes `folder` and what is missing above it, and syncs every folder that got a new entry.
 ///
 /// The parent is synced also when the folder was there: the process that made it may have died
-/// before it could. Then, it may be a folder that we may not read, which is not ours to mend.
+/// before it could. Then it may be a folder that we may not read, or of a read-only file system
+/// that knows no sync, with ours mounted on it: there is nothing to make durable.
 fn create_synced(folder: &Path) -> io::Result<()> {
     let Some(parent) = folder.parent() else { return Ok(()) };
     let made = if folder.exists() {
@@ -212,11 +213,15 @@ fn create_synced(folder: &Path) -> io::Result<()> {
             Err(error) => return Err(error),
         }
     };
-    match open_folder(parent) {
-        Ok(parent) => parent.sync_all(),
-        Err(error) if made => Err(error),
-        Err(_) => Ok(()),
+    match open_folder(parent).and_then(|parent| parent.sync_all()) {
+        Err(error) if made || !is_not_ours_to_sync(&error) => Err(error),
+        _ => Ok(()),
     }
+}
+
+fn is_not_ours_to_sync(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, ReadOnlyFilesystem, Unsupported};
+    matches!(error.kind(), PermissionDenied | InvalidInput | Unsupported | ReadOnlyFilesystem)
 }
 
 fn open_folder(full: &Path) -> io::Result<File> {

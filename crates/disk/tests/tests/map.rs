@@ -64,6 +64,25 @@ fn advice_and_release_change_no_byte() {
 }
 
 #[test]
+fn what_cannot_be_read_is_an_error_and_not_a_signal() {
+    let (folder, map) = mapped(&pattern(100_000));
+    map.populate().unwrap();
+    Map::from(vec![1]).populate().unwrap();
+    let file = fs::OpenOptions::new().write(true).open(folder.path().join("f")).unwrap();
+    file.set_len(50_000).unwrap();
+    map.slice(10..40_000).populate().unwrap();
+    if kernel_is_at_least(5, 14) {
+        assert!(map.populate().unwrap_err().to_string().starts_with("a page of it cannot be read"));
+    }
+}
+
+fn kernel_is_at_least(major: u32, minor: u32) -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split('.').map_while(|number| number.parse::<u32>().ok());
+    (numbers.next(), numbers.next()) >= (Some(major), Some(minor))
+}
+
+#[test]
 fn released_pages_no_longer_count() {
     let bytes = pattern(8 * MIB);
     let (_folder, map) = mapped(&bytes);

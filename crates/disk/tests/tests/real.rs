@@ -36,6 +36,12 @@ fn the_root_is_made_with_what_is_missing_above_it() {
 }
 
 #[test]
+fn a_folder_above_that_knows_no_sync_does_no_harm() {
+    // The folders of /proc refuse fsync with EINVAL.
+    RealDisk::open("/proc/self/cwd").unwrap();
+}
+
+#[test]
 fn a_file_is_no_data_folder() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
