@@ -5,6 +5,7 @@
 //! never take a cut answer for a whole one.
 
 use std::{
+    any::Any,
     fmt,
     pin::Pin,
     task::{Context, Poll},
@@ -23,7 +24,11 @@ const CHUNK_BYTES: usize = 64 << 10;
 const STALLED_CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The body of an answer.
-pub struct Body(Inner);
+pub struct Body {
+    inner: Inner,
+    /// Dropped with the body, that is when it was sent or the client has left.
+    guard: Option<Box<dyn Any + Send>>,
+}
 
 enum Inner {
     Whole(Bytes),
@@ -74,14 +79,20 @@ impl Body {
 
     /// A body that is there already.
     pub fn whole(bytes: impl Into<Bytes>) -> Self {
-        Self(Inner::Whole(bytes.into()))
+        Self { inner: Inner::Whole(bytes.into()), guard: None }
     }
 
     /// A body that a blocking thread writes. Must be called inside a runtime.
     pub fn stream() -> (BodyWriter, Self) {
         let (pieces, chunks) = mpsc::channel(CHUNKS_WAITING_MAX);
         let writer = BodyWriter { pieces, runtime: Handle::current(), buffer: Vec::with_capacity(CHUNK_BYTES + 4096) };
-        (writer, Self(Inner::Stream { chunks, ended: false }))
+        (writer, Self { inner: Inner::Stream { chunks, ended: false }, guard: None })
+    }
+
+    /// The same body, which keeps `guard` until it was sent or the client has left.
+    #[must_use]
+    pub fn holding(self, guard: impl Any + Send) -> Self {
+        Self { guard: Some(Box::new(guard)), ..self }
     }
 
     /// All bytes; an error if the stream broke off.
@@ -100,9 +111,10 @@ impl Body {
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Inner::Whole(bytes) => write!(f, "Body({} bytes)", bytes.len()),
-            Inner::Stream { .. } => write!(f, "Body(stream)"),
+        let guarded = if self.guard.is_some() { ", guarded" } else { "" };
+        match &self.inner {
+            Inner::Whole(bytes) => write!(f, "Body({} bytes{guarded})", bytes.len()),
+            Inner::Stream { .. } => write!(f, "Body(stream{guarded})"),
         }
     }
 }
@@ -112,7 +124,7 @@ impl hyper::body::Body for Body {
     type Error = Unfinished;
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        match &mut self.get_mut().0 {
+        match &mut self.get_mut().inner {
             Inner::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
             Inner::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Inner::Stream { ended: true, .. } => Poll::Ready(None),
@@ -128,14 +140,14 @@ impl hyper::body::Body for Body {
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.0 {
+        match &self.inner {
             Inner::Whole(bytes) => bytes.is_empty(),
             Inner::Stream { ended, .. } => *ended,
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
+        match &self.inner {
             Inner::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Inner::Stream { .. } => SizeHint::default(),
         }

@@ -1,0 +1,67 @@
+//! `/api/v1/status/tsdb`: how series spread over metrics and labels.
+
+use basalt_http::{Params, Response, StatusCode, json};
+use model::{Tenant, TimeRange};
+use storage_api::{Cardinality, CardinalityRequest, NamedCount};
+
+use crate::{
+    Server, args,
+    error::ApiError,
+    json::Json,
+    time::{self, TIME_FORMS},
+};
+
+/// Entries of a list if the request does not say.
+const TOP_DEFAULT: u64 = 10;
+
+impl Server {
+    pub(crate) async fn status_tsdb(&self, tenant: Tenant, params: &Params) -> Result<Response, ApiError> {
+        let top = usize::try_from(params.number("topN")?.unwrap_or(TOP_DEFAULT)).unwrap_or(usize::MAX);
+        let request = CardinalityRequest {
+            tenant: Some(tenant),
+            selector: args::selector_or_everything(params)?,
+            range: self.date(params)?,
+            top: top.clamp(1, self.options.status_top_max.max(1)),
+            focus_label: params.get("focusLabel").map(str::to_string),
+            series_max: self.options.status_series_max,
+        };
+        let query = self.begin(request.series_max, self.options.export_time_max).await?;
+        let cardinality = self.operate(move |admin| admin.cardinality(request)).await?;
+        drop(query);
+        Ok(json(StatusCode::OK, body(&cardinality)))
+    }
+
+    /// The UTC day that `date` lies in, today without it, all time for `date=0`.
+    fn date(&self, params: &Params) -> Result<TimeRange, ApiError> {
+        let day = match params.get("date") {
+            Some("0") => return Ok(TimeRange::ALL),
+            Some(text) => {
+                let wrong = || ApiError::bad_request(format!("cannot parse argument date={text:?}: want {TIME_FORMS}"));
+                time::parse_time(text, self.clock.now_ms()).ok_or_else(wrong)?
+            }
+            None => self.clock.now_ms(),
+        };
+        Ok(TimeRange::new(time::day_start(day), time::day_end(day)))
+    }
+}
+
+fn body(cardinality: &Cardinality) -> Vec<u8> {
+    let mut out = Json::default();
+    out.raw("{\"status\":\"success\",\"data\":{\"totalSeries\":").number(cardinality.series);
+    out.raw(",\"totalLabelValuePairs\":").number(cardinality.label_value_pairs);
+    for (name, list) in [
+        ("seriesCountByMetricName", &cardinality.series_by_metric),
+        ("seriesCountByLabelName", &cardinality.series_by_label),
+        ("seriesCountByFocusLabelValue", &cardinality.series_by_focus_value),
+        ("seriesCountByLabelValuePair", &cardinality.series_by_pair),
+        ("labelValueCountByLabelName", &cardinality.values_by_label),
+    ] {
+        out.raw(",").text(name).raw(":").list(list, entry);
+    }
+    out.raw("}}");
+    out.into_bytes()
+}
+
+fn entry(out: &mut Json, counted: &NamedCount) {
+    out.raw("{\"name\":").text(&counted.name).raw(",\"value\":").number(counted.count).raw("}");
+}

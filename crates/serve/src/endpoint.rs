@@ -1,0 +1,187 @@
+//! Which endpoint a path leads to.
+
+use basalt_http::{Method, StatusCode};
+use model::{Tenant, TenantParseError};
+
+use crate::error::ApiError;
+
+macro_rules! endpoints {
+    ($($(#[$doc:meta])* $name:ident = $path:literal,)*) => {
+        /// Something that can be asked for.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Endpoint {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Endpoint {
+            /// All endpoints, in the order of their numbers.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The path, as `/metrics` shows it.
+            pub fn path(self) -> &'static str {
+                match self {
+                    $(Self::$name => $path,)*
+                }
+            }
+        }
+    };
+}
+
+endpoints! {
+    /// What there is.
+    Index = "/",
+    /// Whether the process lives.
+    Health = "/health",
+    /// The same for Prometheus tools.
+    Healthy = "/-/healthy",
+    /// Whether it can work.
+    Ready = "/-/ready",
+    /// Robots stay out.
+    Robots = "/robots.txt",
+    /// Version of the API for Grafana.
+    BuildInfo = "/api/v1/status/buildinfo",
+    /// The flags.
+    Flags = "/flags",
+    /// Counters of the process.
+    Metrics = "/metrics",
+    /// Samples as JSON lines.
+    Export = "/api/v1/export",
+    /// Series.
+    Series = "/api/v1/series",
+    /// Label names.
+    LabelNames = "/api/v1/labels",
+    /// Values of a label.
+    LabelValues = "/api/v1/label/{}/values",
+    /// How many series there are.
+    SeriesCount = "/api/v1/series/count",
+    /// How series spread over metrics and labels.
+    StatusTsdb = "/api/v1/status/tsdb",
+    /// What is known about metrics.
+    Metadata = "/api/v1/metadata",
+    /// Deletes series.
+    DeleteSeries = "/api/v1/admin/tsdb/delete_series",
+    /// Makes a snapshot.
+    SnapshotCreate = "/snapshot/create",
+    /// Makes a snapshot, as Prometheus answers it.
+    SnapshotCreatePrometheus = "/api/v1/admin/tsdb/snapshot",
+    /// Names the snapshots.
+    SnapshotList = "/snapshot/list",
+    /// Removes a snapshot.
+    SnapshotDelete = "/snapshot/delete",
+    /// Removes all snapshots.
+    SnapshotDeleteAll = "/snapshot/delete_all",
+    /// Moves memory into parts.
+    ForceFlush = "/internal/force_flush",
+    /// Merges parts.
+    ForceMerge = "/internal/force_merge",
+}
+
+/// An endpoint, and whose data is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entrance {
+    /// The endpoint.
+    pub endpoint: Endpoint,
+    /// Whose data.
+    pub tenant: Tenant,
+    /// The label in the path, if there is one.
+    pub label: Option<String>,
+}
+
+impl Endpoint {
+    /// The entrance that a path names; `None` if it names none. The error is about the tenant in it.
+    pub fn find(path: &str) -> Option<Result<Entrance, TenantParseError>> {
+        for role in ["/select/", "/delete/"] {
+            if let Some(rest) = path.strip_prefix(role) {
+                let (tenant, rest) = rest.split_once('/')?;
+                let (endpoint, label) = Self::of_data(rest.strip_prefix("prometheus")?)?;
+                return Some(tenant.parse().map(|tenant| Entrance { endpoint, tenant, label }));
+            }
+        }
+        let bare = path.strip_prefix("/prometheus").filter(|rest| rest.starts_with('/')).unwrap_or(path);
+        let bare = if bare.len() > 1 { bare.trim_end_matches('/') } else { bare };
+        let of_process = || Self::ALL.iter().find(|endpoint| endpoint.path() == bare).map(|found| (*found, None));
+        let (endpoint, label) = Self::of_data(bare).or_else(of_process)?;
+        Some(Ok(Entrance { endpoint, tenant: Tenant::DEFAULT, label }))
+    }
+
+    /// Endpoints that ask for data of one tenant.
+    fn of_data(path: &str) -> Option<(Self, Option<String>)> {
+        if let Some(label) = path.strip_prefix("/api/v1/label/").and_then(|rest| rest.strip_suffix("/values")) {
+            let label = percent_decoded(label)?;
+            return (!label.is_empty() && !label.contains('/')).then_some((Self::LabelValues, Some(label)));
+        }
+        let data = Self::ALL.iter().filter(|endpoint| endpoint.path().starts_with("/api/v1/"));
+        data.into_iter().find(|endpoint| endpoint.path() == path).map(|found| (*found, None))
+    }
+
+    /// Deleting wants POST, everything else takes GET as well.
+    pub(crate) fn check_method(self, method: &Method) -> Result<(), ApiError> {
+        let allowed = match self {
+            Self::DeleteSeries => *method == Method::POST,
+            _ => matches!(*method, Method::GET | Method::HEAD | Method::POST),
+        };
+        if allowed {
+            return Ok(());
+        }
+        let why = format!("{} does not take {method}", self.path());
+        Err(ApiError::new(StatusCode::METHOD_NOT_ALLOWED, why))
+    }
+}
+
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            out.push(byte);
+            continue;
+        }
+        let mut digit = || char::from(bytes.next()?).to_digit(16);
+        out.push((digit()? * 16 + digit()?) as u8);
+    }
+    String::from_utf8(out).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn find(path: &str) -> Option<(Endpoint, String, Option<String>)> {
+        let entrance = Endpoint::find(path)?.ok()?;
+        Some((entrance.endpoint, entrance.tenant.to_string(), entrance.label))
+    }
+
+    #[test]
+    fn paths_exist_bare_under_prometheus_and_per_tenant() {
+        for path in ["/api/v1/export", "/prometheus/api/v1/export", "/select/0/prometheus/api/v1/export"] {
+            assert_eq!(find(path), Some((Endpoint::Export, "0:0".to_string(), None)), "{path}");
+        }
+        let label = Some("a/b".to_string());
+        assert_eq!(
+            find("/select/1:2/prometheus/api/v1/label/x%2dy/values"),
+            Some((Endpoint::LabelValues, "1:2".into(), Some("x-y".into())))
+        );
+        assert_ne!(find("/api/v1/label/a/b/values").and_then(|found| found.2), label);
+        assert_eq!(
+            find("/delete/3/prometheus/api/v1/admin/tsdb/delete_series").map(|found| found.0),
+            Some(Endpoint::DeleteSeries)
+        );
+        assert_eq!(find("/health").map(|found| found.0), Some(Endpoint::Health));
+        assert_eq!(find("/").map(|found| found.0), Some(Endpoint::Index));
+        for path in
+            ["", "/x", "/select/0/prometheus/health", "/select/0/export", "/api/v1/label//values", "/prometheusx"]
+        {
+            assert_eq!(find(path), None, "{path}");
+        }
+        assert!(Endpoint::find("/select/x/prometheus/api/v1/export").is_some_and(|found| found.is_err()));
+    }
+
+    #[test]
+    fn every_endpoint_is_found_by_its_path() {
+        for (number, endpoint) in Endpoint::ALL.iter().enumerate() {
+            assert_eq!(*endpoint as usize, number);
+            let found = find(&endpoint.path().replace("{}", "job")).map(|found| found.0);
+            assert_eq!(found, Some(*endpoint));
+        }
+    }
+}
