@@ -55,10 +55,25 @@ impl Epochs {
     }
 
     pub(crate) fn guard(&self) -> SlotGuard<'_> {
+        SlotGuard { epochs: self, epoch: self.enter() }
+    }
+
+    /// Counts somebody in the present epoch, which is returned.
+    pub(crate) fn enter(&self) -> u32 {
         let mut alive = self.alive.lock();
         let epoch = self.now();
         *alive.entry(epoch).or_insert(0) += 1;
-        SlotGuard { epochs: self, epoch }
+        epoch
+    }
+
+    /// Takes back one [`enter`](Self::enter) of this epoch.
+    pub(crate) fn leave(&self, epoch: u32) {
+        let mut alive = self.alive.lock();
+        let count = alive.get_mut(&epoch).expect("BUG: an epoch is left that was never entered");
+        *count -= 1;
+        if *count == 0 {
+            alive.remove(&epoch);
+        }
     }
 }
 
@@ -83,12 +98,7 @@ impl SlotGuard<'_> {
 
 impl Drop for SlotGuard<'_> {
     fn drop(&mut self) {
-        let mut alive = self.epochs.alive.lock();
-        let count = alive.get_mut(&self.epoch).expect("BUG: a slot guard that was never counted");
-        *count -= 1;
-        if *count == 0 {
-            alive.remove(&self.epoch);
-        }
+        self.epochs.leave(self.epoch);
     }
 }
 

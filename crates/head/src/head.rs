@@ -2,7 +2,10 @@
 
 use std::{
     fmt,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use index::HeadIndex;
@@ -43,6 +46,20 @@ pub struct ResolveScratch {
     other_key: SeriesKey,
     /// Rows whose outcome holds only now.
     passing: Vec<u32>,
+}
+
+/// A [`SlotGuard`] that shares the head instead of borrowing it.
+#[derive(Debug)]
+#[must_use = "slot numbers are only safe to carry while the pin lives"]
+pub struct Pin {
+    head: Arc<Head>,
+    epoch: u32,
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        self.head.epochs.leave(self.epoch);
+    }
 }
 
 /// No slot is left: the head holds [`SLOTS_MAX`] series.
@@ -99,6 +116,11 @@ impl Head {
     /// its last read. A guard that lives for long holds back evictions.
     pub fn guard(&self) -> SlotGuard<'_> {
         self.epochs.guard()
+    }
+
+    /// A guard that needs no borrow: for a query that hands out its series one by one.
+    pub fn pin(self: &Arc<Self>) -> Pin {
+        Pin { epoch: self.epochs.enter(), head: Arc::clone(self) }
     }
 
     /// A generation for the rows of the series that are there, and some more.

@@ -12,7 +12,6 @@
 //! Architecture invariant: knows nothing of files, of the log, of parts, or of HTTP.
 
 mod chunked;
-mod columns;
 mod encodings;
 mod epochs;
 mod generation;
@@ -24,11 +23,11 @@ mod series;
 mod slots;
 mod tail;
 
-pub use columns::Columns;
 pub use encodings::ResolvedRow;
 pub use epochs::SlotGuard;
 pub use generation::{Generation, GenerationView};
-pub use head::{Evicted, Head, HeadBytes, HeadFull, HeadOptions, ResolveScratch};
+pub use head::{Evicted, Head, HeadBytes, HeadFull, HeadOptions, Pin, ResolveScratch};
+pub use model::Columns;
 pub use seq::SeqRange;
 pub use series::{AdmitAll, NewSeriesGate};
 

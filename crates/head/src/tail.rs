@@ -15,10 +15,10 @@ use std::{
     },
 };
 
-use model::TimeRange;
+use model::{Columns, TimeRange};
 use parking_lot::RwLock;
 
-use crate::{SLOTS_MAX, SeqRange, chunked::Chunked, columns::Columns, prefetch::prefetch};
+use crate::{SLOTS_MAX, SeqRange, chunked::Chunked, prefetch::prefetch};
 
 /// No tail has fewer rows.
 pub(crate) const TAIL_ROWS_MIN: usize = 128 << 10;

@@ -4,6 +4,7 @@
 //! in memory, in the log, in parts and between nodes.
 
 mod clock;
+mod columns;
 mod id;
 mod key;
 mod matcher;
@@ -12,6 +13,7 @@ mod sample;
 mod tenant;
 
 pub use clock::{Clock, SystemClock};
+pub use columns::Columns;
 pub use id::{SHARDS, SeriesId};
 pub use key::{KeyBuilder, LabelError, LabelPairs, MAX_KEY_BYTES, MalformedKey, SeriesKey};
 pub use matcher::{MatchOp, Matcher, Selector};

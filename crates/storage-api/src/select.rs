@@ -15,7 +15,7 @@ use std::{
     time::Instant,
 };
 
-use codec::values::Summary;
+use codec::Summary;
 use model::{SHARDS, Selector, SeriesId, SeriesKey, Tenant, TimeRange, ValueKind};
 
 use crate::{BoxFuture, sub_plan::SubPlan};

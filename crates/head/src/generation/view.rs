@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use model::TimeRange;
+use model::{Columns, TimeRange};
 use roaring::RoaringBitmap;
 
-use crate::{SeqRange, columns::Columns, run::Run, tail::Tail};
+use crate::{SeqRange, run::Run, tail::Tail};
 
 /// What a generation held at one moment. Reading takes no lock that a writer could wait for.
 #[derive(Debug, Clone)]
@@ -110,6 +110,11 @@ impl GenerationView {
     /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.rows() == 0
+    }
+
+    /// Memory taken by the runs; tails, which are used again, are left out.
+    pub fn bytes(&self) -> usize {
+        self.runs.iter().map(|run| run.bytes()).sum()
     }
 
     /// How many runs and tails a read looks into.

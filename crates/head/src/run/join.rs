@@ -1,9 +1,9 @@
 //! Joining runs into one: fewer places to look, and the fixed cost of an entry is paid once for more samples.
 
-use model::TimeRange;
+use model::{Columns, TimeRange};
 
 use super::{Entries, GROUP_BITS, NO_PAGE, PAGE_BITS, PAGE_GROUPS, Run, RunMeta, RunWriter, bits, times::COLUMNS_MAX};
-use crate::{SeqRange, columns::Columns};
+use crate::SeqRange;
 
 /// Whether the joined run could number its time columns. Each slot may get a column of its own that no input has.
 pub(crate) fn can_join(runs: &[impl AsRef<Run>]) -> bool {

@@ -14,9 +14,9 @@ mod times;
 mod values;
 mod writer;
 
-use model::TimeRange;
+use model::{Columns, TimeRange};
 
-use crate::{SeqRange, columns::Columns, prefetch::prefetch};
+use crate::{SeqRange, prefetch::prefetch};
 
 pub(crate) use join::{can_join, join};
 pub(crate) use writer::RunWriter;

@@ -352,7 +352,7 @@ mod tests {
         let limit = INT_MAX as f64;
         round_trip(&[limit, -limit, limit, 0.0]);
         round_trip(&[limit * 2.0, i64::MAX as f64, i64::MIN as f64, u64::MAX as f64, 1e300]);
-        round_trip(&[-9_007_199.254_740_991, 9_007_199.254_740_991]);
+        round_trip(&[-9_007_199_254_740_991.0 / 1e9, 9_007_199_254_740_991.0 / 1e9]);
     }
 
     fn any_shape() -> impl Strategy<Value = Vec<f64>> {

@@ -105,10 +105,10 @@ impl RunWriter {
 
 #[cfg(test)]
 mod tests {
-    use model::TimeRange;
+    use model::{Columns, TimeRange};
 
     use super::*;
-    use crate::{SeqRange, columns::Columns};
+    use crate::SeqRange;
 
     const META: RunMeta = RunMeta { times: TimeRange { min: 0, max: 1000 }, seqs: SeqRange { min: 1, max: 2 }, cut: 0 };
 

@@ -1,0 +1,3 @@
+//! placeholder
+use crate::common::Fleet;
+pub fn run(_: &mut Fleet) {}

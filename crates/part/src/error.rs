@@ -1,0 +1,35 @@
+//! What can go wrong with a part.
+
+use std::fmt;
+
+/// A failure of the disk, or damaged bytes.
+#[derive(Debug)]
+pub enum PartError {
+    /// The disk failed.
+    Disk(disk::Error),
+    /// The bytes make no sense.
+    Corrupt(disk::Corrupt),
+}
+
+impl fmt::Display for PartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Disk(error) => error.fmt(f),
+            Self::Corrupt(corrupt) => corrupt.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for PartError {}
+
+impl From<disk::Error> for PartError {
+    fn from(error: disk::Error) -> Self {
+        Self::Disk(error)
+    }
+}
+
+impl From<disk::Corrupt> for PartError {
+    fn from(corrupt: disk::Corrupt) -> Self {
+        Self::Corrupt(corrupt)
+    }
+}

@@ -1,0 +1,117 @@
+//! The store as its operator sees it.
+
+use model::{Tenant, TimeRange};
+use storage_api::{
+    Admin, AdminError, BoxFuture, Cardinality, CardinalityRequest, DeleteRequest, MetadataEntry, StoreStats,
+};
+
+use crate::{Store, cardinality, counters::get, error::StoreError, inner::Inner, select, snapshots};
+
+fn failed(error: impl std::fmt::Display) -> AdminError {
+    AdminError::Failed(error.to_string())
+}
+
+impl Admin for Store {
+    fn flush<'a>(&'a self) -> BoxFuture<'a, Result<(), AdminError>> {
+        self.blocking(|inner| inner.flush().map_err(failed))
+    }
+
+    fn merge<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<(), AdminError>> {
+        let prefix = prefix.to_string();
+        self.blocking(move |inner| inner.merge_partitions(&prefix).map(drop).map_err(failed))
+    }
+
+    fn create_snapshot<'a>(&'a self) -> BoxFuture<'a, Result<String, AdminError>> {
+        self.blocking(|inner| inner.create_snapshot().map_err(failed))
+    }
+
+    fn list_snapshots(&self) -> Result<Vec<String>, AdminError> {
+        snapshots::list(&*self.inner.disk).map_err(failed)
+    }
+
+    fn delete_snapshot(&self, name: &str) -> Result<(), AdminError> {
+        let _turn = self.inner.snapshots.lock();
+        match snapshots::delete(&*self.inner.disk, name) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(AdminError::NotFound(format!("there is no snapshot {name:?}"))),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    fn delete_series<'a>(&'a self, request: DeleteRequest) -> BoxFuture<'a, Result<u64, AdminError>> {
+        Box::pin(async move {
+            let (series, ticket) = self.blocking(move |inner| inner.delete(&request)).await?;
+            if let Some(ticket) = ticket {
+                ticket.await.map_err(failed)?;
+            }
+            Ok(series)
+        })
+    }
+
+    fn tenants<'a>(&'a self, range: TimeRange) -> BoxFuture<'a, Result<Vec<Tenant>, AdminError>> {
+        self.blocking(move |inner| select::tenants(inner, range).map_err(failed))
+    }
+
+    fn metadata(&self, tenant: Tenant, metric: Option<&str>, limit: usize) -> Vec<MetadataEntry> {
+        self.inner.metadata.list(tenant, metric, limit)
+    }
+
+    fn cardinality<'a>(&'a self, request: CardinalityRequest) -> BoxFuture<'a, Result<Cardinality, AdminError>> {
+        self.blocking(move |inner| cardinality::count(inner, &request).map_err(failed))
+    }
+
+    fn stats(&self) -> StoreStats {
+        self.inner.stats()
+    }
+}
+
+impl Inner {
+    fn create_snapshot(&self) -> Result<String, StoreError> {
+        let mut number = self.snapshots.lock();
+        self.flush()?;
+        *number += 1;
+        let name = snapshots::name(self.clock.now_ms(), *number);
+        // While the parts cannot be replaced, their files can be linked.
+        let published = self.published.lock();
+        let mut manifest = self.manifest(&published);
+        // The snapshot has no log: it holds all that was flushed.
+        (manifest.wal_floor, manifest.floor_seq) = (0, 0);
+        snapshots::create(&*self.disk, &name, &manifest)?;
+        Ok(name)
+    }
+
+    /// Counters and gauges.
+    pub fn stats(&self) -> StoreStats {
+        let state = self.shared.get();
+        let now = self.clock.now_ms();
+        let metas = || state.parts.iter().map(|part| part.meta());
+        let counters = &self.counters;
+        StoreStats {
+            rows_inserted: get(&counters.rows_inserted),
+            refused: counters.refused(),
+            series_created: self.head.series_created(),
+            series_active: self.head.series_count() as u64,
+            head_samples: state.generations.iter().map(|generation| generation.rows.rows() as u64).sum(),
+            head_bytes: self.head_bytes(),
+            part_samples: metas().map(|meta| meta.samples).sum(),
+            part_series: metas().map(|meta| u64::from(meta.series)).sum(),
+            parts: state.parts.len() as u64,
+            columns_bytes: metas().map(|meta| meta.columns_bytes).sum(),
+            index_bytes: metas().map(|meta| meta.index_bytes).sum(),
+            log_bytes: self.wal.bytes(),
+            log_commits: self.wal.stats().commits,
+            flushes: get(&counters.flushes),
+            merges: get(&counters.merges),
+            merges_active: get(&counters.merges_active),
+            merged_samples: get(&counters.merged_samples),
+            deduplicated: get(&counters.deduplicated),
+            quarantined_parts: get(&counters.quarantined_parts),
+            damaged_records: get(&counters.damaged_records),
+            read_only: self.read_only.reason().is_some(),
+            free_disk_bytes: get(&self.free_bytes),
+            tombstones: state.tombstones.len() as u64,
+            hourly_series: self.hourly.current(now),
+            daily_series: self.daily.current(now),
+        }
+    }
+}

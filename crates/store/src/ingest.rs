@@ -1,0 +1,231 @@
+//! The way of a batch into the store.
+//!
+//! 1. Writes are refused while the store is read-only or memory is full of samples that no flush has taken yet.
+//! 2. Under the shared epoch lock, rows are resolved to slots of the head; samples too old, too new or over a limit are counted and left out.
+//! 3. The samples are appended to the log, then to the running generation: from here on every query sees them.
+//! 4. When the log says that they are durable, the batch is acknowledged.
+
+use head::{AdmitAll, ResolveScratch, ResolvedRow};
+use model::{SeriesKey, TimeRange};
+use storage_api::{Batch, BoxFuture, Insert, InsertError, Inserted, Refusal};
+use wal::{Ticket, WalError};
+
+use crate::{Store, counters::add, inner::Inner, read_only::Cause};
+
+/// So many sets of buffers are kept for batches.
+const SCRATCH_MAX: usize = 64;
+/// A set that grew beyond so many samples is given back to the system.
+const SCRATCH_SAMPLES_MAX: usize = 1 << 17;
+
+/// Buffers of one batch.
+#[derive(Default)]
+pub struct IngestScratch {
+    resolve: ResolveScratch,
+    slots: Vec<u32>,
+    times: Vec<i64>,
+    values: Vec<f64>,
+    record: Vec<u8>,
+}
+
+/// Buffers for batches, used again and again.
+#[derive(Default)]
+pub struct ScratchPool(parking_lot::Mutex<Vec<IngestScratch>>);
+
+impl ScratchPool {
+    fn take(&self) -> IngestScratch {
+        self.0.lock().pop().unwrap_or_default()
+    }
+
+    fn give_back(&self, scratch: IngestScratch) {
+        let mut pool = self.0.lock();
+        if pool.len() < SCRATCH_MAX && scratch.slots.capacity() <= SCRATCH_SAMPLES_MAX {
+            pool.push(scratch);
+        }
+    }
+}
+
+/// A batch that waits for the log.
+struct Staged {
+    inserted: Inserted,
+    tickets: [Option<Ticket>; 2],
+}
+
+impl Insert for Store {
+    fn insert<'a>(&'a self, batch: Batch<'a>) -> BoxFuture<'a, Result<Inserted, InsertError>> {
+        Box::pin(async move {
+            let staged = {
+                let mut scratch = self.scratch.take();
+                let staged = self.inner.stage(&batch, &mut scratch);
+                self.scratch.give_back(scratch);
+                staged?
+            };
+            for ticket in staged.tickets.into_iter().flatten() {
+                ticket.await.map_err(|error| self.inner.not_durable(&error))?;
+            }
+            add(&self.inner.counters.rows_inserted, staged.inserted.samples);
+            Ok(staged.inserted)
+        })
+    }
+}
+
+impl Inner {
+    fn stage(&self, batch: &Batch<'_>, scratch: &mut IngestScratch) -> Result<Staged, InsertError> {
+        check(batch)?;
+        if self.is_closing() {
+            return Err(InsertError::Closed);
+        }
+        if let Some(reason) = self.read_only.reason() {
+            return Err(InsertError::ReadOnly(reason));
+        }
+        let epoch = self.epoch.read();
+        let running = epoch.generation.rows.bytes() as u64;
+        if running >= self.options.head_bytes() {
+            self.signals.flush();
+            let (bytes, max) = (self.head_bytes(), self.options.head_bytes_hard());
+            if bytes >= max {
+                let why = format!("{bytes} bytes of samples wait for their flush, {max} may");
+                return Err(InsertError::Overloaded(why));
+            }
+        }
+        // While the guard lives, no slot that a row resolves to is given to another series.
+        let guard = self.head.guard();
+        let mut inserted = Inserted::default();
+        self.resolve(batch, scratch, &guard, &mut inserted)?;
+        let mut tickets = [None, None];
+        let mut range = TimeRange::EMPTY;
+        let mut sealable = false;
+        if !scratch.slots.is_empty() {
+            let (slots, times, values) = (&scratch.slots, &scratch.times, &scratch.values);
+            let mut key = SeriesKey::default();
+            let logged = self.wal.append_samples(slots, times, values, &mut |slot, bytes| {
+                let known = self.head.write_key(slot, &mut key);
+                assert!(known, "BUG: a slot was freed under a guard");
+                bytes.extend_from_slice(key.as_bytes());
+            });
+            tickets[0] = Some(logged.map_err(|error| self.not_logged(&error))?);
+            times.iter().for_each(|time| range.include(*time));
+            sealable = epoch.generation.rows.append(&guard, slots, times, values, epoch.seq);
+            // Raised when the rows can be seen: an answer computed before has the old version.
+            self.versions.written(range);
+        }
+        scratch.record.clear();
+        if self.metadata.update(batch.tenant, batch.metadata, &mut scratch.record) {
+            let logged = self.wal.append_metadata(&scratch.record);
+            tickets[1] = Some(logged.map_err(|error| self.not_logged(&error))?);
+        }
+        drop(guard);
+        drop(epoch);
+        if sealable {
+            self.signals.seal();
+        }
+        if self.wal.active_bytes() >= self.options.flush.log_bytes {
+            self.signals.flush();
+        }
+        Ok(Staged { inserted, tickets })
+    }
+
+    /// Fills the columns of `scratch` with the samples that are taken.
+    fn resolve(
+        &self,
+        batch: &Batch<'_>,
+        scratch: &mut IngestScratch,
+        guard: &head::SlotGuard<'_>,
+        inserted: &mut Inserted,
+    ) -> Result<(), InsertError> {
+        let now = self.clock.now_ms();
+        let bounds = self.accepted(now);
+        let IngestScratch { resolve, slots, times, values, .. } = scratch;
+        slots.clear();
+        times.clear();
+        values.clear();
+        let rows = self.head.resolve(guard, batch, resolve, &AdmitAll);
+        let rows = rows.map_err(|error| InsertError::Overloaded(error.to_string()))?;
+        let limited = self.hourly.is_set() || self.daily.is_set();
+        let mut start = 0;
+        for (series, row) in batch.series.iter().zip(rows) {
+            let samples = &batch.samples[start..series.samples_end as usize];
+            start = series.samples_end as usize;
+            let count = samples.len() as u64;
+            let slot = match *row {
+                ResolvedRow::Slot(slot) => slot,
+                ResolvedRow::Drop => {
+                    inserted.dropped += count;
+                    continue;
+                }
+                ResolvedRow::Refuse(reason) => {
+                    inserted.refused.add(reason, count);
+                    continue;
+                }
+            };
+            if let Some(reason) = limited.then(|| self.over_limit(slot, now)).flatten() {
+                inserted.refused.add(reason, count);
+                continue;
+            }
+            for sample in samples {
+                if bounds.contains(sample.time) {
+                    slots.push(slot);
+                    times.push(sample.time);
+                    values.push(sample.value);
+                } else {
+                    let reason = if sample.time < bounds.min { Refusal::TooOld } else { Refusal::TooNew };
+                    inserted.refused.add(reason, 1);
+                }
+            }
+        }
+        inserted.samples = slots.len() as u64;
+        if inserted.refused.total() > 0 {
+            self.counters.refuse(&inserted.refused);
+        }
+        Ok(())
+    }
+
+    fn accepted(&self, now: i64) -> TimeRange {
+        let mut oldest = self.oldest_kept(now);
+        if self.options.max_backfill_age_ms > 0 {
+            oldest = oldest.max(now.saturating_sub(self.options.max_backfill_age_ms));
+        }
+        TimeRange::new(oldest, now.saturating_add(self.options.future_retention_ms))
+    }
+
+    fn over_limit(&self, slot: u32, now: i64) -> Option<Refusal> {
+        let id = self.head.id(slot);
+        if !self.hourly.admit(id, now) {
+            return Some(Refusal::HourlySeries);
+        }
+        (!self.daily.admit(id, now)).then_some(Refusal::DailySeries)
+    }
+
+    /// The log refused a record.
+    fn not_logged(&self, error: &WalError) -> InsertError {
+        match error {
+            WalError::Overloaded { .. } => InsertError::Overloaded(error.to_string()),
+            WalError::TooLong { .. } | WalError::SlotTooHigh(_) => InsertError::Invalid(error.to_string()),
+            _ => self.not_durable(error),
+        }
+    }
+
+    /// The log failed under records that waited for it.
+    fn not_durable(&self, error: &WalError) -> InsertError {
+        self.signals.log_failed();
+        if self.wal.stats().failures > 1 {
+            self.go_read_only(Cause::Log, format!("the log failed again: {error}"));
+        }
+        InsertError::NotDurable(error.to_string())
+    }
+}
+
+/// A batch's spans must lie inside its bytes and samples.
+fn check(batch: &Batch<'_>) -> Result<(), InsertError> {
+    let mut end = 0;
+    for series in batch.series {
+        let labels_end = u64::from(series.labels_start) + u64::from(series.labels_len);
+        if labels_end > batch.bytes.len() as u64 || series.samples_end < end {
+            return Err(InsertError::Invalid("a row's spans lie outside of the batch".into()));
+        }
+        end = series.samples_end;
+    }
+    if end as usize != batch.samples.len() {
+        return Err(InsertError::Invalid("rows and samples do not add up".into()));
+    }
+    Ok(())
+}

@@ -1,0 +1,312 @@
+//! Decodes some neighbouring series of an answer.
+//!
+//! 1. For each source that has the series, the heads of its blocks say which of them touch the range.
+//! 2. If no two of these blocks overlap, and nothing hides or thins out rows, blocks are decoded one behind the other; where the request allows it, a head stands for its block;
+//!    the joined time column is shared with the other series that have the same one.
+//! 3. Else all rows are gathered, sorted, freed of duplicates, and thinned out.
+
+use std::{ops::Range, sync::Arc};
+
+use codec::Summary;
+use model::{Columns, KeyBuilder, SeriesId, SeriesKey, TimeRange, ValueKind};
+use part::{BlockHead, Page, ReadScratch, TimeSpan, deduplicate, one_per_timestamp, sort_rows};
+use storage_api::{LabelsWanted, PlacedHead, SamplesWanted, SelectError, SeriesChunk, SeriesData};
+
+use super::{
+    plan::{PartSource, Plan, Source, failed},
+    times::Recipe,
+};
+
+/// A run of the list of series.
+pub struct Chunk {
+    plan: Arc<Plan>,
+    ranks: Range<usize>,
+    /// For each source the run of its series that lie in `ranks`.
+    slices: Vec<Range<usize>>,
+    pages: Vec<Page>,
+    scratch: ReadScratch,
+    pieces: Vec<Piece>,
+    rows: Columns,
+    block_times: Vec<i64>,
+}
+
+/// A block that touches the range.
+#[derive(Clone, Copy)]
+struct Piece {
+    source: usize,
+    number: u32,
+    block: usize,
+    first: i64,
+    last: i64,
+}
+
+impl Chunk {
+    /// The series from `ranks.start` on.
+    pub fn new(plan: Arc<Plan>, ranks: Range<usize>) -> Self {
+        let slices: Vec<_> = (0..plan.sources.len()).map(|source| plan.slice(source, &ranks)).collect();
+        let pages = vec![Page::default(); plan.sources.len()];
+        Self {
+            plan,
+            ranks,
+            slices,
+            pages,
+            scratch: ReadScratch::default(),
+            pieces: Vec::new(),
+            rows: Columns::default(),
+            block_times: Vec::new(),
+        }
+    }
+
+    /// Finds the blocks of the series at `rank`. Gives whether tombstones may hide some of their rows.
+    fn find_blocks(&mut self, rank: usize) -> Result<bool, SelectError> {
+        self.pieces.clear();
+        let mut hidden = false;
+        for (at, source) in self.plan.sources.iter().enumerate() {
+            let Source::Part(source) = source else { continue };
+            let Some(place) = self.place(at, rank) else { continue };
+            let number = source.numbers[place];
+            let page = &mut self.pages[at];
+            if !page.holds(number) {
+                source.part.read_page(source.part.page_of(number), page).map_err(failed)?;
+            }
+            hidden |= source.hidden.iter().any(|hidden| hidden.series.contains(number));
+            for (block, head) in page.blocks(number).iter().enumerate() {
+                if TimeRange::new(head.time.first, head.time.last).overlaps(self.plan.read_range) {
+                    let (first, last) = (head.time.first, head.time.last);
+                    self.pieces.push(Piece { source: at, number, block, first, last });
+                }
+            }
+        }
+        self.pieces.sort_by_key(|piece| (piece.first, piece.last));
+        Ok(hidden)
+    }
+
+    /// Where source `at` has the series of this rank.
+    fn place(&self, at: usize, rank: usize) -> Option<usize> {
+        let slice = self.slices[at].clone();
+        let found = self.plan.union.ranks[at][slice.clone()].binary_search(&(rank as u32)).ok()?;
+        Some(slice.start + found)
+    }
+
+    /// Appends the rows in memory of the series to `rows`.
+    fn read_head(&self, rank: usize, rows: &mut Columns) {
+        for (at, source) in self.plan.sources.iter().enumerate() {
+            if let (Source::Head(source), Some(place)) = (source, self.place(at, rank)) {
+                source.read(source.slots[place], self.plan.read_range, rows);
+            }
+        }
+    }
+
+    fn part_source<'a>(plan: &'a Plan, piece: &Piece) -> &'a PartSource {
+        match &plan.sources[piece.source] {
+            Source::Part(source) => source,
+            Source::Head(_) => unreachable!("BUG: blocks are in parts"),
+        }
+    }
+
+    /// Blocks one behind the other, then the rows in memory, which are all newer.
+    fn read_in_line(&mut self, data: &mut SeriesData, in_memory: &Columns) -> Result<(), SelectError> {
+        let plan = Arc::clone(&self.plan);
+        let pieces = std::mem::take(&mut self.pieces);
+        let mut recipe = Recipe::with_capacity(pieces.len() + 1);
+        let mut to_decode = Vec::with_capacity(pieces.len());
+        for piece in &pieces {
+            let head = &self.pages[piece.source].blocks(piece.number)[piece.block];
+            if let Some(summary) = self.head_for(head) {
+                let (first_time, last_time) = (head.time.first, head.time.last);
+                data.heads.push(PlacedHead { before: data.values.len(), first_time, last_time, summary });
+                continue;
+            }
+            let source = Self::part_source(&plan, piece);
+            let (time, before) = (head.time, data.values.len());
+            let page = &self.pages[piece.source];
+            source
+                .part
+                .read_values(page, piece.number, piece.block, &mut self.scratch, &mut data.values)
+                .map_err(failed)?;
+            let kept = self.clip(source, &time, before, data)?;
+            recipe.push((source.part.meta().id, time.span.offset));
+            to_decode.push((*piece, kept));
+        }
+        recipe.push((plan.answer_range.min as u64, plan.answer_range.max as u64));
+        data.times = self.join_times(&plan, recipe, &to_decode)?;
+        if !in_memory.is_empty() {
+            let mut times = data.times.as_ref().clone();
+            times.extend_from_slice(&in_memory.times);
+            data.values.extend_from_slice(&in_memory.values);
+            data.times = plan.shared_times.by_content(&times);
+        }
+        self.pieces = pieces;
+        Ok(())
+    }
+
+    /// Cuts the values of a block that were decoded last to the range. Gives which of the block's rows stay.
+    fn clip(
+        &mut self,
+        source: &PartSource,
+        time: &TimeSpan,
+        before: usize,
+        data: &mut SeriesData,
+    ) -> Result<Range<usize>, SelectError> {
+        let range = self.plan.answer_range;
+        if range.covers(TimeRange::new(time.first, time.last)) {
+            return Ok(0..time.count as usize);
+        }
+        self.block_times.clear();
+        source.part.read_times(time, &mut self.block_times).map_err(failed)?;
+        let start = self.block_times.partition_point(|time| *time < range.min);
+        let end = self.block_times.partition_point(|time| *time <= range.max);
+        data.values.truncate(before + end);
+        data.values.drain(before..before + start.min(end));
+        Ok(start.min(end)..end)
+    }
+
+    fn join_times(
+        &mut self,
+        plan: &Plan,
+        recipe: Recipe,
+        pieces: &[(Piece, Range<usize>)],
+    ) -> Result<Arc<Vec<i64>>, SelectError> {
+        if let Some(times) = plan.shared_times.joined(&recipe) {
+            return Ok(times);
+        }
+        let mut times = Vec::with_capacity(pieces.iter().map(|(_, kept)| kept.len()).sum());
+        for (piece, kept) in pieces {
+            let head = &self.pages[piece.source].blocks(piece.number)[piece.block];
+            self.block_times.clear();
+            Self::part_source(plan, piece).part.read_times(&head.time, &mut self.block_times).map_err(failed)?;
+            times.extend_from_slice(&self.block_times[kept.clone()]);
+        }
+        let times = Arc::new(times);
+        plan.shared_times.remember(recipe, Arc::clone(&times));
+        Ok(times)
+    }
+
+    /// The summary that may stand for a block: it lies in the range as a whole, no window begins or ends in it, and it holds numbers only.
+    fn head_for(&self, head: &BlockHead) -> Option<Summary> {
+        let SamplesWanted::Heads(cuts) = &self.plan.request.samples else { return None };
+        let (first, last) = (head.time.first, head.time.last);
+        let whole = self.plan.answer_range.covers(TimeRange::new(first, last)) && !cuts.part(first, last);
+        let exact = head.summary.clean && !(self.plan.request.one_per_timestamp && head.equal_times);
+        (whole && exact).then_some(head.summary)
+    }
+
+    /// All rows, sorted and thinned out.
+    fn read_gathered(&mut self, data: &mut SeriesData, in_memory: &Columns) -> Result<(), SelectError> {
+        let plan = Arc::clone(&self.plan);
+        let mut rows = std::mem::take(&mut self.rows);
+        rows.clear();
+        for piece in &self.pieces {
+            let source = Self::part_source(&plan, piece);
+            let page = &self.pages[piece.source];
+            let head = &page.blocks(piece.number)[piece.block];
+            let start = rows.len();
+            source.part.read_times(&head.time, &mut rows.times).map_err(failed)?;
+            source
+                .part
+                .read_values(page, piece.number, piece.block, &mut self.scratch, &mut rows.values)
+                .map_err(failed)?;
+            drop_hidden(source, piece.number, start, &mut rows);
+        }
+        rows.append(in_memory);
+        sort_rows(&mut rows);
+        rows.clip(plan.read_range);
+        deduplicate(&mut rows, plan.dedup_interval_ms);
+        rows.clip(plan.answer_range);
+        if plan.request.one_per_timestamp {
+            one_per_timestamp(&mut rows);
+        }
+        data.times = plan.shared_times.by_content(&rows.times);
+        data.values.extend_from_slice(&rows.values);
+        self.rows = rows;
+        Ok(())
+    }
+}
+
+/// Whether each piece begins behind the end of the one before.
+fn in_line(pieces: &[Piece], in_memory: &Columns) -> bool {
+    let blocks = pieces.windows(2).all(|pair| pair[0].last < pair[1].first);
+    let then_memory = match (pieces.last(), in_memory.times.first()) {
+        (Some(piece), Some(first)) => piece.last < *first,
+        _ => true,
+    };
+    blocks && then_memory
+}
+
+fn drop_hidden(source: &PartSource, number: u32, start: usize, rows: &mut Columns) {
+    let ranges: Vec<TimeRange> =
+        source.hidden.iter().filter(|hidden| hidden.series.contains(number)).map(|hidden| hidden.range).collect();
+    if ranges.is_empty() {
+        return;
+    }
+    rows.retain_from(start, |time| !ranges.iter().any(|range| range.contains(time)));
+}
+
+impl SeriesChunk for Chunk {
+    fn position(&self) -> u64 {
+        self.ranks.start as u64
+    }
+
+    fn len(&self) -> usize {
+        self.ranks.len()
+    }
+
+    fn id(&self, index: usize) -> SeriesId {
+        self.plan.union.ids[self.ranks.start + index]
+    }
+
+    fn key(&self, index: usize, key: &mut SeriesKey) -> Result<(), SelectError> {
+        match &self.plan.request.labels {
+            LabelsWanted::All => self.plan.read_key(self.ranks.start + index, key),
+            LabelsWanted::None => {
+                *key = SeriesKey::default();
+                Ok(())
+            }
+            LabelsWanted::Only(names) => {
+                let mut full = SeriesKey::default();
+                self.plan.read_key(self.ranks.start + index, &mut full)?;
+                *key = project(&full, names);
+                Ok(())
+            }
+        }
+    }
+
+    fn read(&mut self, index: usize, data: &mut SeriesData) -> Result<(), SelectError> {
+        data.values.clear();
+        data.heads.clear();
+        data.times = Arc::default();
+        data.kind = Some(ValueKind::Float);
+        if self.plan.request.samples == SamplesWanted::None {
+            return Ok(());
+        }
+        let rank = self.ranks.start + index;
+        let hidden = self.find_blocks(rank)?;
+        let mut in_memory = Columns::default();
+        self.read_head(rank, &mut in_memory);
+        sort_rows(&mut in_memory);
+        let equal_times = self.plan.request.one_per_timestamp
+            && (in_memory.times.windows(2).any(|pair| pair[0] == pair[1])
+                || self
+                    .pieces
+                    .iter()
+                    .any(|piece| self.pages[piece.source].blocks(piece.number)[piece.block].equal_times));
+        let thinned = self.plan.dedup_interval_ms > 0 || equal_times;
+        if hidden || thinned || !in_line(&self.pieces, &in_memory) {
+            return self.read_gathered(data, &in_memory);
+        }
+        in_memory.clip(self.plan.answer_range);
+        self.read_in_line(data, &in_memory)
+    }
+}
+
+/// The key with only these labels.
+fn project(full: &SeriesKey, names: &[String]) -> SeriesKey {
+    let mut builder = KeyBuilder::new();
+    for (name, value) in full.labels() {
+        if names.iter().any(|wanted| *wanted == name) {
+            builder.push(&name, &value);
+        }
+    }
+    // A series without any of the labels has the empty key.
+    builder.build(full.tenant()).unwrap_or_default()
+}

@@ -1,0 +1,14 @@
+//! Answers to `Select`: which series, and their samples.
+
+mod chunk;
+mod head_source;
+mod names;
+mod plan;
+mod stream;
+mod times;
+mod union;
+
+pub use head_source::HeadSource;
+pub use names::{label_names, label_values, series_count, tenants};
+pub use plan::{Plan, failed};
+pub use stream::Stream;

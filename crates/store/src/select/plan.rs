@@ -1,0 +1,194 @@
+//! From a request to a list of series and where their samples are.
+//!
+//! 1. Take the current picture and views of its generations: what arrives later is not part of this answer, what was acknowledged before is.
+//! 2. Search each part whose range touches the request's, and the head.
+//! 3. Unite the sources into one list in key order.
+//!
+//! Memory goes to the list (24 bytes a series) and to the sources (8 bytes a series and source); samples are decoded later, chunk by chunk.
+
+use std::{ops::Range, sync::Arc};
+
+use head::Pin;
+use index::CompiledSelector;
+use model::{SeriesId, SeriesKey, TimeRange};
+use part::{Part, PartError, merge::Hidden};
+use storage_api::{SelectError, SelectRequest};
+
+use super::{
+    head_source::HeadSource,
+    times::SharedTimes,
+    union::{SeriesSource, Union, unite},
+};
+use crate::{inner::Inner, state::State};
+
+/// The request's budget is checked each time so many parts were searched.
+const CHECK_EVERY: usize = 8;
+
+/// Everything that a chunk needs to decode itself.
+pub struct Plan {
+    pub request: SelectRequest,
+    /// What is answered: the request's range cut to what has not expired.
+    pub answer_range: TimeRange,
+    /// What is read for it: whole dedup intervals.
+    pub read_range: TimeRange,
+    pub dedup_interval_ms: i64,
+    pub union: Union,
+    pub sources: Vec<Source>,
+    pub shared_times: SharedTimes,
+    /// Keeps the head's slots from being given to other series.
+    _pin: Pin,
+}
+
+/// Where samples come from.
+pub enum Source {
+    /// A part.
+    Part(PartSource),
+    /// The rows in memory.
+    Head(HeadSource),
+}
+
+/// The series of a part that are meant, and what tombstones hide of them.
+pub struct PartSource {
+    pub part: Arc<Part>,
+    pub numbers: Vec<u32>,
+    pub hidden: Vec<Hidden>,
+    ids: Vec<SeriesId>,
+}
+
+impl Plan {
+    /// Searches all sources.
+    pub fn make(inner: &Inner, request: SelectRequest) -> Result<Self, SelectError> {
+        let selector =
+            CompiledSelector::compile(&request.selector).map_err(|error| SelectError::BadMatcher(error.to_string()))?;
+        let pin = inner.head.pin();
+        let state = inner.shared.get();
+        let dedup_interval_ms = inner.options.dedup_interval_ms;
+        let answer_range = request.range.intersect(inner.kept());
+        let read_range = widen(answer_range, dedup_interval_ms);
+        let mut sources = Vec::new();
+        if !answer_range.is_empty() {
+            // Views are taken first: a series that the head forgets while it is searched has no rows in them.
+            let views = HeadSource::views(inner, &state, read_range);
+            let touched = state.parts.iter().filter(|part| part.meta().range.overlaps(read_range));
+            for (at, part) in touched.enumerate() {
+                if at % CHECK_EVERY == 0 {
+                    request.budget.check()?;
+                }
+                sources.extend(PartSource::search(&state, part, &request, &selector)?.map(Source::Part));
+            }
+            sources.extend(HeadSource::search(views, &inner.head, &request, &selector, read_range).map(Source::Head));
+        }
+        let union = {
+            let borrowed: Vec<&dyn SeriesSource> = sources.iter().map(Source::series).collect();
+            unite(&borrowed)?
+        };
+        request.budget.check_series(union.ids.len() as u64)?;
+        Ok(Self {
+            request,
+            answer_range,
+            read_range,
+            dedup_interval_ms,
+            union,
+            sources,
+            shared_times: SharedTimes::default(),
+            _pin: pin,
+        })
+    }
+
+    /// Reads the full key of the series at `rank`.
+    pub fn read_key(&self, rank: usize, key: &mut SeriesKey) -> Result<(), SelectError> {
+        let (source, at) = self.union.origin[rank];
+        self.sources[source as usize].series().read_key(at as usize, key)
+    }
+
+    /// Which series of source `source` lie in a run of ranks.
+    pub fn slice(&self, source: usize, ranks: &Range<usize>) -> Range<usize> {
+        let of_source = &self.union.ranks[source];
+        let start = of_source.partition_point(|rank| (*rank as usize) < ranks.start);
+        let len = of_source[start..].partition_point(|rank| (*rank as usize) < ranks.end);
+        start..start + len
+    }
+}
+
+/// A dedup interval is judged as a whole, also where the range cuts it.
+fn widen(range: TimeRange, interval_ms: i64) -> TimeRange {
+    if interval_ms <= 0 || range.is_empty() {
+        return range;
+    }
+    let floor = |time: i64| (time - 1).div_euclid(interval_ms).saturating_mul(interval_ms).saturating_add(1);
+    TimeRange::new(floor(range.min), floor(range.max).saturating_add(interval_ms - 1))
+}
+
+impl Source {
+    /// The source as a list of series.
+    pub fn series(&self) -> &dyn SeriesSource {
+        match self {
+            Self::Part(source) => source,
+            Self::Head(source) => source,
+        }
+    }
+}
+
+impl PartSource {
+    fn search(
+        state: &State,
+        part: &Arc<Part>,
+        request: &SelectRequest,
+        selector: &CompiledSelector,
+    ) -> Result<Option<Self>, SelectError> {
+        let found = part.search(request.tenant, selector).map_err(failed)?;
+        if found.is_empty() {
+            return Ok(None);
+        }
+        request.budget.check_series(found.len())?;
+        let labels = part.labels();
+        let all_ids = labels.ids(0..labels.series_count()).map_err(|corrupt| failed(corrupt.into()))?;
+        let mut numbers: Vec<u32> = Vec::with_capacity(found.len() as usize);
+        let mut ids = Vec::with_capacity(found.len() as usize);
+        for number in found.iter() {
+            let id = all_ids.get(number as usize).ok_or_else(|| failed(out_of_range(part)))?;
+            if request.shards.as_ref().is_none_or(|shards| shards.contains(id)) {
+                numbers.push(number);
+                ids.push(id);
+            }
+        }
+        let mut hidden = state.hidden(part).map_err(failed)?;
+        hidden.retain(|hidden| hidden.range.overlaps(request.range));
+        if hidden.iter().any(|hidden| hidden.range.covers(part.meta().range)) {
+            let gone =
+                |number: u32| hidden.iter().any(|h| h.range.covers(part.meta().range) && h.series.contains(number));
+            let kept: Vec<bool> = numbers.iter().map(|number| !gone(*number)).collect();
+            let mut keep = kept.iter();
+            numbers.retain(|_| *keep.next().expect("BUG: one answer per series"));
+            let mut keep = kept.iter();
+            ids.retain(|_| *keep.next().expect("BUG: one answer per series"));
+        }
+        Ok((!numbers.is_empty()).then(|| Self { part: Arc::clone(part), numbers, hidden, ids }))
+    }
+}
+
+fn out_of_range(part: &Part) -> PartError {
+    disk::Corrupt::new(part.folder(), 0, "the index names a series that the part lacks").into()
+}
+
+impl SeriesSource for PartSource {
+    fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
+    fn id(&self, at: usize) -> SeriesId {
+        self.ids[at]
+    }
+
+    fn read_key(&self, at: usize, key: &mut SeriesKey) -> Result<(), SelectError> {
+        self.part.labels().key(self.numbers[at], key).map_err(|corrupt| failed(corrupt.into()))
+    }
+}
+
+/// A part that cannot be read makes an answer impossible, never incomplete.
+pub fn failed(error: PartError) -> SelectError {
+    match error {
+        PartError::Corrupt(corrupt) => SelectError::Corrupt(corrupt.to_string()),
+        PartError::Disk(error) => SelectError::Unavailable(error.to_string()),
+    }
+}
