@@ -10,8 +10,8 @@
 //!    the numbers is kept: no transpose is needed before a prefix sum.
 //! 2. A full vector of width w takes exactly 32·w bytes. A shorter one has fewer rows; the last word of every lane is
 //!    then cut to the bytes in use, so that a block of 16 samples does not pay for 256.
-//! 3. Unpacking always makes whole rows. The widths that metrics have (0 to 32 bits) are unrolled with constant
-//!    shifts, wider ones share one loop.
+//! 3. Unpacking always makes whole rows. The widths that metrics have (1 to 32 bits) are unrolled with constant
+//!    shifts, wider ones share one loop: 0.1 against 0.6 ns a number.
 
 use crate::VECTOR_SAMPLES;
 use crate::wide::wide;
@@ -133,21 +133,44 @@ wide! {
             bit += width;
         }
     }
+}
 
-    fn unpack_rows(words: &[Row; WORDS], rows: usize, width: usize, numbers: &mut Vector) {
-        if rows < ROWS / 2 || width > 32 {
-            return unpack_any(words, rows, width, numbers);
-        }
-        macro_rules! unrolled {
-            ($($constant:literal)*) => {
-                match width {
-                    $($constant => unpack_unrolled::<$constant>(words, numbers),)*
-                    _ => unpack_any(words, rows, width, numbers),
-                }
-            };
-        }
-        unrolled!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32);
+/// Unpacks `rows` rows. The unrolled widths are compiled for AVX2 alone on x86-64: without it they gain little, and they
+/// are half of this crate's code.
+fn unpack_rows(words: &[Row; WORDS], rows: usize, width: usize, numbers: &mut Vector) {
+    #[cfg(target_arch = "x86_64")]
+    if crate::wide::has_avx2() {
+        #[expect(unsafe_code, reason = "calling the AVX2 build needs the feature check just above")]
+        // SAFETY: `has_avx2` saw every feature that the callee enables on this processor.
+        return unsafe { unpack_avx2(words, rows, width, numbers) };
     }
+    if cfg!(target_arch = "x86_64") {
+        unpack_any(words, rows, width, numbers);
+    } else {
+        unpack_by_width(words, rows, width, numbers);
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+fn unpack_avx2(words: &[Row; WORDS], rows: usize, width: usize, numbers: &mut Vector) {
+    unpack_by_width(words, rows, width, numbers);
+}
+
+#[inline(always)]
+fn unpack_by_width(words: &[Row; WORDS], rows: usize, width: usize, numbers: &mut Vector) {
+    if rows < ROWS / 2 {
+        return unpack_any(words, rows, width, numbers);
+    }
+    macro_rules! unrolled {
+        ($($constant:literal)*) => {
+            match width {
+                $($constant => unpack_unrolled::<$constant>(words, numbers),)*
+                _ => unpack_any(words, rows, width, numbers),
+            }
+        };
+    }
+    unrolled!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32);
 }
 
 /// The loop for every width and any number of rows.
@@ -174,7 +197,7 @@ fn unpack_any(words: &[Row; WORDS], rows: usize, width: usize, numbers: &mut Vec
 #[inline(always)]
 fn unpack_unrolled<const WIDTH: usize>(words: &[Row; WORDS], numbers: &mut Vector) {
     let rows = numbers.as_chunks_mut::<LANES>().0;
-    let mask = if WIDTH == 0 { 0 } else { u64::MAX >> (64 - WIDTH) };
+    let mask = const { u64::MAX >> (64 - WIDTH) };
     macro_rules! each {
         ($($row:literal)*) => {
             $({

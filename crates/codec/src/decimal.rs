@@ -267,21 +267,15 @@ wide! {
         failed as usize
     }
 
-    /// The floats of mantissas.
-    pub(crate) fn to_values(mantissas: &[i64], scale: Scale, values: &mut [f64]) {
+    /// Appends the floats of mantissas.
+    pub(crate) fn to_values(mantissas: &[i64], scale: Scale, values: &mut Vec<f64>) {
         let power = scale.power();
         if scale.digits == 0 {
-            for (value, &mantissa) in values.iter_mut().zip(mantissas) {
-                *value = to_float(mantissa);
-            }
+            values.extend(mantissas.iter().map(|&mantissa| to_float(mantissa)));
         } else if scale.digits > 0 {
-            for (value, &mantissa) in values.iter_mut().zip(mantissas) {
-                *value = to_float(mantissa) / power;
-            }
+            values.extend(mantissas.iter().map(|&mantissa| to_float(mantissa) / power));
         } else {
-            for (value, &mantissa) in values.iter_mut().zip(mantissas) {
-                *value = to_float(mantissa) * power;
-            }
+            values.extend(mantissas.iter().map(|&mantissa| to_float(mantissa) * power));
         }
     }
 
@@ -292,11 +286,9 @@ wide! {
         }
     }
 
-    /// The floats of keys.
-    pub(crate) fn from_keys(keys: &[i64], values: &mut [f64]) {
-        for (&key, value) in keys.iter().zip(values) {
-            *value = from_key(key);
-        }
+    /// Appends the floats of keys.
+    pub(crate) fn from_keys(keys: &[i64], values: &mut Vec<f64>) {
+        values.extend(keys.iter().map(|&key| from_key(key)));
     }
 }
 
@@ -308,7 +300,7 @@ mod tests {
     fn found(values: &[f64]) -> Option<(i8, Vec<u16>)> {
         let (mut mantissas, mut odd) = (Vec::new(), Vec::new());
         let scale = find(values, &mut mantissas, &mut odd)?;
-        let mut back = vec![0.0; values.len()];
+        let mut back = Vec::new();
         to_values(&mantissas, scale, &mut back);
         for (index, (value, back)) in values.iter().zip(&back).enumerate() {
             assert!(odd.contains(&(index as u16)) || value.to_bits() == back.to_bits(), "{value} {back}");

@@ -17,6 +17,7 @@ mod cold;
 mod decimal;
 pub mod fuzz;
 mod ints;
+mod lanes;
 mod patches;
 pub mod summary;
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::divisor::Divisor;
 use super::plan::Fold;
 use crate::VECTOR_SAMPLES;
 use crate::bitpack::Vector;
-use crate::bytes::unzigzag;
+use crate::lanes::{Sums, prefix_sum};
 use crate::wide::wide;
 
 /// What a residual is.
@@ -128,6 +128,12 @@ wide! {
         }
     }
 
+    fn multiply(folded: &Vector, fold: Fold, divisor: i64, multiplied: &mut Vector) {
+        for (out, &residual) in multiplied.iter_mut().zip(folded) {
+            *out = fold.residual(residual).wrapping_mul(divisor) as u64;
+        }
+    }
+
     fn restore_raw(folded: &Vector, fold: Fold, divisor: i64, state: State, numbers: &mut [i64; VECTOR_SAMPLES]) {
         let origin = state.previous;
         if divisor == 1 && !fold.folded {
@@ -145,7 +151,6 @@ wide! {
 
 /// Numbers from the folded residuals of a vector of `count`; moves `state` behind them. What follows the last number
 /// is unspecified.
-#[inline(always)]
 pub(crate) fn restore(
     folded: &Vector,
     count: usize,
@@ -153,53 +158,28 @@ pub(crate) fn restore(
     divisor: i64,
     kind: Kind,
     state: &mut State,
-    numbers: &mut [i64; VECTOR_SAMPLES],
+    numbers: &mut Sums,
 ) {
-    match kind {
-        Kind::Raw => restore_raw(folded, fold, divisor, *state, numbers),
-        Kind::Delta if divisor == 1 && !fold.folded => {
-            restore_delta(folded, state, numbers, |residual| (residual as i64).wrapping_add(fold.base));
-        }
-        Kind::Delta if divisor == 1 => {
-            restore_delta(folded, state, numbers, |residual| unzigzag(residual).wrapping_add(fold.base));
-        }
-        Kind::Delta => restore_delta(folded, state, numbers, |residual| fold.residual(residual).wrapping_mul(divisor)),
-        Kind::Delta2 => restore_delta2(folded, count, fold, divisor, state, numbers),
+    if kind == Kind::Raw {
+        return restore_raw(folded, fold, divisor, *state, numbers);
     }
-    if kind != Kind::Raw {
-        state.previous = numbers[count - 1];
+    if divisor == 1 {
+        sum_up(folded, count, fold, kind, state, numbers);
+    } else {
+        let mut multiplied = [0; VECTOR_SAMPLES];
+        multiply(folded, fold, divisor, &mut multiplied);
+        sum_up(&multiplied, count, Fold::default(), kind, state, numbers);
     }
+    state.previous = numbers[count - 1];
 }
 
-/// A prefix sum of which only the row totals hang together: the sums inside a row of four do not wait for the row
-/// before, so the chain is one addition for four numbers.
-#[inline(always)]
-fn restore_delta(folded: &Vector, state: &State, numbers: &mut [i64; VECTOR_SAMPLES], residual: impl Fn(u64) -> i64) {
-    let mut carry = state.previous;
-    for (row, &[a, b, c, d]) in numbers.as_chunks_mut::<4>().0.iter_mut().zip(folded.as_chunks::<4>().0) {
-        let (a, b, c, d) = (residual(a), residual(b), residual(c), residual(d));
-        let ab = a.wrapping_add(b);
-        let abc = ab.wrapping_add(c);
-        let abcd = ab.wrapping_add(c.wrapping_add(d));
-        *row = [carry.wrapping_add(a), carry.wrapping_add(ab), carry.wrapping_add(abc), carry.wrapping_add(abcd)];
-        carry = carry.wrapping_add(abcd);
+fn sum_up(folded: &Vector, count: usize, fold: Fold, kind: Kind, state: &mut State, numbers: &mut Sums) {
+    if kind == Kind::Delta2 {
+        let mut slopes = [0; VECTOR_SAMPLES];
+        prefix_sum(folded, fold.folded, fold.base, state.slope, &mut slopes);
+        state.slope = slopes[count - 1];
+        prefix_sum(&slopes.map(i64::cast_unsigned), false, 0, state.previous, numbers);
+    } else {
+        prefix_sum(folded, fold.folded, fold.base, state.previous, numbers);
     }
-}
-
-#[inline(always)]
-fn restore_delta2(
-    folded: &Vector,
-    count: usize,
-    fold: Fold,
-    divisor: i64,
-    state: &mut State,
-    numbers: &mut [i64; VECTOR_SAMPLES],
-) {
-    let State { mut previous, mut slope } = *state;
-    for (number, &residual) in numbers.iter_mut().zip(&folded[..count]) {
-        slope = slope.wrapping_add(fold.residual(residual).wrapping_mul(divisor));
-        previous = previous.wrapping_add(slope);
-        *number = previous;
-    }
-    state.slope = slope;
 }

@@ -15,6 +15,7 @@
 
 use super::stream::GROUP_SAMPLES;
 use super::tans_tables::{COUNTS, TABLES};
+use crate::VECTOR_SAMPLES;
 use crate::bitpack::Vector;
 use crate::bytes::{Malformed, Reader};
 use crate::wide::wide;
@@ -41,8 +42,13 @@ pub(crate) const COST_BITS: u32 = 8;
 /// Walks the states so that each symbol's are spread evenly; odd, so that all are visited.
 const SPREAD: usize = STATES / 2 + STATES / 8 + 3;
 
-/// The decoder's side: for every state its symbol, the bits to read and the state they are added to.
+/// The decoder's side: for every state the bits to read (8 bits; four of them add up without a carry), its symbol and
+/// the state that the bits are added to.
 type DecodeTable = [u32; STATES];
+
+const ENTRY_BITS_MASK: u32 = 0xff;
+const ENTRY_SYMBOL_SHIFT: u32 = 8;
+const ENTRY_BASE_SHIFT: u32 = 16;
 
 /// The encoder's side.
 #[derive(Clone, Copy)]
@@ -150,7 +156,7 @@ const fn decode_table(counts: &[u16; SYMBOLS]) -> DecodeTable {
         ranks[symbol] += 1;
         let bits = STATE_BITS - rank.ilog2();
         let base = (rank << bits) - STATES as u32;
-        table[state] = bits | (symbol as u32) << 8 | base << 16;
+        table[state] = bits | (symbol as u32) << ENTRY_SYMBOL_SHIFT | base << ENTRY_BASE_SHIFT;
         state += 1;
     }
     table
@@ -283,34 +289,47 @@ wide! {
         }
     }
 
-    fn decode(table: &DecodeTable, stream: &[u8; STREAM_LEN_MAX + PADDING], position: &mut Position, count: usize, numbers: &mut Vector) {
+    // Entries are kept whole in the loop, which has no operation to spare; their symbols are cut out afterwards.
+    fn decode(table: &DecodeTable, stream: &[u8; STREAM_LEN_MAX + PADDING], position: &mut Position, entries: &mut [u32]) {
         let mut states = position.states;
         let mut bit = position.bit;
-        let (rows, rest) = numbers[..count].as_chunks_mut::<LANES>();
+        let (rows, rest) = entries.as_chunks_mut::<LANES>();
         for row in rows {
-            for (numbers, states) in row.as_chunks_mut::<4>().0.iter_mut().zip(states.as_chunks_mut::<4>().0) {
+            for (entries, states) in row.as_chunks_mut::<4>().0.iter_mut().zip(states.as_chunks_mut::<4>().0) {
                 // Four symbols take at most 36 bits, and 57 are there behind any bit of the first byte.
                 let mut bits = look(stream, bit);
-                for (number, state) in numbers.iter_mut().zip(states) {
+                let mut taken = 0_u32;
+                for (slot, state) in entries.iter_mut().zip(states) {
                     let entry = table[*state as usize % STATES];
-                    let taken = entry & 15;
-                    *number = u64::from(entry >> 8 & 15);
-                    *state = (entry >> 16) + (bits as u32 & ((1 << taken) - 1));
-                    bits >>= taken;
-                    bit += taken as usize;
+                    *slot = entry;
+                    *state = next_state(entry, bits);
+                    bits >>= entry & 63;
+                    taken = taken.wrapping_add(entry);
                 }
+                bit += (taken & ENTRY_BITS_MASK) as usize;
             }
         }
-        for (number, state) in rest.iter_mut().zip(&mut states) {
+        for (slot, state) in rest.iter_mut().zip(&mut states) {
             let entry = table[*state as usize % STATES];
-            let taken = entry & 15;
-            *number = u64::from(entry >> 8 & 15);
-            *state = (entry >> 16) + (look(stream, bit) as u32 & ((1 << taken) - 1));
-            bit += taken as usize;
+            *slot = entry;
+            *state = next_state(entry, look(stream, bit));
+            bit += (entry & ENTRY_BITS_MASK) as usize;
         }
         position.states = states;
         position.bit = bit;
     }
+
+    /// Or-s the symbols of `entries` above the low bits of `numbers`.
+    fn put_symbols(entries: &[u32; VECTOR_SAMPLES], shift: u32, numbers: &mut Vector) {
+        for (number, entry) in numbers.iter_mut().zip(entries) {
+            *number |= u64::from(entry >> ENTRY_SYMBOL_SHIFT & (SYMBOLS as u32 - 1)) << shift;
+        }
+    }
+}
+
+#[inline(always)]
+const fn next_state(entry: u32, bits: u64) -> u32 {
+    (entry >> ENTRY_BASE_SHIFT) + (bits & ((1 << (entry & 63)) - 1)) as u32
 }
 
 /// At least 57 bits from `bit` on.
@@ -336,6 +355,7 @@ pub(crate) struct Decoder {
     stream_len: usize,
     symbols_left: usize,
     position: Position,
+    entries: [u32; VECTOR_SAMPLES],
 }
 
 impl Default for Decoder {
@@ -345,6 +365,7 @@ impl Default for Decoder {
             stream_len: 0,
             symbols_left: 0,
             position: Position { states: [0; LANES], bit: 0 },
+            entries: [0; VECTOR_SAMPLES],
         }
     }
 }
@@ -374,10 +395,11 @@ impl Decoder {
         Ok(())
     }
 
-    /// The next vector's symbols, or nothing if the group cannot have so many.
-    pub(crate) fn read(&mut self, table: u8, count: usize, numbers: &mut Vector) -> Option<()> {
+    /// Puts the next vector's symbols above the `shift` low bits of its numbers; fails if the group cannot have so many.
+    pub(crate) fn read(&mut self, table: u8, count: usize, shift: u32, numbers: &mut Vector) -> Option<()> {
         self.symbols_left = self.symbols_left.checked_sub(count)?;
-        decode(&DECODE[usize::from(table)], &self.stream, &mut self.position, count, numbers);
+        decode(&DECODE[usize::from(table)], &self.stream, &mut self.position, &mut self.entries[..count]);
+        put_symbols(&self.entries, shift, numbers);
         Some(())
     }
 
@@ -410,8 +432,8 @@ mod tests {
         let mut reader = Reader::new(&bytes);
         decoder.start(&mut reader).unwrap();
         for (table, numbers) in vectors {
-            let mut back = [0; crate::VECTOR_SAMPLES];
-            decoder.read(*table, numbers.len(), &mut back).unwrap();
+            let mut back = [0; VECTOR_SAMPLES];
+            decoder.read(*table, numbers.len(), 0, &mut back).unwrap();
             assert_eq!(&back[..numbers.len()], numbers);
         }
         decoder.finish(&reader).unwrap();

@@ -17,6 +17,7 @@ use super::plan::{Carrier, Fold, Plan, fold_all};
 use super::tans;
 use crate::bitpack::{Vector, WIDTH_MAX, Words, pack, packed_len, unpack};
 use crate::bytes::{Malformed, Reader, put_zigzag};
+use crate::lanes::expand;
 use crate::{VECTOR_SAMPLES, wide::wide};
 
 const FORM_CONSTANT: u8 = 0;
@@ -219,7 +220,7 @@ pub(crate) fn read<'a>(reader: &mut Reader<'a>, count: usize) -> Result<Next<'a>
 
 fn read_bitmap<'a>(reader: &mut Reader<'a>, count: usize) -> Result<(&'a [u8], usize), Malformed> {
     let bitmap = reader.bytes(count.div_ceil(8))?;
-    let stored = bitmap.iter().map(|byte| byte.count_ones() as usize).sum();
+    let stored = set_bits(bitmap);
     let unused = bitmap.len() * 8 - count;
     if stored == 0 || bitmap[bitmap.len() - 1].leading_zeros() < unused as u32 {
         return Err(reader.malformed("sparse bitmap"));
@@ -259,9 +260,8 @@ impl<'a> Stored<'a> {
                 unpack(self.packed, self.stored, usize::from(width), &mut scratch.words, &mut scratch.numbers);
             }
             Carrier::Tans { shift, table } => {
-                unpack(self.packed, self.stored, usize::from(shift), &mut scratch.words, &mut scratch.gathered);
-                stream?.read(table, self.stored, &mut scratch.numbers)?;
-                put_symbols_above(&mut scratch.numbers, &scratch.gathered, u32::from(shift));
+                unpack(self.packed, self.stored, usize::from(shift), &mut scratch.words, &mut scratch.numbers);
+                stream?.read(table, self.stored, u32::from(shift), &mut scratch.numbers)?;
             }
         }
         if !self.positions.is_empty() {
@@ -270,7 +270,7 @@ impl<'a> Stored<'a> {
         if self.bitmap.is_empty() {
             return Some(&scratch.numbers);
         }
-        scatter(self.bitmap, count, &scratch.numbers, &mut scratch.gathered);
+        expand(self.bitmap, count, &scratch.numbers, &mut scratch.gathered);
         Some(&scratch.gathered)
     }
 
@@ -293,25 +293,14 @@ impl<'a> Stored<'a> {
     }
 }
 
-fn scatter(bitmap: &[u8], count: usize, numbers: &Vector, scattered: &mut Vector) {
-    let mut next = 0;
-    for (slot, index) in scattered[..count].iter_mut().zip(0..) {
-        let present = bitmap[index / 8] >> (index % 8) & 1;
-        *slot = if present == 1 { numbers[next & (VECTOR_SAMPLES - 1)] } else { 0 };
-        next += usize::from(present);
-    }
-}
-
 wide! {
+    fn set_bits(bitmap: &[u8]) -> usize {
+        bitmap.iter().map(|byte| byte.count_ones() as usize).sum()
+    }
+
     fn keep_low_bits(numbers: &mut Vector, mask: u64) {
         for number in numbers {
             *number &= mask;
-        }
-    }
-
-    fn put_symbols_above(numbers: &mut Vector, low: &Vector, shift: u32) {
-        for (number, low) in numbers.iter_mut().zip(low) {
-            *number = *number << shift | low;
         }
     }
 }

@@ -52,9 +52,8 @@ fn decode_block(
     }
     let whole = range.end == count;
     let start = out.len();
-    out.resize(start + range.len(), 0.0);
-    let values = &mut out[start..];
-    let mut decoded = decode_body(&mut reader, count, range, lower, scratch, values);
+    out.reserve(range.len());
+    let mut decoded = decode_body(&mut reader, count, range, lower, scratch, out);
     if whole && decoded.is_ok() {
         decoded = reader.finish();
     }
@@ -70,29 +69,24 @@ fn decode_body(
     range: Range<usize>,
     lower: Option<&[f64]>,
     scratch: &mut Scratch,
-    values: &mut [f64],
+    out: &mut Vec<f64>,
 ) -> Result<(), Malformed> {
     let codec = ValueCodec::of(reader.rest()).ok_or(reader.malformed("value codec"))?;
     if (reader.u8()? & ABOVE != 0) != lower.is_some() {
         return Err(reader.malformed("relation to the lower bucket"));
     }
     match codec {
-        ValueCodec::Constant => decode_constant(reader, lower, values),
-        ValueCodec::Decimal | ValueCodec::DecimalTans => decode_decimal(reader, count, range, lower, scratch, values),
+        ValueCodec::Constant => decode_constant(reader, range, lower, out),
+        ValueCodec::Decimal | ValueCodec::DecimalTans => decode_decimal(reader, count, range, lower, scratch, out),
         ValueCodec::FloatBits | ValueCodec::FloatBitsTans if lower.is_none() => {
             let flags = read_flags(reader, FLAGS_MASK)?;
-            let mut left = values;
-            ints::decode(reader, flags, count, range, &mut scratch.ints, |keys| {
-                let (part, rest) = std::mem::take(&mut left).split_at_mut(keys.len());
-                from_keys(keys, part);
-                left = rest;
-            })
+            ints::decode(reader, flags, count, range, &mut scratch.ints, |keys| from_keys(keys, out))
         }
-        ValueCodec::DecimalPco => decode_decimal_pco(reader, count, range, lower, scratch, values),
+        ValueCodec::DecimalPco => decode_decimal_pco(reader, count, range, lower, scratch, out),
         ValueCodec::FloatPco if lower.is_none() => {
             scratch.floats.resize(count, 0.0);
             cold::read(reader, &mut scratch.floats)?;
-            values.copy_from_slice(&scratch.floats[range]);
+            out.extend_from_slice(&scratch.floats[range]);
             Ok(())
         }
         ValueCodec::FloatBits | ValueCodec::FloatBitsTans | ValueCodec::FloatPco => {
@@ -106,17 +100,23 @@ fn read_flags(reader: &mut Reader<'_>, mask: u8) -> Result<u8, Malformed> {
     if flags & !mask == 0 { Ok(flags) } else { Err(reader.malformed("flags of a block")) }
 }
 
-fn decode_constant(reader: &mut Reader<'_>, lower: Option<&[f64]>, values: &mut [f64]) -> Result<(), Malformed> {
+fn decode_constant(
+    reader: &mut Reader<'_>,
+    range: Range<usize>,
+    lower: Option<&[f64]>,
+    out: &mut Vec<f64>,
+) -> Result<(), Malformed> {
+    let end = out.len() + range.len();
     let digits = reader.u8()? as i8;
     if digits == DIGITS_RAW {
-        values.fill(reader.f64()?);
+        out.resize(end, reader.f64()?);
         return Ok(());
     }
     let scale = Scale::new(digits).ok_or(reader.malformed("digits of a constant"))?;
     let mantissa = reader.zigzag()?;
     match lower {
-        None => values.fill(scale.value(mantissa)),
-        Some(lower) => add_constant(lower, mantissa, values),
+        None => out.resize(end, scale.value(mantissa)),
+        Some(lower) => add_constant(&lower[range], mantissa, out),
     }
     Ok(())
 }
@@ -142,19 +142,21 @@ fn decode_decimal(
     range: Range<usize>,
     lower: Option<&[f64]>,
     scratch: &mut Scratch,
-    values: &mut [f64],
+    out: &mut Vec<f64>,
 ) -> Result<(), Malformed> {
     let head = read_head(reader, count)?;
-    let mut done = 0;
+    let start = out.len();
+    let mut lower_left = lower.map_or(&[][..], |lower| &lower[range.clone()]);
     ints::decode(reader, head.flags, count, range.clone(), &mut scratch.ints, |mantissas| {
-        let part = &mut values[done..done + mantissas.len()];
-        match lower {
-            None => to_values(mantissas, head.scale, part),
-            Some(lower) => add_mantissas(&lower[done..], mantissas, part),
+        if lower.is_none() {
+            to_values(mantissas, head.scale, out);
+        } else {
+            let (part, rest) = lower_left.split_at(mantissas.len());
+            add_mantissas(part, mantissas, out);
+            lower_left = rest;
         }
-        done += mantissas.len();
     })?;
-    head.patches.apply(&range, values)
+    head.patches.apply(&range, &mut out[start..])
 }
 
 fn decode_decimal_pco(
@@ -163,29 +165,26 @@ fn decode_decimal_pco(
     range: Range<usize>,
     lower: Option<&[f64]>,
     scratch: &mut Scratch,
-    values: &mut [f64],
+    out: &mut Vec<f64>,
 ) -> Result<(), Malformed> {
     let head = read_head(reader, count)?;
     scratch.mantissas.resize(count, 0);
     cold::read(reader, &mut scratch.mantissas)?;
     let mantissas = &scratch.mantissas[range.clone()];
+    let start = out.len();
     match lower {
-        None => to_values(mantissas, head.scale, values),
-        Some(lower) => add_mantissas(lower, mantissas, values),
+        None => to_values(mantissas, head.scale, out),
+        Some(lower) => add_mantissas(&lower[range.clone()], mantissas, out),
     }
-    head.patches.apply(&range, values)
+    head.patches.apply(&range, &mut out[start..])
 }
 
 wide! {
-    fn add_constant(lower: &[f64], distance: i64, values: &mut [f64]) {
-        for (value, &lower) in values.iter_mut().zip(lower) {
-            *value = (lower as i64).wrapping_add(distance) as f64;
-        }
+    fn add_constant(lower: &[f64], distance: i64, out: &mut Vec<f64>) {
+        out.extend(lower.iter().map(|&lower| (lower as i64).wrapping_add(distance) as f64));
     }
 
-    fn add_mantissas(lower: &[f64], distances: &[i64], values: &mut [f64]) {
-        for ((value, &distance), &lower) in values.iter_mut().zip(distances).zip(lower) {
-            *value = (lower as i64).wrapping_add(distance) as f64;
-        }
+    fn add_mantissas(lower: &[f64], distances: &[i64], out: &mut Vec<f64>) {
+        out.extend(lower.iter().zip(distances).map(|(&lower, &distance)| (lower as i64).wrapping_add(distance) as f64));
     }
 }
