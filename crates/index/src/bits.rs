@@ -92,8 +92,16 @@ impl Collector {
         Self { end, ranges: Vec::new(), bits: None }
     }
 
+    /// The end that it was made for.
+    pub(crate) fn end(&self) -> u32 {
+        self.end
+    }
+
     #[inline]
     pub(crate) fn add(&mut self, range: Range<u32>) {
+        if range.is_empty() {
+            return;
+        }
         if let Some(bits) = &mut self.bits {
             bits.insert_range(range);
             return;

@@ -1,23 +1,57 @@
-//! The index of the head.
+//! The index of the head: the keys of its series and how to find them, changed and searched at the same time.
+//!
+//! 1. It is the twin of the index of a part: families, origins, bounds, terms with postings; see [`crate::key_parts`] and [`state`].
+//! 2. One lock guards it, held for some hundred series at a time by writers and for some thousand values or slots at a time by readers. Patterns
+//!    run on copies of values while nothing is locked.
+//! 3. Between two moments of holding the lock a search keeps numbers of terms, origins and families. They mean the same until it ends ([`ids`]).
+//!    What it found is cut down to the origins that were there when it began, so that it never joins halves of different moments: a series
+//!    that is there all the time is found, one that comes or goes meanwhile is found or not, and what is found did match.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod ids;
+mod labels;
+mod order;
+mod posting;
+mod search;
+mod slab;
+mod sorted;
+mod state;
+mod terms;
+
+use std::hash::{BuildHasher, RandomState};
 
 use model::{SeriesKey, Tenant};
-use parking_lot::RwLock;
+use parking_lot::{RwLock, RwLockReadGuard};
 use roaring::RoaringBitmap;
 
 use crate::CompiledSelector;
+use ids::{Search, Searches};
+use state::{NewSeries, State};
 
-/// Keys and index of the head's series.
-#[derive(Debug, Default)]
+/// Series that are inserted or removed while the lock is held: a tenth of a millisecond.
+const SERIES_PER_LOCK: usize = 256;
+/// Slots, values or postings that are looked at while the lock is held.
+const READS_PER_LOCK: usize = 8_192;
+
+/// Keys and index of the head's series, in slots that their owner chooses.
+#[derive(Debug)]
 pub struct HeadIndex {
-    keys: RwLock<BTreeMap<u32, SeriesKey>>,
+    /// Nobody outside can know it, so nobody can make two keys with one hash.
+    seed: u64,
+    state: RwLock<State>,
+    searches: Searches,
+}
+
+impl Default for HeadIndex {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl HeadIndex {
     /// An index without series.
     pub fn new() -> Self {
-        Self::default()
+        let seed = RandomState::new().hash_one("head index");
+        Self { seed, state: RwLock::new(State::new(seed)), searches: Searches::default() }
     }
 
     /// Adds a series in a free slot.
@@ -25,67 +59,78 @@ impl HeadIndex {
         self.insert_many([(slot, key)]);
     }
 
-    /// Adds series in free slots.
+    /// Adds series in free slots. Each is found by searches that begin after it is in; when this returns, all are.
     pub fn insert_many<'a>(&self, series: impl IntoIterator<Item = (u32, &'a SeriesKey)>) {
-        let mut keys = self.keys.write();
-        for (slot, key) in series {
-            let before = keys.insert(slot, key.clone());
-            assert!(before.is_none(), "BUG: slot {slot} is taken");
+        let mut series = series.into_iter();
+        let mut batch: Vec<NewSeries<'a>> = Vec::new();
+        loop {
+            batch.clear();
+            for (slot, key) in series.by_ref().take(SERIES_PER_LOCK) {
+                let new = NewSeries::new(slot, key, self.seed, batch.last());
+                batch.push(new);
+            }
+            if batch.is_empty() {
+                return;
+            }
+            let mut state = self.state.write();
+            state.advance(&self.searches);
+            batch.iter().for_each(|new| state.insert(new));
         }
     }
 
     /// Removes the series in these slots; free ones are skipped.
     pub fn remove_many(&self, slots: &RoaringBitmap) {
-        self.keys.write().retain(|slot, _| !slots.contains(*slot));
+        let mut slots = slots.iter().peekable();
+        while slots.peek().is_some() {
+            let mut state = self.state.write();
+            state.advance(&self.searches);
+            slots.by_ref().take(SERIES_PER_LOCK).for_each(|slot| state.remove(slot));
+        }
     }
 
     /// How many series there are.
     pub fn series_count(&self) -> usize {
-        self.keys.read().len()
+        self.state.read().series
+    }
+
+    /// How many series a tenant has.
+    pub fn series_count_of(&self, tenant: Tenant) -> u64 {
+        self.state.read().tenants.get(&tenant).map_or(0, |state| state.series)
     }
 
     /// The tenants that have series, sorted.
     pub fn tenants(&self) -> Vec<Tenant> {
-        self.keys.read().values().map(SeriesKey::tenant).collect::<BTreeSet<_>>().into_iter().collect()
+        let mut tenants: Vec<Tenant> = self.state.read().tenants.keys().copied().collect();
+        tenants.sort_unstable();
+        tenants
     }
 
-    /// Puts the key of a slot in the place of `out`; false if the slot is free.
+    /// Puts the key of a slot in the place of `out`, whose memory is reused; false if the slot is free.
     pub fn key(&self, slot: u32, out: &mut SeriesKey) -> bool {
-        match self.keys.read().get(&slot) {
-            Some(key) => {
-                out.clone_from(key);
-                true
-            }
-            None => false,
+        let mut bytes = std::mem::take(out).into_bytes();
+        let found = self.state.read().key(slot, &mut bytes);
+        if found {
+            *out = SeriesKey::from_trusted(bytes);
         }
+        found
     }
 
-    /// Those of the slots that are taken, in the order of their keys.
+    /// Those of the slots that are taken, in the order of their keys, without making the keys.
     pub fn in_key_order(&self, slots: &RoaringBitmap) -> Vec<u32> {
-        let keys = self.keys.read();
-        let mut taken: Vec<(&SeriesKey, u32)> =
-            slots.iter().filter_map(|slot| keys.get(&slot).map(|key| (key, slot))).collect();
-        taken.sort_unstable();
-        taken.into_iter().map(|(_, slot)| slot).collect()
+        order::in_key_order(self, slots)
     }
 
     /// The slots of a tenant's series that are selected.
     pub fn search(&self, tenant: Tenant, selector: &CompiledSelector) -> RoaringBitmap {
-        let keys = self.keys.read();
-        let selected = |key: &SeriesKey| key.tenant() == tenant && selector.matches(key);
-        keys.iter().filter(|(_, key)| selected(key)).map(|(slot, _)| *slot).collect()
+        search::search(self, tenant, selector)
     }
 
     /// The label names of a tenant's series, or of those of them that are `within`, sorted.
     pub fn label_names(&self, tenant: Tenant, within: Option<&RoaringBitmap>) -> Vec<String> {
-        let mut names = BTreeSet::new();
-        self.cardinality(tenant, within, &mut |name, _, _| {
-            names.insert(name.to_string());
-        });
-        names.into_iter().collect()
+        labels::names(self, tenant, within)
     }
 
-    /// The values of a label, sorted, at most `limit`.
+    /// The values that a label has in a tenant's series, or in those of them that are `within`, sorted, at most `limit`.
     pub fn label_values(
         &self,
         tenant: Tenant,
@@ -93,31 +138,22 @@ impl HeadIndex {
         within: Option<&RoaringBitmap>,
         limit: usize,
     ) -> Vec<String> {
-        let mut values = Vec::new();
-        self.cardinality(tenant, within, &mut |have, value, _| {
-            if have == name && values.len() < limit {
-                values.push(value.to_string());
-            }
-        });
-        values
+        labels::values(self, tenant, name, within, limit)
     }
 
-    /// Tells of each label pair how many series have it, in order of name and value.
+    /// Tells of each label pair how many of a tenant's series, or of those of them that are `within`, have it; by name and value.
     pub fn cardinality(&self, tenant: Tenant, within: Option<&RoaringBitmap>, visit: &mut dyn FnMut(&str, &str, u64)) {
-        let mut counts = BTreeMap::new();
-        let keys = self.keys.read();
-        for (slot, key) in keys.iter() {
-            if key.tenant() == tenant && within.is_none_or(|within| within.contains(*slot)) {
-                for (name, value) in key.labels() {
-                    *counts.entry((name, value)).or_insert(0) += 1;
-                }
-            }
-        }
-        counts.iter().for_each(|((name, value), count)| visit(name, value, *count));
+        labels::cardinality(self, tenant, within, visit);
     }
 
-    /// Bytes of memory in use.
+    /// Bytes of memory in use for keys, terms and postings.
     pub fn bytes(&self) -> usize {
-        self.keys.read().values().map(|key| key.as_bytes().len() + 32).sum()
+        self.state.read().bytes()
+    }
+
+    /// Begins a search: from now on numbers keep their meaning until the answer is dropped.
+    fn begin_search(&self) -> (Search<'_>, RwLockReadGuard<'_, State>) {
+        let state = self.state.read();
+        (self.searches.begin(state.parity), state)
     }
 }

@@ -1,0 +1,2 @@
+//! The index of the head.
+fn main() {}
