@@ -41,9 +41,7 @@ impl Admin for Store {
     fn delete_series<'a>(&'a self, request: DeleteRequest) -> BoxFuture<'a, Result<u64, AdminError>> {
         Box::pin(async move {
             let (series, ticket) = self.blocking(move |inner| inner.delete(&request)).await?;
-            if let Some(ticket) = ticket {
-                ticket.await.map_err(failed)?;
-            }
+            ticket.await.map_err(failed)?;
             Ok(series)
         })
     }

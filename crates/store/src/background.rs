@@ -245,8 +245,8 @@ impl Inner {
         let epoch = self.epoch.write();
         let rotated = self.wal.rotate();
         drop(epoch);
-        // Only what could be made durable in the new segment shows that it is sound.
-        let healed = rotated.and_then(|_| self.wal.sync_now());
+        // Only a record that could be made durable in the new segment shows that it is sound.
+        let healed = rotated.and_then(|_| self.wal.append_metadata(&[])?.wait());
         match healed {
             Ok(()) => {
                 self.healed.store(failures, Ordering::Relaxed);

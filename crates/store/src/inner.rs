@@ -77,6 +77,8 @@ pub struct Epoch {
     pub seq: u64,
     /// The generation that takes them.
     pub generation: Arc<OpenGeneration>,
+    /// Records of the log when it was opened.
+    pub records: u64,
 }
 
 /// A generation that takes no more rows.
@@ -127,12 +129,15 @@ impl Inner {
         self.shared.get().generations.iter().map(|generation| generation.rows.bytes() as u64).sum()
     }
 
-    /// Closes the running generation and starts the next; nothing happens if it has no rows.
+    /// Closes the running generation and starts the next; nothing happens if nothing was logged.
     pub fn rotate(&self) -> Result<(), StoreError> {
         let mut epoch = self.epoch.write();
-        if epoch.generation.rows.rows() == 0 {
+        let records = self.wal.stats().records;
+        let older_segments = self.wal.bytes() > self.wal.active_bytes() && self.closed.lock().is_empty();
+        if epoch.generation.rows.rows() == 0 && records == epoch.records && !older_segments {
             return Ok(());
         }
+        epoch.records = records;
         let last_segment = self.wal.rotate()?;
         epoch.seq += 1;
         let next =

@@ -94,9 +94,14 @@ impl Store {
                 self.inner.report.error("a thread of the storage had panicked");
             }
         }
-        // What the flush cannot do now, the log does at the next start.
-        self.inner.wal.sync_now()?;
-        self.inner.flush()
+        // What cannot be flushed stands in the log, which is synced first for those who did not wait for that.
+        let synced = self.inner.wal.sync_now();
+        if let Err(error) = self.inner.flush() {
+            self.inner.report.error(format!("cannot flush at the end, the log keeps what is left: {error}"));
+            synced?;
+            return Err(error);
+        }
+        Ok(())
     }
 
     /// Makes everything durable that was appended to the log before.
@@ -111,6 +116,15 @@ impl Store {
             self.inner.flush()?;
         }
         Ok(self.inner.merge_next()? == merging::Outcome::Done)
+    }
+
+    /// After a failure of the log: begins a new segment. A store with threads does so by itself.
+    pub fn heal(&self) -> Result<(), String> {
+        self.inner.heal_log();
+        match self.inner.read_only.reason() {
+            Some(reason) => Err(reason),
+            None => Ok(()),
+        }
     }
 
     /// Does blocking work on a thread where that is allowed.

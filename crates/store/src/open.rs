@@ -79,7 +79,7 @@ pub fn open(
     let wal = Wal::create(Arc::clone(&disk), layout::WAL.into(), replayed.next_segment, wal_options)?;
 
     let inner = Inner {
-        epoch: RwLock::new(Epoch { seq: replayed.seq, generation: first }),
+        epoch: RwLock::new(Epoch { seq: replayed.seq, generation: first, records: 0 }),
         closed: Mutex::new(VecDeque::new()),
         published: Mutex::new(published),
         next_part: AtomicU64::new(next_part),

@@ -1,0 +1,8 @@
+//! The store against a naive model: in daily life, under faults, and with each of its promises broken on purpose.
+
+mod driver;
+mod histories;
+mod life;
+mod mutants;
+mod select;
+mod surroundings;
