@@ -2,7 +2,8 @@
 //!
 //! Strategy: the first bytes choose the number of samples, the range and the lower bucket, the rest is the input.
 //! Invariants: no panic; nothing is appended on an error and exactly what was asked for otherwise; no buffer grows
-//! beyond what the number of samples allows; what a range decodes is what the whole decodes there.
+//! beyond what the number of samples allows; decoded timestamps ascend; a summary that was read can be written and read
+//! again.
 
 use crate::bytes::Reader;
 use crate::summary::Summary;
@@ -74,5 +75,79 @@ pub fn fuzz_reader(data: &[u8]) {
             _ => reader.u128().map(drop),
         };
         assert!(reader.position() <= data.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::testdata::{SHAPES, column};
+    use crate::{Effort, encode_times, encode_values, encode_values_above, summarize};
+
+    const BUDGET: Duration = Duration::from_millis(1500);
+
+    /// The parameters that [`parameters`] reads.
+    fn with_parameters(count: usize, bytes: &[u8]) -> Vec<u8> {
+        [&(count as u16 - 1).to_le_bytes()[..], &[50, 100], bytes].concat()
+    }
+
+    #[test]
+    fn values() {
+        let mut scratch = Scratch::new();
+        let mut corpus = Vec::new();
+        for effort in [Effort::Flush, Effort::Merge, Effort::Cold] {
+            for shape in 0..SHAPES {
+                for count in [3, 300, 2500] {
+                    let values = column(shape, 5, count);
+                    let mut bytes = Vec::new();
+                    encode_values(&values, effort, &mut scratch, &mut bytes);
+                    corpus.push(with_parameters(count, &bytes));
+                    let mut above = Vec::new();
+                    if encode_values_above(&values, &column(1, 9, count), effort, &mut scratch, &mut above).is_some() {
+                        corpus.push(with_parameters(count, &above));
+                    }
+                }
+            }
+        }
+        testkit::fuzz::run("codec-values", &corpus, BUDGET, fuzz_values);
+    }
+
+    #[test]
+    fn times() {
+        let mut random = crate::testdata::noise(4);
+        let corpus: Vec<Vec<u8>> = [(0, 1), (10, 1), (10, 7), (40_000, 3)]
+            .into_iter()
+            .map(|(jitter, keep)| {
+                let mut times: Vec<i64> = (0..3000)
+                    .map(|index| 1_753_000_000_000 + index * 15_000 + (random() % (jitter + 1)) as i64)
+                    .filter(|time| keep == 1 || time / 15_000 % keep != 0)
+                    .collect();
+                times.sort_unstable();
+                let mut bytes = Vec::new();
+                encode_times(&times, &mut bytes);
+                with_parameters(times.len(), &bytes)
+            })
+            .collect();
+        testkit::fuzz::run("codec-times", &corpus, BUDGET, fuzz_times);
+    }
+
+    #[test]
+    fn summaries() {
+        let corpus: Vec<Vec<u8>> = (0..SHAPES)
+            .map(|shape| {
+                let mut bytes = Vec::new();
+                summarize(&column(shape, 6, 500)).write(&mut bytes);
+                bytes
+            })
+            .collect();
+        testkit::fuzz::run("codec-summary", &corpus, BUDGET, fuzz_summary);
+    }
+
+    #[test]
+    fn readers() {
+        let corpus = [(0..200).collect(), vec![0xff; 60], vec![0x80; 60]];
+        testkit::fuzz::run("codec-reader", &corpus, BUDGET, fuzz_reader);
     }
 }

@@ -124,8 +124,9 @@ pub(crate) fn of_block(values: &[f64], scale: Option<Scale>, mantissas: &[i64], 
 impl Summary {
     /// Takes in the summary of the values that follow directly.
     pub fn merge(&mut self, next: &Self) {
-        self.resets += next.resets + u64::from(next.first < self.last);
-        self.count += next.count;
+        // Saturating, because what was read from damaged bytes may be merged too.
+        self.resets = self.resets.saturating_add(next.resets).saturating_add(u64::from(next.first < self.last));
+        self.count = self.count.saturating_add(next.count);
         self.last = next.last;
         self.min = from_key(key(self.min).min(key(next.min)));
         self.max = from_key(key(self.max).max(key(next.max)));
@@ -150,7 +151,7 @@ impl Summary {
         let decimal = self.mantissas();
         let mut head = 0;
         let mut flag = |bit: u8, set: bool| head |= if set { bit } else { 0 };
-        let same = bits[1] == bits[0] && (!self.clean || bits == [bits[0]; 4]);
+        let same = if self.clean { bits == [bits[0]; 4] && self.is_multiple(decimal) } else { bits[1] == bits[0] };
         flag(CLEAN, self.clean);
         flag(SAME, same);
         flag(MIN_IS_FIRST, !same && bits[2] == bits[0]);
@@ -193,6 +194,16 @@ impl Summary {
         Some([first, scale.mantissa(self.last)?, scale.mantissa(self.min)?, scale.mantissa(self.max)?])
     }
 
+    /// Whether the sum is so many times the first value, as it is where all are the same.
+    fn is_multiple(&self, decimal: Option<[i64; 4]>) -> bool {
+        match (self.sum, decimal) {
+            (Sum::Decimal { mantissa, .. }, Some([first, ..])) => {
+                Some(mantissa) == i128::from(first).checked_mul(i128::from(self.count))
+            }
+            _ => true,
+        }
+    }
+
     fn put_raw(&self, head: u8, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.first.to_le_bytes());
         if head & SAME != 0 {
@@ -210,9 +221,7 @@ impl Summary {
     fn put_sum(&self, first: i64, implied: bool, out: &mut Vec<u8>) {
         let times_first = i128::from(first).wrapping_mul(i128::from(self.count));
         match self.sum {
-            Sum::Decimal { mantissa, .. } if implied => {
-                assert_eq!(mantissa, times_first, "equal values add up to their multiple");
-            }
+            Sum::Decimal { .. } if implied => {}
             Sum::Decimal { mantissa, .. } => put_zigzag128(out, mantissa.wrapping_sub(times_first)),
             Sum::Float { high, low } => {
                 out.extend_from_slice(&high.to_le_bytes());

@@ -55,16 +55,6 @@ pub enum Class {
 
 impl Class {
     pub const ALL: [Self; 5] = [Self::Constant, Self::Counter, Self::Bucket, Self::Gauge, Self::FullFloat];
-
-    /// Columns of the class in a mix of 100.
-    pub const fn columns(self) -> usize {
-        match self {
-            Self::Constant | Self::Counter => 35,
-            Self::Bucket => 15,
-            Self::Gauge => 10,
-            Self::FullFloat => 5,
-        }
-    }
 }
 
 /// Columns of a class, `count` values each; buckets come as groups of twelve, lowest first.
@@ -102,7 +92,7 @@ fn constant(index: usize, count: usize, random: &mut Random) -> Vec<f64> {
 
 /// Bytes, requests, bursts, rare errors; a fifth of them with resets.
 fn counter(index: usize, count: usize, random: &mut Random) -> Vec<f64> {
-    let reset = if index % 5 == 0 { 2.0 / 8192.0 } else { 0.0 };
+    let reset = if index.is_multiple_of(5) { 2.0 / 8192.0 } else { 0.0 };
     let scale = (2.0 * random.normal()).exp();
     let mut total = (random.bits() % 1_000_000) as f64;
     let mut active = false;
@@ -130,7 +120,7 @@ fn histogram(count: usize, random: &mut Random) -> Vec<Vec<f64>> {
     let shares: Vec<f64> = (0..12).map(|bucket| (-((f64::from(bucket) - 4.0) / 2.0).powi(2)).exp()).collect();
     let all: f64 = shares.iter().sum();
     let mut totals = [0.0; 12];
-    let mut buckets = vec![Vec::with_capacity(count); 12];
+    let mut buckets = vec![Vec::new(); 12];
     for _ in 0..count {
         let mut below = 0.0;
         for ((total, bucket), share) in totals.iter_mut().zip(&mut buckets).zip(&shares) {

@@ -17,6 +17,8 @@ use crate::wide::wide;
 pub(crate) const EXCEPTIONS_MAX: usize = 255;
 /// Residuals below zero are taken for resets of a counter if they are at most one in this many.
 const RESETS_SHARE: usize = 16;
+/// Residuals this much wider upwards than downwards have outliers.
+const OUTLIER_BITS: usize = 2;
 /// Bits of one exception besides its excess: the position.
 const POSITION_BITS: usize = 8;
 /// Bits that any exceptions cost: their number and their width.
@@ -135,16 +137,27 @@ pub(crate) fn packed(residuals: &[i64], planner: &mut Planner) -> Plan {
     if least == greatest {
         return constant(least);
     }
-    let mut best = with_fold(residuals, Fold { folded: false, base: least }, planner);
-    if negatives > 0 {
-        let around_zero = with_fold(residuals, Fold { folded: true, base: 0 }, planner);
-        best = cheaper(best, around_zero);
-        if negatives * RESETS_SHARE <= residuals.len() && greatest >= 0 {
-            let base = least_not_negative(residuals);
-            best = cheaper(best, with_fold(residuals, Fold { folded: false, base }, planner));
-        }
+    let above_least = Fold { folded: false, base: least };
+    if negatives == 0 {
+        return with_fold(residuals, above_least, planner);
+    }
+    let mut best = with_fold(residuals, Fold { folded: true, base: 0 }, planner);
+    // Above the least residual all others are within this width, so that only outliers upwards ask for a histogram.
+    let width = width_of(greatest.wrapping_sub(least) as u64);
+    if width <= best.carrier.width() as usize + 1 {
+        best = cheaper(best, without_exceptions(residuals.len(), above_least, width));
+    } else if width_of(least.unsigned_abs()) + OUTLIER_BITS <= width {
+        best = cheaper(best, with_fold(residuals, above_least, planner));
+    }
+    if negatives * RESETS_SHARE <= residuals.len() && greatest >= 0 {
+        let base = least_not_negative(residuals);
+        best = cheaper(best, with_fold(residuals, Fold { folded: false, base }, planner));
     }
     best
+}
+
+const fn width_of(number: u64) -> usize {
+    (u64::BITS - number.leading_zeros()) as usize
 }
 
 fn cheaper(left: Plan, right: Plan) -> Plan {
@@ -161,6 +174,19 @@ fn constant(base: i64) -> Plan {
         exceptions: 0,
         excess_width: 0,
         bits: 8 * (1 + fold.base_len()),
+    }
+}
+
+/// All numbers dense at one width.
+const fn without_exceptions(count: usize, fold: Fold, width: usize) -> Plan {
+    Plan {
+        fold,
+        constant: false,
+        sparse: false,
+        carrier: Carrier::Packed { width: width as u8 },
+        exceptions: 0,
+        excess_width: 0,
+        bits: 8 * (2 + fold.base_len() + packed_len(count, width)),
     }
 }
 
@@ -213,19 +239,23 @@ struct Width {
 /// The width at which `count` numbers and their exceptions take the fewest bits.
 fn narrowest(count: usize, histogram: &Histogram) -> Width {
     let width_max = histogram.width_max();
-    let mut best = Width { width: width_max, exceptions: 0, excess_width: 0, bits: 8 * packed_len(count, width_max) };
+    // What packing adds to fill up rows and bytes is left out of the comparison.
+    let bits_at = |width: usize| count * width;
+    let mut best = Width { width: width_max, exceptions: 0, excess_width: 0, bits: bits_at(width_max) };
     let mut exceptions = 0;
     for width in (0..width_max).rev() {
         exceptions += usize::from(histogram.counts[width + 1]);
-        let bits = exceptions_bits(exceptions, width_max - width);
-        if exceptions > EXCEPTIONS_MAX || bits > best.bits {
+        let excess_width = width_max - width;
+        let excess_bits = EXCEPTIONS_BITS + exceptions * (POSITION_BITS + excess_width);
+        if exceptions > EXCEPTIONS_MAX || excess_bits > best.bits {
             break;
         }
-        let bits = bits + 8 * packed_len(count, width);
+        let bits = bits_at(width) + excess_bits;
         if bits < best.bits {
-            best = Width { width, exceptions, excess_width: width_max - width, bits };
+            best = Width { width, exceptions, excess_width, bits };
         }
     }
+    best.bits = 8 * packed_len(count, best.width) + exceptions_bits(best.exceptions, best.excess_width);
     best
 }
 

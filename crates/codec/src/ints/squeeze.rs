@@ -15,6 +15,9 @@ use crate::wide::wide;
 const BINS: usize = 4 * SYMBOLS;
 /// Tables priced on either side of the one with the nearest mean.
 const TABLES_AROUND: usize = 5;
+/// A center so many bits below the width is taken for zero, which needs no bytes and, where packing folded there too,
+/// no second look.
+const NEAR_ZERO_BITS: u8 = 6;
 /// What an exception's symbol is taken to cost.
 const EXCEPTION_SYMBOL_BITS: usize = 5;
 
@@ -26,12 +29,15 @@ pub(crate) fn tans(residuals: &[i64], packed: &Plan, planner: &mut Planner) -> O
     if packed.constant || width == 0 {
         return None;
     }
-    let same = with_fold(residuals, packed.fold, packed, planner);
     if packed.sparse {
-        return same;
+        return with_fold(residuals, packed.fold, packed, planner);
     }
-    let around = Fold { folded: true, base: center(residuals, packed.fold, u32::from(width)) };
+    let mut around = Fold { folded: true, base: center(residuals, packed.fold, u32::from(width)) };
+    if around.base.unsigned_abs() >> width.saturating_sub(NEAR_ZERO_BITS) == 0 {
+        around.base = 0;
+    }
     let other = if around == packed.fold { None } else { with_fold(residuals, around, packed, planner) };
+    let same = with_fold(residuals, packed.fold, packed, planner);
     match (same, other) {
         (Some(same), Some(other)) => Some(if other.bits < same.bits { other } else { same }),
         (same, other) => same.or(other),
@@ -85,33 +91,40 @@ fn with_fold(residuals: &[i64], fold: Fold, packed: &Plan, planner: &mut Planner
 }
 
 /// The sixteen bins at `scale` bits above the finest shift, and how many numbers are above them.
-fn symbols(bins: &[u16; BINS + 1], scale: u32, count: usize) -> ([u32; SYMBOLS], usize) {
+fn symbols(bins: &[u16; BINS + 1], scale: u32, count: usize) -> ([i16; SYMBOLS], usize) {
     let mut symbols = [0; SYMBOLS];
     for (symbol, part) in symbols.iter_mut().zip(bins.chunks(1 << scale)) {
-        *symbol = part.iter().map(|&bin| u32::from(bin)).sum();
+        *symbol = part.iter().map(|&bin| bin as i16).sum();
     }
-    let inside: u32 = symbols.iter().sum();
+    let inside: i16 = symbols.iter().sum();
     (symbols, count - inside as usize)
 }
 
-fn cheapest_table(symbols: &[u32; SYMBOLS]) -> (usize, usize) {
-    let total: u32 = symbols.iter().sum();
-    let weighted: u32 = symbols.iter().zip(0..).map(|(count, symbol)| count * symbol).sum();
-    let mean = weighted * 256 / total.max(1);
-    let nearest = MEANS.partition_point(|&table_mean| table_mean < mean);
-    let first = nearest.saturating_sub(TABLES_AROUND);
-    let last = (nearest + TABLES_AROUND).min(COSTS.len());
-    let priced = (first..last).map(|table| (price(symbols, &COSTS[table]), table));
-    let (cost, table) = priced.min().unwrap_or((u32::MAX, 0));
-    (table, (cost >> COST_BITS) as usize + 1)
-}
-
-#[inline(always)]
-fn price(symbols: &[u32; SYMBOLS], costs: &[u16; SYMBOLS]) -> u32 {
-    symbols.iter().zip(costs).map(|(&count, &cost)| count * u32::from(cost)).sum()
-}
-
 wide! {
+    // The table in which these symbols take the fewest bits, and the bits.
+    fn cheapest_table(symbols: &[i16; SYMBOLS]) -> (usize, usize) {
+        let (mut total, mut weighted) = (0, 0);
+        for (&count, symbol) in symbols.iter().zip(0..) {
+            total += i32::from(count);
+            weighted += i32::from(count) * symbol;
+        }
+        let mean = weighted as u32 * 256 / (total as u32).max(1);
+        let nearest = MEANS.partition_point(|&table_mean| table_mean < mean);
+        let first = nearest.saturating_sub(TABLES_AROUND);
+        let last = (nearest + TABLES_AROUND).min(COSTS.len());
+        let mut best = (first, i32::MAX);
+        for (table, costs) in COSTS.iter().enumerate().take(last).skip(first) {
+            let mut cost = 0;
+            for (&count, &cost_each) in symbols.iter().zip(costs) {
+                cost += i32::from(count) * i32::from(cost_each);
+            }
+            if cost < best.1 {
+                best = (table, cost);
+            }
+        }
+        (best.0, (best.1 >> COST_BITS) as usize + 1)
+    }
+
     // The mean of what lies inside the packed window.
     fn center(residuals: &[i64], fold: Fold, width: u32) -> i64 {
         let inside_max = u64::MAX >> (64 - width);

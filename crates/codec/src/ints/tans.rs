@@ -81,7 +81,7 @@ static ENCODE: [EncodeTable; TABLES] = {
 };
 
 /// What a symbol costs in each table, in bits with [`COST_BITS`] fraction bits.
-pub(crate) static COSTS: [[u16; SYMBOLS]; TABLES] = {
+pub(crate) static COSTS: [[i16; SYMBOLS]; TABLES] = {
     let mut costs = [[0; SYMBOLS]; TABLES];
     let mut table = 0;
     while table < TABLES {
@@ -112,7 +112,7 @@ pub(crate) static MEANS: [u32; TABLES] = {
 };
 
 /// log2(512 / count) in fixed point, by squaring the mantissa once per fraction bit.
-const fn cost(count: u16) -> u16 {
+const fn cost(count: u16) -> i16 {
     let whole = count.ilog2();
     let mut mantissa = (count as u64) << (31 - whole);
     let mut log = whole;
@@ -126,7 +126,7 @@ const fn cost(count: u16) -> u16 {
         }
         bit += 1;
     }
-    ((STATE_BITS << COST_BITS) - log) as u16
+    ((STATE_BITS << COST_BITS) - log) as i16
 }
 
 const fn spread(counts: &[u16; SYMBOLS]) -> [u8; STATES] {
@@ -194,13 +194,25 @@ pub(crate) fn checked_table(reader: &mut Reader<'_>) -> Result<u8, Malformed> {
 }
 
 /// The symbols of a group, vector after vector, until they can be written backwards.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Symbols {
     symbols: Vec<u8>,
     /// Table and number of symbols of each vector.
     vectors: Vec<(u8, u16)>,
     /// Bits and their number (lowest four bits) in order of writing, the last symbol first.
     emitted: Vec<u16>,
+    buffer: Box<[u8; STREAM_LEN_MAX + PADDING]>,
+}
+
+impl Default for Symbols {
+    fn default() -> Self {
+        Self {
+            symbols: Vec::new(),
+            vectors: Vec::new(),
+            emitted: Vec::new(),
+            buffer: Box::new([0; STREAM_LEN_MAX + PADDING]),
+        }
+    }
 }
 
 impl Symbols {
@@ -227,44 +239,62 @@ impl Symbols {
             encode(&ENCODE[usize::from(table)], &self.symbols[start..end], &mut states, &mut self.emitted[start..end]);
             end = start;
         }
-        let mut bits = BitWriter { out, held: 0, held_bits: 0 };
+        let mut bits = BitWriter { buffer: &mut self.buffer, held: 0, held_bits: 0, len: 0 };
         for state in states {
             bits.put(u64::from(state) - STATES as u64, STATE_BITS);
         }
-        for &emitted in &self.emitted {
-            bits.put(u64::from(emitted >> 4), u32::from(emitted & 15));
-        }
-        bits.finish();
+        put_all(&self.emitted, &mut bits);
+        let len = bits.finish();
+        out.extend_from_slice(&self.buffer[..len]);
         self.symbols.clear();
         self.vectors.clear();
     }
 }
 
-struct BitWriter<'o> {
-    out: &'o mut Vec<u8>,
+struct BitWriter<'b> {
+    buffer: &'b mut [u8; STREAM_LEN_MAX + PADDING],
     held: u64,
     held_bits: u32,
+    len: usize,
 }
 
 impl BitWriter<'_> {
+    /// Appends up to 57 bits: whole bytes go out at once, fewer than eight bits are held.
     #[inline(always)]
     fn put(&mut self, bits: u64, count: u32) {
         self.held |= bits << self.held_bits;
         self.held_bits += count;
-        if self.held_bits >= 32 {
-            self.out.extend_from_slice(&(self.held as u32).to_le_bytes());
-            self.held >>= 32;
-            self.held_bits -= 32;
-        }
+        // The buffer holds the longest stream; the minimum says so to the compiler.
+        let at = self.len.min(STREAM_LEN_MAX);
+        self.buffer[at..at + 8].copy_from_slice(&self.held.to_le_bytes());
+        let bytes = self.held_bits / 8;
+        self.len += bytes as usize;
+        self.held >>= bytes * 8;
+        self.held_bits %= 8;
     }
 
-    fn finish(self) {
-        let bytes = self.held_bits.div_ceil(8) as usize;
-        self.out.extend_from_slice(&self.held.to_le_bytes()[..bytes]);
+    fn finish(self) -> usize {
+        self.len + usize::from(self.held_bits > 0)
     }
 }
 
 wide! {
+    // Four symbols' bits are at most 36 and go out together.
+    fn put_all(emitted: &[u16], writer: &mut BitWriter<'_>) {
+        let (rows, rest) = emitted.as_chunks::<4>();
+        for row in rows {
+            let (mut bits, mut count) = (0, 0);
+            for &emitted in row {
+                bits |= u64::from(emitted >> 4) << count;
+                count += u32::from(emitted & 15);
+            }
+            writer.put(bits, count);
+        }
+        for &emitted in rest {
+            writer.put(u64::from(emitted >> 4), u32::from(emitted & 15));
+        }
+    }
+
     fn take_symbols(numbers: &[u64], shift: u32, symbols: &mut Vec<u8>) {
         symbols.extend(numbers.iter().map(|number| (number >> shift) as u8 & (SYMBOLS - 1) as u8));
     }

@@ -117,36 +117,23 @@ fn head(plan: &Plan) -> u8 {
 }
 
 fn write_bitmap(numbers: &[u64], gathered: &mut Vector, out: &mut Vec<u8>) -> usize {
-    let mut stored = 0;
-    // Written whether zero or not, counted only if not: no branch to mispredict. A sparse vector has a zero, so the
-    // count stays below the last slot.
-    for chunk in numbers.chunks(8) {
-        let mut bits = 0;
-        for (bit, &number) in chunk.iter().enumerate() {
-            bits |= u8::from(number != 0) << bit;
-            gathered[stored] = number;
-            stored += usize::from(number != 0);
-        }
-        out.push(bits);
-    }
+    let mut bitmap = [0; VECTOR_SAMPLES / 8];
+    let stored = gather(numbers, gathered, &mut bitmap);
+    out.extend_from_slice(&bitmap[..numbers.len().div_ceil(8)]);
     stored
 }
 
 fn write_exceptions(numbers: &mut [u64], plan: &Plan, width: u32, out: &mut Vec<u8>) {
     out.push(plan.exceptions);
-    let positions_at = out.len();
-    for (position, number) in numbers.iter().enumerate() {
-        if number >> width != 0 {
-            out.push(position as u8);
-        }
-    }
-    let positions_end = out.len();
-    assert_eq!(positions_end - positions_at, usize::from(plan.exceptions), "the plan counts the exceptions");
+    let mut positions = [0; VECTOR_SAMPLES];
+    let found = find_wide(numbers, width, &mut positions);
+    assert_eq!(found, usize::from(plan.exceptions), "the plan counts the exceptions");
+    out.extend_from_slice(&positions[..found]);
     out.push(plan.excess_width);
     let mut bits = 0_u128;
     let mut held = 0;
-    for at in positions_at..positions_end {
-        let number = &mut numbers[usize::from(out[at])];
+    for &position in &positions[..found] {
+        let number = &mut numbers[usize::from(position)];
         bits |= u128::from(*number >> width) << held;
         held += u32::from(plan.excess_width);
         *number &= (1 << width) - 1;
@@ -294,6 +281,30 @@ impl<'a> Stored<'a> {
 }
 
 wide! {
+    // Every number is written to the next slot, and only what is not zero moves the slot on: which it is cannot be
+    // predicted. A sparse vector has a zero, so the slot stays below the last one.
+    fn gather(numbers: &[u64], gathered: &mut Vector, bitmap: &mut [u8; VECTOR_SAMPLES / 8]) -> usize {
+        let mut stored = 0;
+        for (chunk, bits) in numbers.chunks(8).zip(bitmap) {
+            for (bit, &number) in chunk.iter().enumerate() {
+                *bits |= u8::from(number != 0) << bit;
+                gathered[stored % VECTOR_SAMPLES] = number;
+                stored += usize::from(number != 0);
+            }
+        }
+        stored
+    }
+
+    // The positions of numbers wider than the carrier, in the same way.
+    fn find_wide(numbers: &[u64], width: u32, positions: &mut [u8; VECTOR_SAMPLES]) -> usize {
+        let mut found = 0;
+        for (position, &number) in numbers.iter().enumerate() {
+            positions[found % VECTOR_SAMPLES] = position as u8;
+            found += usize::from(number >> width != 0);
+        }
+        found
+    }
+
     fn set_bits(bitmap: &[u8]) -> usize {
         bitmap.iter().map(|byte| byte.count_ones() as usize).sum()
     }
