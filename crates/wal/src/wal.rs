@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -56,12 +56,13 @@ struct Batch<'a> {
 
 impl Wal {
     /// Opens the new segment `number` in the folder `dir`, which is made if it is missing. What older segments hold
-    /// was replayed before; they stay until [`Wal::remove_through`].
+    /// was replayed before; they are made durable, and stay until [`Wal::remove_through`].
     pub fn create(disk: Arc<dyn Disk>, dir: PathBuf, number: u64, options: Options) -> Result<Wal> {
         disk::create_dir_durable(&*disk, &dir)?;
         let complete: BTreeMap<u64, u64> = names::list(&*disk, &dir)?.segments.into_iter().collect();
         let is_last = complete.last_key_value().is_none_or(|(last, _)| *last < number);
         assert!(is_last, "BUG: log segment {number} would not be the last");
+        sync_existing(&*disk, &dir, &complete)?;
         let active = Segment::create(&*disk, &dir, Header { number, salt: new_salt() }, 1)?;
         let shared = Arc::new(Shared::new(disk, dir, options, active, complete));
         let committer = match shared.options.commits {
@@ -346,6 +347,16 @@ impl std::fmt::Debug for Wal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Wal({}, segment {:x})", self.shared.dir.display(), self.active())
     }
+}
+
+/// Makes durable what an earlier process wrote and did not live to sync: it has been replayed and is seen by queries,
+/// so a power cut should not take it back. (After a sync that failed the kernel may say yes for nothing; but what that
+/// sync was for has not been acknowledged.)
+fn sync_existing(disk: &dyn Disk, dir: &Path, segments: &BTreeMap<u64, u64>) -> Result<()> {
+    for (number, bytes) in segments {
+        disk.reopen(&names::path_of(dir, *number), *bytes)?.sync()?;
+    }
+    Ok(disk.sync_dir(dir)?)
 }
 
 fn check_key(key: &[u8]) -> Result<()> {
