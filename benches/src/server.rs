@@ -131,6 +131,14 @@ impl Server {
         Ok(values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum())
     }
 
+    /// Writes out what waits in memory and waits for the end of that: a server that puts its work off gets no better
+    /// figures for it.
+    pub fn flush(&self, patience: &Patience) -> io::Result<bool> {
+        self.settle(patience)?;
+        self.client().get("/internal/force_flush")?.success()?;
+        self.settle(patience)
+    }
+
     /// Makes everything that was acknowledged searchable and packs it as densely as the server does it: flush, merge,
     /// and wait until no merge runs, the process is idle and the folder keeps its size. Tells whether that came.
     pub fn flush_and_merge(&self, patience: &Patience) -> io::Result<bool> {

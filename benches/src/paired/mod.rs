@@ -3,7 +3,8 @@
 //! 1. The traffic is recorded once: series seen for the first time, the same series later, series under churn.
 //! 2. A round runs every contestant over all phases, each in a fresh folder; the order turns from round to round, so that
 //!    no contestant always comes after the same other. The rival takes part twice: its ratio to itself is the noise.
-//! 3. A phase ends when the server's background work has ended; its CPU until then counts.
+//! 3. A phase ends when the server has been told to flush and its background work has ended; its CPU until then counts,
+//!    so that nobody gains by putting work off.
 //! 4. Ratios are made within a round and their median is reported: such machines vary by a third from hour to hour.
 
 mod report;

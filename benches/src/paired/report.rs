@@ -72,10 +72,13 @@ fn lines() -> Vec<Line> {
     }
     for (name, of) in [("new, known, again", steady as fn(&Outcome) -> Footprint), ("churn", churn)] {
         let mb = |bytes: u64| bytes as f64 / 1e6;
+        add(format!("{name}: CPU s, forced merge included"), 1, Box::new(move |r| of(r).cpu_s));
         add(format!("{name}: peak memory, MB"), 0, Box::new(move |r| mb(of(r).memory_peak_bytes)));
         add(format!("{name}: written to disk, MB"), 0, Box::new(move |r| mb(of(r).written_bytes)));
         let per_sample = move |r: &Outcome| of(r).disk_bytes as f64 / of(r).samples as f64;
         add(format!("{name}: bytes a sample after merge"), 2, Box::new(per_sample));
+        let stored = move |r: &Outcome| of(r).stored / of(r).samples as f64;
+        add(format!("{name}: samples stored for each one given"), 3, Box::new(stored));
     }
     lines
 }

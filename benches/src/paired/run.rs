@@ -1,7 +1,7 @@
 //! One contestant through all phases.
 //!
-//! 1. Fresh folder, server up: *new*, *known*, *sent again* (the known bodies once more); then memory and bytes written;
-//!    then flush and merge, and the folder's size.
+//! 1. Fresh folder, server up: *new*, *known*, *sent again* (the known bodies once more), each until it is flushed; then
+//!    memory and bytes written; then the forced merge, and the folder's size.
 //! 2. Another fresh folder, server up anew: *churn*, and the same figures.
 
 use std::io;
@@ -45,7 +45,7 @@ impl Phase {
 pub struct PhaseResult {
     /// Samples acknowledged.
     pub samples: u64,
-    /// CPU of the server until its background work had ended.
+    /// CPU of the server until everything was flushed and its background work had ended.
     pub cpu_s: f64,
     /// Median time to the answer.
     pub p50: Duration,
@@ -77,6 +77,10 @@ pub struct Footprint {
     pub disk_bytes: u64,
     /// Different samples that it was given.
     pub samples: u64,
+    /// Samples in its parts after the merge, as it counts them itself.
+    pub stored: f64,
+    /// CPU of its whole life, forced merge included.
+    pub cpu_s: f64,
 }
 
 /// One contestant in one round.
@@ -148,7 +152,7 @@ fn with_server<T>(
 fn phase(plan: &Plan, server: &Server, recording: &Path) -> io::Result<PhaseResult> {
     let before = server.cpu_s()?;
     let replay = replay(recording, server, plan.connections)?;
-    let is_settled = server.settle(&plan.patience)?;
+    let is_settled = server.flush(&plan.patience)?;
     Ok(PhaseResult {
         samples: replay.samples,
         // A tick at least: a tiny run must not divide by zero.
@@ -164,5 +168,12 @@ fn phase(plan: &Plan, server: &Server, recording: &Path) -> io::Result<PhaseResu
 fn footprint(plan: &Plan, server: &Server, samples: u64) -> io::Result<Footprint> {
     let (memory_peak_bytes, written_bytes) = (server.memory_peak_bytes()?, server.written_bytes()?);
     server.flush_and_merge(&plan.patience)?;
-    Ok(Footprint { memory_peak_bytes, written_bytes, disk_bytes: server.disk_bytes()?, samples })
+    Ok(Footprint {
+        memory_peak_bytes,
+        written_bytes,
+        disk_bytes: server.disk_bytes()?,
+        samples,
+        stored: server.metric_sum("vm_rows{type=\"storage")?,
+        cpu_s: server.cpu_s()?,
+    })
 }
