@@ -141,8 +141,7 @@ impl Head {
         let epoch = guard.epoch();
         let slots = self.series.slots();
         let hasher = self.encodings.hasher(batch.tenant, batch.encoding.generation(), batch.encoding.scope());
-        let enter = |slot| slots.enter(slot, epoch);
-        self.encodings.look_up(hasher, batch.bytes, batch.series, epoch, enter, &mut scratch.lookup);
+        self.encodings.look_up(hasher, batch.bytes, batch.series, epoch, slots, &mut scratch.lookup);
         if !scratch.lookup.missed.is_empty() {
             self.resolve_missed(epoch, batch, scratch, gate)?;
             let ResolveScratch { lookup, passing, .. } = &mut *scratch;

@@ -12,7 +12,7 @@ use std::sync::atomic::{
 use model::{SeriesId, ValueKind};
 use parking_lot::Mutex;
 
-use crate::{SLOTS_MAX, chunked::Chunked, epochs::Epochs};
+use crate::{SLOTS_MAX, chunked::Chunked, epochs::Epochs, prefetch::prefetch};
 
 const CHUNK_BITS: u32 = 14;
 /// In a slot's word: it belongs to no series.
@@ -53,6 +53,14 @@ impl Slots {
         match self.words.get(slot as usize) {
             Some(word) => word.load(Acquire) == epoch || mark(word, epoch),
             None => false,
+        }
+    }
+
+    /// Asks for the memory of the slot's word.
+    #[inline]
+    pub(crate) fn prefetch(&self, slot: u32) {
+        if let Some(word) = self.words.get(slot as usize) {
+            prefetch(word);
         }
     }
 

@@ -241,7 +241,14 @@ impl Tail {
             out.push(time, f64::from_bits(row.value.load(Relaxed)));
             at = link as u32;
         }
-        out.reverse_from(start);
+        match out.len() - start {
+            0 | 1 => {}
+            2 => {
+                out.times.swap(start, start + 1);
+                out.values.swap(start, start + 1);
+            }
+            _ => out.reverse_from(start),
+        }
     }
 
     #[cold]

@@ -9,6 +9,38 @@ pub const SERIES_A_TARGET: usize = 250;
 const SCRAPE_MS: i64 = 15_000;
 const START_MS: i64 = 1_700_000_000_000;
 
+/// Time that this thread has spent on a processor: what others do on the machine is left out but for their use of its caches.
+#[derive(Clone, Copy)]
+pub struct CpuTime(u64);
+
+impl CpuTime {
+    #[expect(unsafe_code, reason = "the standard library does not tell a thread's time")]
+    pub fn now() -> Self {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: the pointer is to a live timespec.
+        let failed = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
+        assert_eq!(failed, 0, "the clock of a thread can be read");
+        Self(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+    }
+
+    pub fn elapsed_ns(self) -> f64 {
+        (Self::now().0 - self.0) as f64
+    }
+}
+
+/// Starts loading the cache line in which `place` begins.
+#[expect(unsafe_code, reason = "the intrinsic takes a raw pointer")]
+pub fn prefetch<T>(place: &T) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the pointer comes from a live reference, and the instruction reads nothing that the program could see.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(place).cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = place;
+}
+
 /// A xorshift generator: the same numbers in every run.
 #[derive(Clone)]
 pub struct Rng(u64);

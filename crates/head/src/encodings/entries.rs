@@ -6,6 +6,7 @@
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use super::{hash::RowHash, meaning::Meaning};
+use crate::prefetch::prefetch;
 
 const CHUNK_BITS: u32 = 12;
 const CHUNK: usize = 1 << CHUNK_BITS;
@@ -88,6 +89,16 @@ impl Entries {
     pub(super) fn get(&self, number: u32) -> Option<&Entry> {
         let chunk = self.chunks.get(number as usize >> CHUNK_BITS)?;
         Some(&chunk[number as usize & (CHUNK - 1)])
+    }
+
+    /// Asks for the memory of an entry.
+    #[inline]
+    pub(super) fn prefetch(&self, number: u32) {
+        if let Some(entry) = self.get(number) {
+            // One in four reaches into a second cache line.
+            prefetch(entry);
+            prefetch(&entry.link);
+        }
     }
 
     #[inline]

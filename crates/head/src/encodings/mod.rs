@@ -4,7 +4,7 @@
 //!    group are under way at the same time.
 //! 2. Senders repeat series in the same order, so the entry that followed the row before last time is compared first, then the one behind it (a
 //!    row was left out). After two rows in a row that were not guessed, the rest of the group is looked up.
-//! 3. The lookup asks for the table lines of all such rows, then for the entries that they name, then compares ([`table`]).
+//! 3. The lookup asks for the table lines of all such rows, then for the entries that they name, then compares ([`table`]), then for the slots.
 //! 4. What is not found goes the slow way, outside of here and of any lock; its outcome is remembered afterwards, also "drop" and "refused".
 //! 5. Entries that nobody used for [`AGES_KEPT`] ages go, and so do those whose slot was freed. There is a limit; at it an old entry makes room.
 //!
@@ -25,7 +25,7 @@ use self::{
     meaning::Meaning,
     table::{Home, Table},
 };
-use crate::prefetch::prefetch;
+use crate::slots::Slots;
 
 pub use meaning::ResolvedRow;
 
@@ -33,6 +33,8 @@ pub use meaning::ResolvedRow;
 const GROUP: usize = 32;
 /// Guesses that may fail one after another before the rest of a group is looked up.
 const MISSED_GUESSES_MAX: usize = 2;
+/// An entry with a number so near is in the same cache lines, or in the next.
+const NEAR: u32 = 4;
 /// An entry that was not used for more ages is forgotten.
 const AGES_KEPT: u32 = 4;
 /// Entries that are looked at under one write lock when old ones are forgotten.
@@ -87,14 +89,14 @@ impl Encodings {
         self.secrets.batch(tenant, generation, scope)
     }
 
-    /// Looks all rows up. `enter` is asked for every slot that is found; a row whose slot it refuses counts as missed.
+    /// Looks all rows up, and marks the slots that are found as written. A row whose slot is freed counts as missed.
     pub(crate) fn look_up(
         &self,
         hasher: BatchHasher<'_>,
         bytes: &[u8],
         series: &[EncodedSeries],
         epoch: u32,
-        enter: impl Fn(u32) -> bool,
+        slots: &Slots,
         lookup: &mut Lookup,
     ) {
         lookup.rows.clear();
@@ -103,7 +105,7 @@ impl Encodings {
         lookup.rows.resize(series.len(), ResolvedRow::Drop);
         lookup.entries.resize(series.len(), NO_ENTRY);
         let inner = self.inner.read();
-        let mut pass = Pass { inner: &inner, age: epoch % AGES, enter, lookup, guess: NO_ENTRY };
+        let mut pass = Pass { inner: &inner, epoch, age: epoch % AGES, slots, lookup, guess: NO_ENTRY };
         for (number, group) in series.chunks(GROUP).enumerate() {
             let mut hashes = [RowHash(0); GROUP];
             for (hash, row) in hashes.iter_mut().zip(group) {
@@ -111,6 +113,8 @@ impl Encodings {
             }
             pass.group(number * GROUP, &hashes[..group.len()]);
         }
+        // A row that was guessed and whose slot is freed is noticed before the ones that were looked up.
+        lookup.missed.sort_by_key(|missed| missed.row);
     }
 
     /// Remembers what missed rows turned out to mean; `rows` of the lookup already says it. Those for which `keep` is false are left out.
@@ -228,16 +232,17 @@ fn link(entries: &Entries, numbers: &[u32]) {
 }
 
 /// The way through a batch.
-struct Pass<'a, Enter> {
+struct Pass<'a> {
     inner: &'a Inner,
+    epoch: u32,
     age: u32,
-    enter: Enter,
+    slots: &'a Slots,
     lookup: &'a mut Lookup,
     /// The entry that should come next.
     guess: u32,
 }
 
-impl<Enter: Fn(u32) -> bool> Pass<'_, Enter> {
+impl Pass<'_> {
     fn group(&mut self, start: usize, hashes: &[RowHash]) {
         let mut missed = [0_u8; GROUP];
         let mut missed_count = 0;
@@ -272,9 +277,7 @@ impl<Enter: Fn(u32) -> bool> Pass<'_, Enter> {
     fn restart(&mut self, last: u32) {
         if let Some(entry) = self.inner.entries.get(last) {
             self.guess = entry.next();
-            if let Some(next) = self.inner.entries.get(self.guess) {
-                prefetch(next);
-            }
+            self.inner.entries.prefetch(self.guess);
         }
     }
 
@@ -288,6 +291,10 @@ impl<Enter: Fn(u32) -> bool> Pass<'_, Enter> {
             return Some((number, meaning, true));
         }
         let number = guessed.next();
+        // Where the order is not that of first sight, the way to memory costs more than a lookup with its group.
+        if number.abs_diff(self.guess) > NEAR {
+            return None;
+        }
         let behind = self.inner.entries.get(number)?;
         let meaning = behind.meaning_of(hash)?;
         self.guess = behind.next();
@@ -297,7 +304,7 @@ impl<Enter: Fn(u32) -> bool> Pass<'_, Enter> {
     /// Notes what a row means; it counts as missed if the slot is not given any more.
     #[inline]
     fn take(&mut self, row: usize, number: u32, meaning: Meaning, hash: RowHash) {
-        let usable = meaning.slot().is_none_or(&self.enter);
+        let usable = meaning.slot().is_none_or(|slot| self.slots.enter(slot, self.epoch));
         match meaning.row() {
             Some(resolved) if usable => {
                 self.lookup.rows[row] = resolved;
@@ -321,19 +328,22 @@ impl<Enter: Fn(u32) -> bool> Pass<'_, Enter> {
         for (first, home) in firsts.iter_mut().zip(&homes[..missed.len()]) {
             if let Some(number) = table.candidates(*home).next() {
                 *first = number;
-                if let Some(entry) = entries.get(number) {
-                    prefetch(entry);
-                }
+                entries.prefetch(number);
             }
         }
-        for ((i, home), first) in missed.iter().zip(&homes).zip(&firsts) {
+        let mut found = [None; GROUP];
+        for (((found, i), home), first) in found.iter_mut().zip(missed).zip(&homes).zip(&firsts) {
             let hash = hashes[usize::from(*i)];
-            let row = start + usize::from(*i);
-            let others = || {
-                table.candidates(*home).skip(1).find_map(|number| Some((number, is_entry_of(entries, number, hash)?)))
-            };
-            match is_entry_of(entries, *first, hash).map(|meaning| (*first, meaning)).or_else(others) {
-                Some((number, meaning)) => self.take(row, number, meaning, hash),
+            let is_it = |number| Some((number, is_entry_of(entries, number, hash)?));
+            *found = is_it(*first).or_else(|| table.candidates(*home).skip(1).find_map(is_it));
+            if let Some(slot) = found.and_then(|(_, meaning)| meaning.slot()) {
+                self.slots.prefetch(slot);
+            }
+        }
+        for (found, i) in found.iter().zip(missed) {
+            let (row, hash) = (start + usize::from(*i), hashes[usize::from(*i)]);
+            match found {
+                Some((number, meaning)) => self.take(row, *number, *meaning, hash),
                 None => self.lookup.missed.push(Missed { row: row as u32, hash }),
             }
         }

@@ -27,8 +27,8 @@ pub use view::GenerationView;
 const FAN_IN: usize = 8;
 /// Closed tails that may wait to be sealed before an appender seals one itself.
 const CLOSED_MAX: usize = 2;
-/// Rows a tail should have for each series that writes: entries of a run with fewer samples cost more bytes each.
-const ROWS_A_SERIES: usize = 2;
+/// Rows a tail should have for each series that writes, if it may have so many: to seal a sample costs half as much among eight as among two.
+const ROWS_A_SERIES: usize = 8;
 /// A run with more rows is not joined any more. Keeps its bytes below 4 GiB.
 const JOIN_ROWS_MAX: usize = 256 << 20;
 
@@ -44,6 +44,8 @@ pub struct Generation {
     joining: Mutex<()>,
     /// An empty tail whose memory can be used again.
     spare: Mutex<Option<Tail>>,
+    /// No tail has fewer rows.
+    tail_rows_min: usize,
 }
 
 #[derive(Debug)]
@@ -79,18 +81,18 @@ impl AsRef<Run> for Sealed {
 impl Generation {
     /// An empty generation, for about so many series.
     pub fn new(series_expected: usize) -> Self {
-        Self::with_tail_rows(tail_rows(series_expected))
+        Self::with_tail_rows_min(series_expected, TAIL_ROWS_MIN)
     }
 
-    /// An empty generation whose first tail has so many rows.
-    pub(crate) fn with_tail_rows(rows: usize) -> Self {
-        let active = Arc::new(Tail::new(rows));
+    fn with_tail_rows_min(series_expected: usize, tail_rows_min: usize) -> Self {
+        let active = Arc::new(Tail::new(tail_rows(series_expected, tail_rows_min)));
         Self {
             writer: Mutex::new(Writer { active: Arc::clone(&active), cut: 0 }),
             state: RwLock::new(State { runs: Vec::new(), closed: VecDeque::new(), active }),
             sealing: Mutex::default(),
             joining: Mutex::default(),
             spare: Mutex::default(),
+            tail_rows_min,
         }
     }
 
@@ -111,7 +113,7 @@ impl Generation {
         while done < slots.len() {
             done += writer.active.append(&slots[done..], &times[done..], &values[done..], seq);
             if writer.active.is_full() {
-                let rows = next_rows(&writer.active);
+                let rows = self.next_rows(&writer.active);
                 self.close(&mut writer, rows);
                 closed = true;
             }
@@ -121,6 +123,12 @@ impl Generation {
             self.seal_one();
         }
         closed
+    }
+
+    /// Rows of the tail that follows this one.
+    fn next_rows(&self, tail: &Tail) -> usize {
+        // One that a cut closed early says little about how many series write.
+        if tail.is_full() { tail_rows(tail.slot_count(), self.tail_rows_min) } else { tail.rows_max() }
     }
 
     /// Puts a fresh tail in the place of the active one.
@@ -140,7 +148,7 @@ impl Generation {
     pub fn cut(&self) {
         let mut writer = self.writer.lock();
         if writer.active.len() > 0 {
-            let rows = next_rows(&writer.active);
+            let rows = self.next_rows(&writer.active);
             self.close(&mut writer, rows);
         }
         writer.cut += 1;
@@ -163,7 +171,7 @@ impl Generation {
         {
             let mut writer = self.writer.lock();
             if writer.active.len() > 0 {
-                let rows = next_rows(&writer.active);
+                let rows = self.next_rows(&writer.active);
                 self.close(&mut writer, rows);
             }
         }
@@ -227,14 +235,8 @@ impl Generation {
 }
 
 /// Rows of a tail for so many series that write.
-fn tail_rows(series: usize) -> usize {
-    (series * ROWS_A_SERIES).clamp(TAIL_ROWS_MIN, TAIL_ROWS_MAX)
-}
-
-/// Rows of the tail that follows this one.
-fn next_rows(tail: &Tail) -> usize {
-    // A cut leaves a tail behind that says little about how many series write.
-    if tail.is_full() { tail_rows(tail.slot_count()).min(tail.rows_max() * 2) } else { tail.rows_max() }
+fn tail_rows(series: usize, rows_min: usize) -> usize {
+    (series * ROWS_A_SERIES).clamp(rows_min, TAIL_ROWS_MAX)
 }
 
 /// The first neighbours of one level and one cut that are enough to be joined.

@@ -30,6 +30,9 @@ impl GenerationView {
     /// Like [`read`](Self::read), but may leave out rows whose time is not in `range`: runs that do not touch it are not opened.
     pub fn read_near(&self, slot: u32, range: TimeRange, out: &mut Columns) -> bool {
         let before = out.len();
+        // The ways to memory of all runs are under way at once.
+        self.prefetch_places(slot);
+        self.prefetch_rows(slot);
         for run in self.runs.iter().filter(|run| run.meta().times.overlaps(range)) {
             run.read(slot, out);
         }
@@ -104,7 +107,7 @@ impl GenerationView {
 
     /// How many rows there are.
     pub fn rows(&self) -> usize {
-        self.runs.iter().map(|run| run.rows()).sum::<usize>() + self.tails.iter().map(|(_, rows)| rows).sum::<usize>()
+        self.sealed_rows() + self.tails.iter().map(|(_, rows)| rows).sum::<usize>()
     }
 
     /// Whether there are no rows.
@@ -115,6 +118,11 @@ impl GenerationView {
     /// Memory taken by the runs; tails, which are used again, are left out.
     pub fn bytes(&self) -> usize {
         self.runs.iter().map(|run| run.bytes()).sum()
+    }
+
+    /// How many of the rows are sealed.
+    pub fn sealed_rows(&self) -> usize {
+        self.runs.iter().map(|run| run.rows()).sum()
     }
 
     /// How many runs and tails a read looks into.

@@ -2,7 +2,7 @@
 
 use model::{Columns, TimeRange};
 
-use super::{Entries, GROUP_BITS, NO_PAGE, PAGE_BITS, PAGE_GROUPS, Run, RunMeta, RunWriter, bits, times::COLUMNS_MAX};
+use super::{Entries, GROUP_BITS, Group, PAGE_BITS, PAGE_GROUPS, Run, RunMeta, RunWriter, bits, times::COLUMNS_MAX};
 use crate::SeqRange;
 
 /// Whether the joined run could number its time columns. Each slot may get a column of its own that no input has.
@@ -26,34 +26,32 @@ pub(crate) fn join(runs: &[impl AsRef<Run>]) -> Run {
     let mut rows = Columns::new();
     let pages = runs.iter().map(|run| run.as_ref().pages.len()).max().unwrap_or(0);
     for page in 0..pages {
-        for place in 0..PAGE_GROUPS {
-            join_group(runs, page << PAGE_BITS | place, &mut rows, &mut writer);
+        let groups: Vec<(&Run, &[Group])> =
+            runs.iter().map(AsRef::as_ref).filter_map(|run| Some((run, run.page(page)?))).collect();
+        if !groups.is_empty() {
+            join_page(page, &groups, &mut rows, &mut writer);
         }
     }
     writer.finish()
 }
 
-/// Joins one group of slots.
-fn join_group(runs: &[impl AsRef<Run>], group: usize, rows: &mut Columns, writer: &mut RunWriter) {
+/// Joins one page of slots.
+fn join_page(page: usize, runs: &[(&Run, &[Group])], rows: &mut Columns, writer: &mut RunWriter) {
     let mut inputs: Vec<(u16, Entries<'_>)> = Vec::with_capacity(runs.len());
-    let mut any = 0;
-    for run in runs {
-        let run = run.as_ref();
-        let page = run.pages.get(group >> PAGE_BITS).copied().unwrap_or(NO_PAGE);
-        if page != NO_PAGE {
-            let found = run.groups[(page as usize) << PAGE_BITS | group & (PAGE_GROUPS - 1)];
-            any |= found.present;
-            inputs.push((found.present, Entries { run, at: found.start(), column: 0 }));
-        }
-    }
-    for place in bits(any) {
-        rows.clear();
-        for (present, entries) in &mut inputs {
-            if *present >> place & 1 == 1 {
-                entries.read(rows);
+    for place in 0..PAGE_GROUPS {
+        inputs.clear();
+        inputs.extend(runs.iter().map(|(run, groups)| (groups[place].present, Entries::new(run, groups[place]))));
+        let first = ((page << PAGE_BITS | place) as u32) << GROUP_BITS;
+        let any = inputs.iter().fold(0, |any, (present, _)| any | present);
+        for slot in bits(any) {
+            rows.clear();
+            for (present, entries) in &mut inputs {
+                if *present >> slot & 1 == 1 {
+                    entries.read(rows);
+                }
             }
+            writer.push(first + slot, &rows.times, &rows.values);
         }
-        writer.push((group << GROUP_BITS) as u32 + place, &rows.times, &rows.values);
     }
 }
 

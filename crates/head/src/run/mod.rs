@@ -97,8 +97,14 @@ impl Run {
     #[inline]
     fn group_of(&self, slot: u32) -> Option<&Group> {
         let group = (slot >> GROUP_BITS) as usize;
-        let page = *self.pages.get(group >> PAGE_BITS)?;
-        (page != NO_PAGE).then(|| &self.groups[(page as usize) << PAGE_BITS | group & (PAGE_GROUPS - 1)])
+        Some(&self.page(group >> PAGE_BITS)?[group & (PAGE_GROUPS - 1)])
+    }
+
+    /// The groups of a page, if it exists.
+    #[inline]
+    fn page(&self, number: usize) -> Option<&[Group]> {
+        let page = *self.pages.get(number)?;
+        (page != NO_PAGE).then(|| &self.groups[(page as usize) << PAGE_BITS..][..PAGE_GROUPS])
     }
 
     /// Whether the slot has rows.
@@ -133,7 +139,7 @@ impl Run {
             return false;
         }
         let before = (group.present & ((1 << place) - 1)).count_ones();
-        let mut entries = Entries { run: self, at: group.start(), column: 0 };
+        let mut entries = Entries::new(self, *group);
         for _ in 0..before {
             entries.skip();
         }
@@ -143,12 +149,11 @@ impl Run {
 
     /// The groups that exist, ascending: first slot, presence bits, and a reader at the first entry.
     fn groups(&self) -> impl Iterator<Item = (u32, u16, Entries<'_>)> {
-        let existing = self.pages.iter().enumerate().filter(|(_, page)| **page != NO_PAGE);
-        existing.flat_map(move |(number, page)| {
-            let groups = &self.groups[(*page as usize) << PAGE_BITS..][..PAGE_GROUPS];
+        let existing = (0..self.pages.len()).filter_map(|number| Some((number, self.page(number)?)));
+        existing.flat_map(move |(number, groups)| {
             groups.iter().enumerate().filter(|(_, group)| group.present != 0).map(move |(i, group)| {
                 let first = ((number << PAGE_BITS | i) as u32) << GROUP_BITS;
-                (first, group.present, Entries { run: self, at: group.start(), column: 0 })
+                (first, group.present, Entries::new(self, *group))
             })
         })
     }
@@ -192,7 +197,12 @@ struct Entries<'a> {
     column: u32,
 }
 
-impl Entries<'_> {
+impl<'a> Entries<'a> {
+    #[inline]
+    fn new(run: &'a Run, group: Group) -> Self {
+        Self { run, at: group.start(), column: 0 }
+    }
+
     /// Reads the head byte and, if it stands there, the number of the time column.
     #[inline]
     fn head(&mut self) -> u8 {

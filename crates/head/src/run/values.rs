@@ -17,6 +17,8 @@
 
 /// Widths of differences in bits by class.
 const WIDTHS: [u8; 7] = [0, 2, 4, 8, 12, 16, 24];
+/// The narrowest class for so many bits.
+const CLASS_OF_WIDTH: [u8; 65] = classes();
 /// The class whose width stands in a byte of its own.
 const CLASS_EXPLICIT: u8 = 7;
 /// In the byte with the width: the differences are not zigzag.
@@ -34,7 +36,26 @@ const XOR: u8 = 1;
 const INT_MAX: u64 = 1 << 53;
 /// Exponents that are tried, smallest first: digits of decimal gauges, then milliseconds, microseconds and nanoseconds as seconds.
 const EXPONENTS: [u8; 6] = [1, 2, 3, 4, 6, 9];
+/// Below this, nine digits after the point leave an exact integer.
+const FINEST_MAX: f64 = 9e6;
 const POWERS: [f64; 10] = [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9];
+
+/// What an entry takes besides its values: head, time column, kind, width, the first value's length, and the reach of the last store.
+const ENTRY_BYTES_FIXED: usize = 1 + super::COLUMN_BYTES + 1 + 1 + 8 + 8;
+
+const fn classes() -> [u8; 65] {
+    let mut classes = [CLASS_EXPLICIT; 65];
+    let mut class = WIDTHS.len();
+    while class > 0 {
+        class -= 1;
+        let mut width = 0;
+        while width <= WIDTHS[class] as usize {
+            classes[width] = class as u8;
+            width += 1;
+        }
+    }
+    classes
+}
 
 /// Readers take 8 bytes at a time: so many zero bytes stand behind the last entry.
 pub(super) const PADDING: usize = 8;
@@ -43,6 +64,7 @@ pub(super) const PADDING: usize = 8;
 #[derive(Debug, Default)]
 pub(super) struct ValueWriter {
     ints: Vec<i64>,
+    buffer: Vec<u8>,
 }
 
 impl ValueWriter {
@@ -50,19 +72,31 @@ impl ValueWriter {
     #[inline]
     pub(super) fn write(&mut self, values: &[f64], column: Option<u32>, out: &mut Vec<u8>) {
         assert!(!values.is_empty(), "BUG: an entry without values");
-        let head = out.len();
-        out.push(if column.is_some() { HEAD_TIMES } else { 0 });
-        if let Some(column) = column {
-            out.extend_from_slice(&column.to_le_bytes()[..super::COLUMN_BYTES]);
+        // Made in a buffer that is long enough from the start: so each part is one store, not a growing vector.
+        let longest = ENTRY_BYTES_FIXED + values.len() * 8;
+        if self.buffer.len() < longest {
+            self.buffer.resize(longest.next_power_of_two(), 0);
         }
-        let form = if self.as_integers(values) {
-            self.put_integers(None, out)
-        } else if let Some(exponent) = self.as_decimals(values) {
-            self.put_integers(Some(exponent), out)
-        } else {
-            put_bits(values, out)
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let mut pen = Pen { bytes: &mut buffer, at: 1 };
+        let times = match column {
+            Some(column) => {
+                pen.put(u64::from(column), super::COLUMN_BYTES);
+                HEAD_TIMES
+            }
+            None => 0,
         };
-        out[head] |= form;
+        let form = if self.as_integers(values) {
+            self.put_integers(None, &mut pen)
+        } else if let Some(exponent) = self.as_decimals(values) {
+            self.put_integers(Some(exponent), &mut pen)
+        } else {
+            put_bits(values, &mut pen)
+        };
+        pen.bytes[0] = times | form;
+        let end = pen.at;
+        out.extend_from_slice(&buffer[..end]);
+        self.buffer = buffer;
     }
 
     #[inline]
@@ -75,25 +109,31 @@ impl ValueWriter {
     }
 
     fn as_decimals(&mut self, values: &[f64]) -> Option<u8> {
-        EXPONENTS.into_iter().find(|exponent| {
-            let power = POWERS[usize::from(*exponent)];
-            self.ints.clear();
-            values.iter().all(|value| {
-                let scaled = value * power;
-                let int = (scaled + 0.5_f64.copysign(scaled)) as i64;
-                self.ints.push(int);
-                (int as f64 / power).to_bits() == value.to_bits() && int.unsigned_abs() <= INT_MAX
-            })
+        // What is exact with fewer digits is so with more, so one look tells most floats that are no decimals.
+        let finest = if values[0].abs() < FINEST_MAX { EXPONENTS[EXPONENTS.len() - 1] } else { EXPONENTS[2] };
+        self.scaled_by(finest, &values[..1]).then_some(())?;
+        EXPONENTS.into_iter().find(|exponent| self.scaled_by(*exponent, values))
+    }
+
+    /// Collects the values times a power of ten; whether they are exactly those integers divided by it.
+    fn scaled_by(&mut self, exponent: u8, values: &[f64]) -> bool {
+        let power = POWERS[usize::from(exponent)];
+        self.ints.clear();
+        values.iter().all(|value| {
+            let scaled = value * power;
+            let int = (scaled + 0.5_f64.copysign(scaled)) as i64;
+            self.ints.push(int);
+            (int as f64 / power).to_bits() == value.to_bits() && int.unsigned_abs() <= INT_MAX
         })
     }
 
     /// Writes the collected integers; returns the form for the head.
     #[inline]
-    fn put_integers(&self, exponent: Option<u8>, out: &mut Vec<u8>) -> u8 {
+    fn put_integers(&self, exponent: Option<u8>, pen: &mut Pen<'_>) -> u8 {
         if let Some(exponent) = exponent {
-            out.push(exponent << 1 | DECIMAL);
+            pen.put(u64::from(exponent << 1 | DECIMAL), 1);
         }
-        let ints = &self.ints;
+        let ints = self.ints.as_slice();
         let (mut zigzag_or, mut plain_or) = (0, 0);
         for pair in ints.windows(2) {
             let difference = pair[1] - pair[0];
@@ -102,18 +142,16 @@ impl ValueWriter {
         }
         let (class, unsigned, width) = choose_width(zigzag_or, plain_or, ints.len() - 1);
         if class == CLASS_EXPLICIT {
-            out.push(width as u8 | if unsigned { UNSIGNED } else { 0 });
+            pen.put(u64::from(width as u8 | if unsigned { UNSIGNED } else { 0 }), 1);
         }
         let first = zigzag(ints[0]);
         let first_bytes = bit_length(first).div_ceil(8);
-        out.extend_from_slice(&first.to_le_bytes());
-        out.truncate(out.len() - 8 + first_bytes as usize);
+        pen.put(first, first_bytes as usize);
         if width > 0 {
             let differences = ints.windows(2).map(|pair| pair[1] - pair[0]);
-            pack(
+            pen.pack(
                 differences.map(|difference| if unsigned { difference as u64 } else { zigzag(difference) }),
                 width,
-                out,
             );
         }
         let other = if exponent.is_some() { HEAD_OTHER } else { 0 };
@@ -126,55 +164,64 @@ impl ValueWriter {
 fn choose_width(zigzag_or: u64, plain_or: u64, count: usize) -> (u8, bool, u32) {
     let exact = bit_length(zigzag_or);
     debug_assert!(exact <= INT_WIDTH_MAX, "BUG: a difference of {exact} bits");
-    let class = WIDTHS.iter().position(|width| u32::from(*width) >= exact);
     let unsigned = plain_or >> 63 == 0;
     let width_explicit = if unsigned { bit_length(plain_or) } else { exact };
-    if let Some(class) = class {
-        let width = u32::from(WIDTHS[class]);
+    let class = CLASS_OF_WIDTH[exact as usize];
+    if class != CLASS_EXPLICIT {
+        let width = u32::from(WIDTHS[usize::from(class)]);
         if packed_bytes(count, width) <= packed_bytes(count, width_explicit) + 1 {
-            return (class as u8, false, width);
+            return (class, false, width);
         }
     }
     (CLASS_EXPLICIT, unsigned, width_explicit)
 }
 
 /// Writes the bits of any values; returns the form for the head.
-fn put_bits(values: &[f64], out: &mut Vec<u8>) -> u8 {
+fn put_bits(values: &[f64], pen: &mut Pen<'_>) -> u8 {
     let differences = || values.windows(2).map(|pair| pair[0].to_bits() ^ pair[1].to_bits());
     let any = differences().fold(0, |any, difference| any | difference);
     let low_zeros = any.trailing_zeros().min(63);
     let width = if any == 0 { 0 } else { (bit_length(any) - low_zeros).next_multiple_of(8) };
     let shift = low_zeros.min(64 - width).min(63);
-    out.push((shift as u8) << 1 | XOR);
+    pen.put(u64::from((shift as u8) << 1 | XOR), 1);
     let class = WIDTHS.iter().position(|have| u32::from(*have) == width).map_or(CLASS_EXPLICIT, |class| class as u8);
     if class == CLASS_EXPLICIT {
-        out.push(width as u8);
+        pen.put(u64::from(width), 1);
     }
     let first = values[0].to_bits();
     let first_bytes = (8 - first.trailing_zeros() / 8).max(1);
-    out.extend_from_slice(&first.to_le_bytes()[8 - first_bytes as usize..]);
-    if width > 0 {
-        pack(differences().map(|difference| difference >> shift), width, out);
-    }
+    pen.put(first >> (64 - first_bytes * 8), first_bytes as usize);
+    differences().for_each(|difference| pen.put(difference >> shift, width as usize / 8));
     HEAD_OTHER | (first_bytes as u8 - 1) << 3 | class
 }
 
-/// Packs numbers of `width` bits, low bits first, up to a whole byte.
-#[inline]
-fn pack(numbers: impl Iterator<Item = u64>, width: u32, out: &mut Vec<u8>) {
-    let mut pending: u128 = 0;
-    let mut bits = 0;
-    for number in numbers {
-        pending |= u128::from(number) << bits;
-        bits += width;
-        let whole = bits / 8;
-        out.extend_from_slice(&(pending as u64).to_le_bytes());
-        out.truncate(out.len() - 8 + whole.min(8) as usize);
-        pending >>= whole * 8;
-        bits -= whole * 8;
+/// Writes into the room of one entry.
+struct Pen<'a> {
+    bytes: &'a mut [u8],
+    at: usize,
+}
+
+impl Pen<'_> {
+    /// Writes the low bytes of a number. What stands behind is overwritten by the next, or cut off.
+    #[inline]
+    fn put(&mut self, number: u64, bytes: usize) {
+        self.bytes[self.at..self.at + 8].copy_from_slice(&number.to_le_bytes());
+        self.at += bytes;
     }
-    if bits > 0 {
-        out.push(pending as u8);
+
+    /// Packs numbers of up to [`INT_WIDTH_MAX`] bits, low bits first, up to a whole byte.
+    #[inline]
+    fn pack(&mut self, numbers: impl Iterator<Item = u64>, width: u32) {
+        let (mut pending, mut bits) = (0, 0);
+        for number in numbers {
+            pending |= number << bits;
+            bits += width;
+            self.put(pending, bits as usize / 8);
+            // Fewer than 8 bits are left.
+            pending = if bits / 8 < 8 { pending >> (bits / 8 * 8) } else { 0 };
+            bits %= 8;
+        }
+        self.put(pending, usize::from(bits > 0));
     }
 }
 

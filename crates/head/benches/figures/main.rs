@@ -1,14 +1,14 @@
 //! Prints the figures of the decision page: speed of each mechanism at a million series, and memory.
 //!
-//! Each piece of work is timed alone (a request, a seal, …) and the median piece is told: on a shared machine that is what an undisturbed one
-//! takes. Run with `cargo bench -p head --bench figures -- [series]`.
+//! Each piece of work (a request, a seal, …) is timed alone, in processor time of the thread, and the median piece is told. Run with `cargo bench -p head --bench figures -- [series]`.
 
 mod alternatives;
+#[path = "../common/mod.rs"]
 mod common;
 
 use std::{hint::black_box, time::Instant};
 
-use common::{Body, Fleet, Rng, Scrape};
+use common::{Body, CpuTime, Fleet, Rng, Scrape};
 use head::{AdmitAll, Columns, Generation, Head, HeadOptions, ResolveScratch, ResolvedRow};
 
 const ROWS_A_BODY: usize = 2_000;
@@ -23,6 +23,7 @@ fn main() {
         Bench { head: &head, body: Body::default(), scratch: ResolveScratch::default(), columns: Rows::default() };
     let steady: Vec<u32> = (0..series as u32).collect();
     let scrape = fleet.advance();
+    let before = resident();
     bench.pass("new series: resolve", &fleet, &scrape, &steady, None);
     let bytes = head.bytes();
     println!(
@@ -31,6 +32,7 @@ fn main() {
         bytes.series / series,
         bytes.index / series
     );
+    println!("memory that the system gave for it: {} bytes a series", (resident() - before) / series);
     bench.known(&mut fleet, &steady);
     samples(&mut fleet, series);
     alternatives::run(&mut fleet);
@@ -80,14 +82,6 @@ impl Bench<'_> {
             let scrape = fleet.advance();
             rng.shuffle(&mut order);
             self.pass("random order: resolve + append", fleet, &scrape, &order, Some(&generation));
-            let start = Instant::now();
-            while generation.seal() {}
-            if generation.snapshot().pieces() > 0 {
-                println!(
-                    "  seal after random order (wall): {:.1} ns a row",
-                    start.elapsed().as_nanos() as f64 / order.len() as f64
-                );
-            }
         }
     }
 
@@ -96,13 +90,19 @@ impl Bench<'_> {
         let mut pieces = Vec::new();
         for rows in order.chunks(ROWS_A_BODY) {
             self.body.fill(fleet, scrape, rows);
-            let start = Instant::now();
+            let start = CpuTime::now();
             self.send(generation);
-            pieces.push(start.elapsed().as_nanos() as f64 / rows.len() as f64);
+            pieces.push(start.elapsed_ns() / rows.len() as f64);
         }
         print_median(what, "ns a row", &mut pieces);
         if let Some(generation) = generation {
+            let start = CpuTime::now();
+            let sealed = generation.snapshot().sealed_rows();
             while generation.seal() {}
+            let rows = generation.snapshot().sealed_rows() - sealed;
+            if rows > 0 {
+                println!("  seal after it: {:.1} ns a row", start.elapsed_ns() / rows as f64);
+            }
         }
     }
 
@@ -145,15 +145,19 @@ fn samples(fleet: &mut Fleet, series: usize) {
         }
         generation.append(&guard, &slots, &times, &values, number);
         while generation.wants_seal() {
-            let pieces = generation.snapshot().pieces();
-            let start = Instant::now();
+            let sealed = generation.snapshot().sealed_rows();
+            let start = CpuTime::now();
             generation.seal();
-            let ns = start.elapsed().as_nanos() as f64;
-            let rows = generation.rows().min(2 << 20) as f64;
-            if generation.snapshot().pieces() + 2 < pieces {
-                joins.push(ns / rows / 8.0)
-            } else {
-                seals.push(ns / rows)
+            let ns = start.elapsed_ns();
+            let view = generation.snapshot();
+            match view.sealed_rows() - sealed {
+                // All joins here are of eight runs of full tails.
+                0 => joins.push(ns / f64::from(8 << 21)),
+                rows => seals.push(ns / rows as f64),
+            }
+            if number == 1 {
+                let bytes = view.bytes() as f64 / view.sealed_rows() as f64;
+                println!("sealed with two samples a series: {bytes:.2} bytes a row");
             }
         }
         if [2, 4, 8, 16, 32, 64].contains(&(number + 1)) {
@@ -200,11 +204,11 @@ fn read_back(view: &head::GenerationView, order: &[u32], what: &str) {
     const AHEAD: usize = 16;
     let mut out = Columns::new();
     let mut pieces = Vec::new();
-    for (number, part) in order.chunks(1000).enumerate() {
-        let start = Instant::now();
+    for (number, part) in order.chunks(10_000).enumerate() {
+        let start = CpuTime::now();
         let mut rows = 0;
         for (i, slot) in part.iter().enumerate() {
-            let at = number * 1000 + i;
+            let at = number * 10_000 + i;
             if let Some(far) = order.get(at + 2 * AHEAD) {
                 view.prefetch_places(*far);
             }
@@ -215,7 +219,7 @@ fn read_back(view: &head::GenerationView, order: &[u32], what: &str) {
             view.read(*slot, &mut out);
             rows += black_box(&out).len();
         }
-        pieces.push(start.elapsed().as_nanos() as f64 / rows as f64);
+        pieces.push(start.elapsed_ns() / rows as f64);
     }
     print_median(what, "ns a row", &mut pieces);
 }
@@ -237,6 +241,13 @@ fn tail_query(guard: &head::SlotGuard<'_>, fleet: &mut Fleet, order: &[u32]) {
         })
         .collect();
     print_median("snapshot and read one slot of a full tail", "ns", &mut pieces);
+}
+
+/// Bytes of memory that the process has.
+fn resident() -> usize {
+    const PAGE_BYTES: usize = 4096;
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).unwrap_or(0) * PAGE_BYTES
 }
 
 fn print_median(what: &str, unit: &str, pieces: &mut [f64]) {

@@ -1,3 +1,0 @@
-//! placeholder
-use crate::common::Fleet;
-pub fn run(_: &mut Fleet) {}
