@@ -3,8 +3,8 @@
 //! 1. Appenders leave bytes in the active segment's buffer, ring the bell and keep a ticket.
 //! 2. The committer wakes, commits what was closed by a rotation, then the active segment. While it syncs, the next
 //!    group gathers in the buffer.
-//! 3. Commits begin at least an interval apart. Under load that makes groups bigger and syncs fewer; who comes alone
-//!    is served at once, because then the interval has passed.
+//! 3. While records come in groups, commits begin at least an interval apart, which makes the groups bigger and the
+//!    syncs fewer. Who comes alone is served at once: nobody would share the sync.
 //! 4. When records are not synced with every commit, the committer syncs an interval after the first unsynced one.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -122,8 +122,9 @@ impl Shared {
         self.retired.lock().complete.remove(&number);
     }
 
-    /// Commits what was closed, and then what is active; with `sync` nothing stays unsynced.
-    pub(crate) fn commit_round(&self, sync: bool) {
+    /// Commits what was closed, and then what is active; with `sync` nothing stays unsynced. Says how many records the
+    /// active segment got.
+    pub(crate) fn commit_round(&self, sync: bool) -> u64 {
         loop {
             let Some(segment) = self.retired.lock().closing.front().cloned() else { break };
             // Its last sync, in every mode: nobody will come back to it.
@@ -137,7 +138,7 @@ impl Shared {
             }
         }
         let sync = sync || self.options.ack == Ack::Power;
-        self.active().commit(&*self.disk, sync, &self.counters);
+        self.active().commit(&*self.disk, sync, &self.counters)
     }
 
     /// Commits and syncs all that was appended before.
@@ -164,12 +165,14 @@ impl Shared {
         loop {
             let call = self.bell.wait(self.sync_due());
             let began = Instant::now();
-            self.commit_round(call.sync || call.stop || call.time_is_up);
+            let records = self.commit_round(call.sync || call.stop || call.time_is_up);
             if call.stop {
                 return;
             }
-            // Further calls gather meanwhile; only those who cannot wait cut it short.
-            self.bell.rest(began + self.options.commit_interval);
+            // Nobody waits for an unacknowledged write, so it can always gather.
+            if records > 1 || self.options.ack == Ack::None {
+                self.bell.rest(began + self.options.commit_interval);
+            }
         }
     }
 

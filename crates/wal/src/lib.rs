@@ -1,6 +1,6 @@
 //! The write-ahead log: records ↔ segment files, group commit, replay.
 //!
-//! 1. Appending (`wal`, `slots`): samples become a few bytes each, as differences to the base value that their slot has in the
+//! 1. Appending (`wal`, `append`, `slots`): samples become a few bytes each, as differences to the base value that their slot has in the
 //!    segment; what a slot is stands in the segment once. Encoding needs no lock.
 //! 2. Committing (`segment`, `commit`, `progress`, `ticket`): finished records gather in a buffer; one write and one
 //!    sync serve everybody who waits. A failure poisons the segment for good.
@@ -12,6 +12,7 @@
 
 pub mod fuzz;
 
+mod append;
 mod commit;
 mod error;
 mod format;

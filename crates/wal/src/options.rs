@@ -35,8 +35,8 @@ pub struct Options {
     pub commits: Commits,
     /// From this length of the active segment on [`crate::Wal::wants_rotation`] says so. The log itself never rotates.
     pub segment_bytes_max: u64,
-    /// Two commits begin at least so far apart. A request that comes alone is committed at once; of many that come
-    /// together, more share a sync.
+    /// Behind a commit of several records the next one begins at least so much later, so that more of them share a
+    /// sync. A request that comes alone is committed at once.
     pub commit_interval: Duration,
     /// How often written records are synced when nobody waits for that.
     pub sync_interval: Duration,

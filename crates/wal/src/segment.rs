@@ -48,6 +48,8 @@ struct Buffer {
     bytes: Vec<u8>,
     /// The offset behind the last of them.
     end: u64,
+    /// How many records they are.
+    records: u64,
     state: State,
 }
 
@@ -90,7 +92,7 @@ impl Segment {
             generation,
             path,
             salt: header.salt,
-            buffer: Mutex::new(Buffer { bytes, end, state: State::Open }),
+            buffer: Mutex::new(Buffer { bytes, end, records: 0, state: State::Open }),
             room: Condvar::new(),
             end: AtomicU64::new(end),
             written: Progress::default(),
@@ -143,17 +145,21 @@ impl Segment {
         self.room.notify_all();
     }
 
-    /// Writes what waits and, if `sync` says so, makes it durable.
-    pub(crate) fn commit(&self, disk: &dyn Disk, sync: bool, counters: &Counters) {
+    /// Writes what waits and, if `sync` says so, makes it durable; says how many records that were.
+    pub(crate) fn commit(&self, disk: &dyn Disk, sync: bool, counters: &Counters) -> u64 {
         let mut file = self.file.lock();
-        if let Err(cause) = self.write(&mut file, counters).and_then(|()| match sync {
-            true => self.sync(&mut file, disk, counters),
-            false => Ok(()),
-        }) {
+        let committed = self.write(&mut file, counters).and_then(|records| {
+            if sync {
+                self.sync(&mut file, disk, counters)?;
+            }
+            Ok(records)
+        });
+        committed.unwrap_or_else(|cause| {
             file.unsynced_since = None;
             Counters::add(&counters.failures, 1);
             self.poison(&Arc::new(cause));
-        }
+            0
+        })
     }
 
     /// Since when written bytes are not synced.
@@ -161,16 +167,16 @@ impl Segment {
         self.file.lock().unsynced_since
     }
 
-    fn write(&self, file: &mut SegmentFile, counters: &Counters) -> disk::Result<()> {
+    fn write(&self, file: &mut SegmentFile, counters: &Counters) -> disk::Result<u64> {
         let mut bytes = std::mem::take(&mut file.spare);
-        let end = {
+        let (end, records) = {
             let mut buffer = self.buffer.lock();
             std::mem::swap(&mut buffer.bytes, &mut bytes);
-            buffer.end
+            (buffer.end, std::mem::take(&mut buffer.records))
         };
         if bytes.is_empty() {
             file.spare = bytes;
-            return Ok(());
+            return Ok(0);
         }
         file.file.append(&bytes)?;
         file.unsynced_since.get_or_insert_with(Instant::now);
@@ -183,7 +189,7 @@ impl Segment {
         bytes.clear();
         bytes.shrink_to(BUFFER_KEPT_BYTES_MAX);
         file.spare = bytes;
-        Ok(())
+        Ok(records)
     }
 
     fn sync(&self, file: &mut SegmentFile, disk: &dyn Disk, counters: &Counters) -> disk::Result<()> {
@@ -238,6 +244,7 @@ impl Appender<'_> {
         let frame = frame.to_bytes(self.segment.salt, self.buffer.end);
         self.buffer.bytes.extend_from_slice(&frame);
         self.buffer.bytes.extend_from_slice(payload);
+        self.buffer.records += 1;
         self.buffer.end += (frame.len() + payload.len()) as u64;
         self.segment.end.store(self.buffer.end, Ordering::Release);
         self.buffer.end

@@ -1,12 +1,9 @@
 //! The log as its owner sees it.
 //!
-//! 1. An append encodes its samples without a lock, each against the base value that its slot has in the active
-//!    segment, and leaves the finished record in the segment's buffer.
-//! 2. If slots are not defined there yet, their definitions are made first, also without a lock. Under the buffer's
-//!    lock it is looked at again whether somebody else defined one of them meanwhile (then the batch is made again
-//!    without those), the record is appended, and the slots count as defined. So in the file a definition precedes
-//!    every sample that needs it, whichever thread logs it, and what is durable up to some offset can be decoded.
-//! 3. If the segment was closed meanwhile, the append begins again with the next one.
+//! 1. An append makes its records ([`crate::append`]) for the active segment, leaves them in its buffer, calls the
+//!    committer and gives a ticket.
+//! 2. If the segment was closed meanwhile, the append begins again with the next one.
+//! 3. A rotation only makes a file: no disk is waited for while the owner keeps appenders out.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
@@ -17,19 +14,16 @@ use std::thread::JoinHandle;
 use disk::Disk;
 use parking_lot::Mutex;
 
+use crate::PAYLOAD_BYTES_MAX;
+use crate::append::{SampleRecords, Samples, push};
 use crate::commit::Shared;
 use crate::error::{Result, WalError};
-use crate::format::definitions::DefinitionsEncoder;
-use crate::format::encode::{FloatsEncoder, SAMPLES_PER_RECORD_MAX};
 use crate::format::{Frame, Header, Kind};
 use crate::names;
 use crate::options::{Ack, Commits, Options};
-use crate::pool::Pool;
 use crate::segment::{Refused, Segment};
-use crate::slots::{SLOTS_MAX, SlotStates};
 use crate::stats::{Counters, WalStats};
 use crate::ticket::{Goal, Ticket};
-use crate::{KEY_BYTES_MAX, PAYLOAD_BYTES_MAX};
 
 /// A rotation passes over at most so many numbers that are taken by files of failed attempts.
 const TAKEN_NUMBERS_MAX: u64 = 64;
@@ -40,18 +34,9 @@ const TAKEN_NUMBERS_MAX: u64 = 64;
 /// [`Wal::rotate`], so that it knows what is in the closed segment.
 pub struct Wal {
     shared: Arc<Shared>,
-    slots: SlotStates,
-    floats: Pool<FloatsEncoder>,
-    definitions: Pool<DefinitionsEncoder>,
+    records: SampleRecords,
     rotating: Mutex<()>,
     committer: Option<JoinHandle<()>>,
-}
-
-/// The samples of one record as columns.
-struct Batch<'a> {
-    slots: &'a [u32],
-    times: &'a [i64],
-    values: &'a [f64],
 }
 
 impl Wal {
@@ -69,14 +54,7 @@ impl Wal {
             Commits::InBackground => Some(spawn_committer(&shared)?),
             Commits::WhenAsked => None,
         };
-        Ok(Wal {
-            shared,
-            slots: SlotStates::new(),
-            floats: Pool::new(FloatsEncoder::default),
-            definitions: Pool::new(DefinitionsEncoder::new),
-            rotating: Mutex::new(()),
-            committer,
-        })
+        Ok(Wal { shared, records: SampleRecords::new(), rotating: Mutex::new(()), committer })
     }
 
     /// Logs the samples of one request. For slots that the active segment does not define yet, `key` is asked to
@@ -92,16 +70,8 @@ impl Wal {
         if slots.is_empty() {
             return Ok(Ticket::ready());
         }
-        let ticket = self.append(|segment| {
-            let mut end = 0;
-            for at in (0..slots.len()).step_by(SAMPLES_PER_RECORD_MAX) {
-                let range = at..slots.len().min(at + SAMPLES_PER_RECORD_MAX);
-                let batch =
-                    Batch { slots: &slots[range.clone()], times: &times[range.clone()], values: &values[range] };
-                end = self.push_samples(segment, &batch, key)?;
-            }
-            Ok(end)
-        })?;
+        let samples = Samples { slots, times, values };
+        let ticket = self.append(|segment| self.records.append(segment, samples, key, &self.shared.counters))?;
         Counters::add(&self.shared.counters.samples, slots.len() as u64);
         Ok(ticket)
     }
@@ -183,13 +153,13 @@ impl Wal {
     /// [`Wal::reusable`] says so.
     pub fn forget_slots(&self, slots: &[u32]) {
         let generation = self.shared.active.read().generation;
-        slots.iter().for_each(|slot| self.slots.free(*slot, generation));
+        slots.iter().for_each(|slot| self.records.slots.free(*slot, generation));
     }
 
     /// Whether the number of a forgotten slot may stand for another series now: the active segment must not define
     /// it, because there it would be two series. After a rotation it may.
     pub fn reusable(&self, slot: u32) -> bool {
-        self.slots.is_reusable(slot, self.shared.active.read().generation)
+        self.records.slots.is_reusable(slot, self.shared.active.read().generation)
     }
 
     fn append_opaque(&self, kind: Kind, what: &'static str, bytes: &[u8]) -> Result<Ticket> {
@@ -197,7 +167,7 @@ impl Wal {
             return Err(WalError::TooLong { what, bytes: bytes.len(), limit: PAYLOAD_BYTES_MAX });
         }
         let frame = Frame::of(kind, bytes);
-        self.append(|segment| self.push(segment, frame, bytes))
+        self.append(|segment| push(segment, frame, bytes, &self.shared.counters))
     }
 
     /// Lets `push` append to the active segment, and makes the ticket for what it appended.
@@ -235,101 +205,6 @@ impl Wal {
         }
         Err(WalError::Overloaded { waiting: segment.waiting_bytes(), limit: options.waiting_bytes_max })
     }
-
-    fn push(&self, segment: &Segment, frame: Frame, payload: &[u8]) -> Result<u64, Refused> {
-        let end = segment.lock()?.push(frame, payload);
-        Counters::add(&self.shared.counters.records, 1);
-        Ok(end)
-    }
-
-    fn push_samples(
-        &self,
-        segment: &Segment,
-        batch: &Batch<'_>,
-        key: &mut dyn FnMut(u32, &mut Vec<u8>),
-    ) -> Result<u64, Refused> {
-        self.floats.with(|encoder| {
-            loop {
-                let bases = self.slots.bases(segment.generation);
-                if let Some(payload) = encoder.encode(batch.slots, batch.times, batch.values, bases) {
-                    return self.push(segment, Frame::of(Kind::Floats, payload), payload);
-                }
-                self.define_missing(segment, batch, key)?;
-            }
-        })
-    }
-
-    /// Defines the slots of `batch` that `segment` does not define yet; the first value of each is its base.
-    fn define_missing(
-        &self,
-        segment: &Segment,
-        batch: &Batch<'_>,
-        key: &mut dyn FnMut(u32, &mut Vec<u8>),
-    ) -> Result<(), Refused> {
-        let missing = self.missing(segment, batch)?;
-        let mut key_bytes = Vec::new();
-        let mut left = &missing[..];
-        self.definitions.with(|encoder| {
-            while !left.is_empty() {
-                encoder.clear();
-                let mut taken = 0;
-                for (slot, base) in left {
-                    if encoder.is_full() {
-                        break;
-                    }
-                    taken += 1;
-                    // On a second attempt others may have been faster.
-                    if !self.slots.is_defined(*slot, segment.generation) {
-                        key_bytes.clear();
-                        key(*slot, &mut key_bytes);
-                        check_key(&key_bytes)?;
-                        encoder.push(*slot, *base, &key_bytes);
-                    }
-                }
-                // Every failed attempt means that somebody defined one of these, so there are not many.
-                if self.push_definitions(segment, encoder)? {
-                    left = &left[taken..];
-                }
-            }
-            Ok(())
-        })
-    }
-
-    /// Appends a batch of definitions, unless one of its slots was defined meanwhile; says whether it did.
-    fn push_definitions(&self, segment: &Segment, encoder: &mut DefinitionsEncoder) -> Result<bool, Refused> {
-        if encoder.is_empty() {
-            return Ok(true);
-        }
-        encoder.finish();
-        let frame = Frame::of(Kind::Definitions, encoder.payload());
-        let mut appender = segment.lock()?;
-        if encoder.pairs().any(|(slot, _)| self.slots.is_defined(slot, segment.generation)) {
-            return Ok(false);
-        }
-        appender.push(frame, encoder.payload());
-        encoder.pairs().for_each(|(slot, base)| self.slots.define(slot, segment.generation, base));
-        drop(appender);
-        Counters::add(&self.shared.counters.records, 1);
-        Counters::add(&self.shared.counters.definitions, encoder.pairs().count() as u64);
-        Ok(true)
-    }
-
-    /// Slots that `segment` lacks, each once with the bits of its first value, in the order of the batch.
-    fn missing(&self, segment: &Segment, batch: &Batch<'_>) -> Result<Vec<(u32, u64)>> {
-        let mut found: Vec<(u32, u32)> = Vec::new();
-        for (at, &slot) in batch.slots.iter().enumerate() {
-            if slot >= SLOTS_MAX {
-                return Err(WalError::SlotTooHigh(slot));
-            }
-            if !self.slots.is_defined(slot, segment.generation) && found.last().is_none_or(|last| last.0 != slot) {
-                found.push((slot, at as u32));
-            }
-        }
-        found.sort_unstable();
-        found.dedup_by_key(|(slot, _)| *slot);
-        found.sort_unstable_by_key(|(_, at)| *at);
-        Ok(found.into_iter().map(|(slot, at)| (slot, batch.values[at as usize].to_bits())).collect())
-    }
 }
 
 impl Drop for Wal {
@@ -357,13 +232,6 @@ fn sync_existing(disk: &dyn Disk, dir: &Path, segments: &BTreeMap<u64, u64>) -> 
         disk.reopen(&names::path_of(dir, *number), *bytes)?.sync()?;
     }
     Ok(disk.sync_dir(dir)?)
-}
-
-fn check_key(key: &[u8]) -> Result<()> {
-    if key.len() <= KEY_BYTES_MAX {
-        return Ok(());
-    }
-    Err(WalError::TooLong { what: "a series key", bytes: key.len(), limit: KEY_BYTES_MAX })
 }
 
 /// A number that nobody outside can guess: the standard library keys its hash tables with the system's randomness.

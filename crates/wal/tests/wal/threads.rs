@@ -12,6 +12,8 @@ use crate::common::{Event, append, create, events_of, is_clean, replay_from};
 const THREADS: u64 = 6;
 const REQUESTS: i64 = 120;
 const SERIES: u64 = 300;
+/// Each thread rotates once in so many of its requests.
+const ROTATE_EVERY: u64 = 15;
 
 /// Appends and waits, and notes what is acknowledged.
 fn append_all(wal: &Wal, lock: Option<&RwLock<()>>, thread: u64, acknowledged: &Mutex<Vec<Event>>) {
@@ -25,6 +27,10 @@ fn append_all(wal: &Wal, lock: Option<&RwLock<()>>, thread: u64, acknowledged: &
             let _shared = lock.map(|lock| lock.read().unwrap());
             append(wal, &samples).unwrap()
         };
+        if request as u64 % ROTATE_EVERY == thread {
+            let _exclusive = lock.map(|lock| lock.write().unwrap());
+            wal.rotate().unwrap();
+        }
         ticket.wait().unwrap();
         acknowledged.lock().unwrap().extend(events_of(&samples));
     }
@@ -47,13 +53,6 @@ fn run(locked: bool) {
             })
             .collect();
         scope.spawn(|| {
-            while !done.load(Ordering::Acquire) {
-                let _exclusive = lock.map(|lock| lock.write().unwrap());
-                wal.rotate().unwrap();
-                std::thread::yield_now();
-            }
-        });
-        scope.spawn(|| {
             let mut seed = 0;
             while !done.load(Ordering::Acquire) {
                 seed += 1;
@@ -67,11 +66,12 @@ fn run(locked: bool) {
         appenders.into_iter().for_each(|appender| appender.join().unwrap());
         done.store(true, Ordering::Release);
     });
-    let segments = wal.active();
+    let last = wal.active();
+    assert_eq!(last, THREADS * REQUESTS as u64 / ROTATE_EVERY);
     drop(wal);
     let (report, found) = replay_from(&disk.cut_power(), 0, 3);
     assert!(is_clean(&report), "{report:?}");
-    assert!(segments > 1 && report.segments.len() as u64 == segments + 1);
+    assert_eq!(report.segments.len() as u64, last + 1);
     let acknowledged = acknowledged.into_inner().unwrap();
     assert_eq!(found.len(), acknowledged.len());
     assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), acknowledged.into_iter().collect::<BTreeSet<_>>());
