@@ -1,3 +1,5 @@
+//! Summaries against their definition, their bytes and their merges.
+
 use super::*;
 use crate::testdata::{SHAPES, any_float, column};
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Whole blocks through every effort, ranges, and what must be refused.
+
 use super::*;
 use crate::testdata::{SHAPES, any_float, bits, column};
 use proptest::prelude::*;
