@@ -47,7 +47,7 @@ fn run(arguments: Vec<String>) -> Result<ExitCode, UsageError> {
         log::info!("-{name} changes nothing: {why}");
     }
     let ended = match role {
-        Role::Single => roles::single(settings, flags.shown().collect()),
+        Role::Single => roles::single(settings),
     };
     Ok(match ended {
         Ok(()) => ExitCode::SUCCESS,

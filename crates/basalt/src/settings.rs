@@ -9,25 +9,48 @@ use log::LevelFilter;
 use crate::{
     flags::{Flags, UsageError},
     logging::Logging,
+    machine,
 };
+
+/// Share of the allowed memory that bodies may take while they come in.
+const BODIES_SHARE: u64 = 16;
+/// Queries that work at once by default, however many processors there are.
+const CONCURRENT_QUERIES_MAX: usize = 16;
+/// Memory that a store cannot do without.
+const MEMORY_BYTES_MIN: u64 = 64 << 20;
 
 /// Everything that the flags say.
 #[derive(Debug)]
 pub struct Settings {
+    /// How to log.
     pub logging: Logging,
+    /// Where to listen.
     pub listen: Vec<String>,
+    /// What stands before every path.
     pub path_prefix: String,
+    /// Bounds of the listeners.
     pub server: ServerOptions,
+    /// The data folder.
     pub data_path: PathBuf,
+    /// Memory for buffers and caches.
+    pub memory_allowed_bytes: u64,
+    /// Of the store.
+    pub store: store::Options,
+    /// Of the doors.
+    pub receive: receive::Options,
+    /// Of the API.
+    pub serve: serve::Options,
 }
 
 impl Settings {
     /// Reads every flag that is obeyed.
     pub fn from_flags(flags: &Flags) -> Result<Self, UsageError> {
+        let memory_allowed_bytes = memory_allowed_bytes(flags);
+        let store = store_options(flags, memory_allowed_bytes);
         Ok(Self {
             logging: logging(flags)?,
             listen: flags.list("httpListenAddr"),
-            path_prefix: flags.text("http.pathPrefix").trim_end_matches('/').to_string(),
+            path_prefix: path_prefix(flags.text("http.pathPrefix")),
             server: ServerOptions {
                 connections_max: flags.number("http.maxConnections") as usize,
                 idle_max: at_least_a_second(flags.duration("http.idleConnTimeout")),
@@ -35,13 +58,115 @@ impl Settings {
                 drain_max: flags.duration("http.maxGracefulShutdownDuration"),
             },
             data_path: flags.text("storageDataPath").into(),
+            memory_allowed_bytes,
+            receive: receive_options(flags, memory_allowed_bytes),
+            serve: serve_options(flags, &store),
+            store,
         })
     }
+}
+
+fn memory_allowed_bytes(flags: &Flags) -> u64 {
+    let percent = flags.percent("memory.allowedPercent");
+    let bytes = match flags.bytes("memory.allowedBytes") {
+        0 => (machine::memory_bytes() as f64 * percent / 100.0) as u64,
+        bytes => bytes,
+    };
+    bytes.max(MEMORY_BYTES_MIN)
+}
+
+fn store_options(flags: &Flags, memory_allowed_bytes: u64) -> store::Options {
+    store::Options {
+        retention_ms: milliseconds(flags.duration("retentionPeriod")),
+        future_retention_ms: milliseconds(flags.duration("futureRetention")),
+        max_backfill_age_ms: milliseconds(flags.duration("maxBackfillAge")),
+        ack: match flags.text("storage.ack") {
+            "process" => store::Ack::Process,
+            "none" => store::Ack::None,
+            _ => store::Ack::Power,
+        },
+        dedup_interval_ms: milliseconds(flags.duration("dedup.minScrapeInterval")),
+        memory_allowed_bytes,
+        min_free_disk_bytes: flags.bytes("storage.minFreeDiskSpaceBytes"),
+        max_hourly_series: flags.number("storage.maxHourlySeries"),
+        max_daily_series: flags.number("storage.maxDailySeries"),
+        snapshots_max_age_ms: milliseconds(flags.duration("snapshotsMaxAge")),
+        ..store::Options::default()
+    }
+}
+
+fn receive_options(flags: &Flags, memory_allowed_bytes: u64) -> receive::Options {
+    receive::Options {
+        // Offsets in a body, and in the labels that are brought together behind it, have 32 bits.
+        body_bytes_max: flags.bytes("maxInsertRequestSize").min(1 << 31) as usize,
+        concurrent_max: match flags.number("maxConcurrentInserts") {
+            0 => 2 * machine::processors(),
+            number => number as usize,
+        },
+        queue_wait_max: flags.duration("insert.maxQueueDuration"),
+        bodies_bytes_max: memory_allowed_bytes / BODIES_SHARE,
+        labels: receive::LabelLimits {
+            labels_max: flags.number("maxLabelsPerTimeseries") as usize,
+            name_bytes_max: flags.number("maxLabelNameLen") as usize,
+            value_bytes_max: flags.number("maxLabelValueLen") as usize,
+        },
+    }
+}
+
+fn serve_options(flags: &Flags, store: &store::Options) -> serve::Options {
+    serve::Options {
+        concurrent_max: match flags.number("search.maxConcurrentRequests") {
+            0 => (2 * machine::processors()).min(CONCURRENT_QUERIES_MAX),
+            number => number as usize,
+        },
+        queue_wait_max: flags.duration("search.maxQueueDuration"),
+        export_series_max: unlimited_if_zero(flags.number("search.maxExportSeries")),
+        export_time_max: flags.duration("search.maxExportDuration"),
+        series_max: unlimited_if_zero(flags.number("search.maxSeries")),
+        labels_series_max: unlimited_if_zero(flags.number("search.maxLabelsAPISeries")),
+        labels_time_max: flags.duration("search.maxLabelsAPIDuration"),
+        label_names_max: unlimited_if_zero(flags.number("search.maxTagKeys")) as usize,
+        label_values_max: unlimited_if_zero(flags.number("search.maxTagValues")) as usize,
+        status_series_max: unlimited_if_zero(flags.number("search.maxTSDBStatusSeries")),
+        status_top_max: unlimited_if_zero(flags.number("search.maxTSDBStatusTopNSeries")) as usize,
+        delete_series_max: unlimited_if_zero(flags.number("search.maxDeleteSeries")),
+        delete_time_max: flags.duration("search.maxDeleteDuration"),
+        keys: serve::Keys {
+            delete: flags.text("deleteAuthKey").to_string(),
+            snapshot: flags.text("snapshotAuthKey").to_string(),
+            force_merge: flags.text("forceMergeAuthKey").to_string(),
+            force_flush: flags.text("forceFlushAuthKey").to_string(),
+            metrics: flags.text("metricsAuthKey").to_string(),
+            flags: flags.text("flagsAuthKey").to_string(),
+        },
+        flags: flags.shown().collect(),
+        version: machine::VERSION,
+        data_path: flags.text("storageDataPath").to_string(),
+        free_disk_bytes_min: store.min_free_disk_bytes,
+        hourly_series_max: store.max_hourly_series,
+        daily_series_max: store.max_daily_series,
+    }
+}
+
+fn milliseconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn unlimited_if_zero(number: u64) -> u64 {
+    if number == 0 { u64::MAX } else { number }
 }
 
 /// Zero means "no limit" in VictoriaMetrics; every connection here has one, so it becomes a year.
 fn at_least_a_second(duration: Duration) -> Duration {
     if duration.is_zero() { Duration::from_secs(365 * 86_400) } else { duration.max(Duration::from_secs(1)) }
+}
+
+/// With a slash before it and none behind.
+fn path_prefix(text: &str) -> String {
+    match text.trim_matches('/') {
+        "" => String::new(),
+        prefix => format!("/{prefix}"),
+    }
 }
 
 fn logging(flags: &Flags) -> Result<Logging, UsageError> {
@@ -68,4 +193,48 @@ fn logging(flags: &Flags) -> Result<Logging, UsageError> {
         errors_per_second: flags.number("loggerErrorsPerSecondLimit"),
         warnings_per_second: flags.number("loggerWarnsPerSecondLimit"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::flags::{Invocation, State, table};
+
+    fn flags(line: &str) -> Flags {
+        let arguments = line.split_whitespace().map(str::to_string).collect();
+        Invocation::read(arguments, &|_| None).expect("a good command line").flags
+    }
+
+    #[test]
+    fn every_obeyed_flag_is_read_and_no_other() {
+        let flags = flags("");
+        assert!(!flags.switch("version") && !flags.switch("help"), "these two are read before the settings");
+        Settings::from_flags(&flags).expect("defaults are good");
+        let obeyed: BTreeSet<&str> =
+            table::all().filter(|flag| flag.state == State::Obeyed).map(|flag| flag.name).collect();
+        let asked = flags.asked();
+        // These change how flags are read.
+        let read_by_parsing = BTreeSet::from(["envflag.prefix"]);
+        let unread: Vec<_> = obeyed.difference(&asked).filter(|name| !read_by_parsing.contains(**name)).collect();
+        assert!(unread.is_empty(), "obeyed in the table, but no code reads them: {unread:?}");
+        let undeclared: Vec<_> = asked.difference(&obeyed).collect();
+        assert!(undeclared.is_empty(), "read by code, but not obeyed in the table: {undeclared:?}");
+    }
+
+    #[test]
+    fn flags_become_values() {
+        let line = "-retentionPeriod=3d -storage.ack=process -memory.allowedBytes=1GiB -maxConcurrentInserts=7 \
+                    -http.pathPrefix=a/b/ -http.connTimeout=0 -search.maxExportSeries=0 -maxLabelValueLen=9";
+        let settings = Settings::from_flags(&flags(line)).expect("good flags");
+        assert_eq!(settings.store.retention_ms, 3 * 86_400_000);
+        assert_eq!(settings.store.ack, store::Ack::Process);
+        assert_eq!((settings.memory_allowed_bytes, settings.store.memory_allowed_bytes), (1 << 30, 1 << 30));
+        assert_eq!((settings.receive.concurrent_max, settings.receive.labels.value_bytes_max), (7, 9));
+        assert_eq!(settings.path_prefix, "/a/b");
+        assert_eq!(settings.serve.export_series_max, u64::MAX);
+        assert!(settings.server.connection_age_max > Duration::from_secs(86_400));
+        assert!(Settings::from_flags(&flags("-loggerTimezone=Atlantis/Poseidonis")).is_err());
+    }
 }

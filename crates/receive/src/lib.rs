@@ -21,9 +21,10 @@ mod workspace;
 use std::{sync::Arc, time::Duration};
 
 use basalt_http::{Gate, MetricsSource, MetricsText, Request, Response, Throttle};
-use decode::{LabelLimits, remote_write::RemoteWriteLabels};
+use decode::remote_write::RemoteWriteLabels;
 use storage_api::{Insert, Refusals};
 
+pub use decode::LabelLimits;
 pub use door::{Door, Entrance};
 pub use rejection::Rejection;
 

@@ -119,7 +119,6 @@ pub struct Server {
     options: Options,
     gate: Gate,
     stats: Vec<EndpointStats>,
-    started: Instant,
     forced_merges: Arc<AtomicU64>,
 }
 
@@ -134,8 +133,7 @@ impl Server {
     ) -> Self {
         let gate = Gate::new(options.concurrent_max, WAITING_MAX, options.queue_wait_max);
         let stats = Endpoint::ALL.iter().map(|_| EndpointStats::default()).collect();
-        let started = Instant::now();
-        Self { select, admin, clock, sources, options, gate, stats, started, forced_merges: Arc::default() }
+        Self { select, admin, clock, sources, options, gate, stats, forced_merges: Arc::default() }
     }
 
     /// Answers a request at an endpoint.

@@ -49,7 +49,6 @@ impl Server {
         write_limit("daily", self.options.daily_series_max, stats.daily_series, out);
         let short = self.options.version.rsplit('-').next().unwrap_or("");
         out.line(format_args!("vm_app_version{{version={:?}, short_version={short:?}}}", self.options.version), 1);
-        out.line("vm_app_uptime_seconds", self.started.elapsed().as_secs());
     }
 
     fn write_endpoints(&self, out: &mut MetricsText) {

@@ -2,10 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{
-    Flag, Kind, State,
-    table::{self, SECTIONS},
-};
+use super::{Flag, Kind, State, table::SECTIONS};
 
 const USAGE: &str = "\
 Basalt, a metrics store that a VictoriaMetrics user can drop in.
@@ -51,7 +48,7 @@ fn markdown() -> String {
                 .expect(WRITE);
         }
     }
-    let count = |wanted: fn(&State) -> bool| table::all().filter(|flag| wanted(&flag.state)).count();
+    let count = |wanted: fn(&State) -> bool| super::table::all().filter(|flag| wanted(&flag.state)).count();
     let obeyed = count(|state| *state == State::Obeyed);
     let moot = count(|state| matches!(state, State::Moot(_)));
     let later = count(|state| *state == State::Later);
@@ -106,6 +103,6 @@ mod tests {
     #[test]
     fn help_names_every_flag() {
         let help = help();
-        assert!(table::all().all(|flag| help.contains(&format!("  -{}", flag.name))));
+        assert!(super::super::table::all().all(|flag| help.contains(&format!("  -{}", flag.name))));
     }
 }

@@ -7,7 +7,7 @@
 
 mod help;
 mod parse;
-mod table;
+pub mod table;
 mod values;
 
 use std::{cell::RefCell, collections::BTreeSet, fmt, time::Duration};

@@ -1,65 +1,181 @@
 //! Everything in one process: receive → store ← serve.
 //!
 //! 1. Bind every address, so that a taken port is found out before anything is opened.
-//! 2. Serve until SIGINT or SIGTERM.
-//! 3. Drain requests; exit 0.
+//! 2. Open the store, which replays its log.
+//! 3. Serve until SIGINT or SIGTERM.
+//! 4. Drain requests, then flush and close the store; exit 0.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
-use basalt_http::{Handler, Listener, Request, Response, StatusCode, plain, stop_signal};
-use tokio::signal::unix::{SignalKind, signal};
+use basalt_http::{
+    Handler, HeaderName, HeaderValue, Listener, MetricsSource, MetricsText, Request, Response, StatusCode, plain,
+    stop_signal,
+};
+use disk::RealDisk;
+use model::{Clock, SystemClock};
+use receive::{Door, Receiver};
+use serve::{Endpoint, Server};
+use storage_api::{Admin, Refusal};
+use store::{Reporter, Severity, Store};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    task::{JoinError, spawn_blocking},
+};
 
 use super::Failure;
-use crate::settings::Settings;
+use crate::{machine, settings::Settings};
+
+static HOSTNAME: HeaderName = HeaderName::from_static("x-server-hostname");
 
 /// Runs the role until it is told to stop.
-pub fn single(settings: Settings, _shown_flags: Vec<(&'static str, String, bool)>) -> Result<(), Failure> {
+pub fn single(settings: Settings) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|why| Failure(format!("cannot start worker threads: {why}")))?;
-    runtime.block_on(serve(settings))
+    runtime.block_on(run(settings))
 }
 
-async fn serve(settings: Settings) -> Result<(), Failure> {
+async fn run(settings: Settings) -> Result<(), Failure> {
+    let mut signals = Signals::register()?;
     let mut listeners = Vec::new();
     for address in &settings.listen {
         listeners.push(Listener::bind(address).await.map_err(|why| Failure(why.to_string()))?);
     }
+    let server_options = settings.server.clone();
+    let (store, single) = spawn_blocking(move || open(settings)).await.map_err(panicked)??;
+    let single = Arc::new(single);
+
     let (stopper, stop) = stop_signal();
     let mut servers = Vec::new();
     for listener in listeners {
         log::info!("started server at http://{}/", listener.address());
-        servers.push(tokio::spawn(basalt_http::serve(
-            listener,
-            settings.server.clone(),
-            Arc::new(Health),
-            stop.clone(),
-        )));
+        let serving = basalt_http::serve(listener, server_options.clone(), Arc::clone(&single), stop.clone());
+        servers.push(tokio::spawn(serving));
     }
-    let signal = stop_asked().await.map_err(|why| Failure(format!("cannot wait for signals: {why}")))?;
+    let signal = signals.next().await;
     log::info!("received {signal}, stopping");
     stopper.stop();
     for server in servers {
-        server.await.map_err(|why| Failure(format!("a server ended badly: {why}")))?;
+        server.await.map_err(panicked)?;
     }
+    let closing = spawn_blocking(move || store.close());
+    closing.await.map_err(panicked)?.map_err(|why| Failure(format!("cannot close the storage: {why}")))?;
+    log::info!("the storage is closed");
     Ok(())
 }
 
-async fn stop_asked() -> std::io::Result<&'static str> {
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(tokio::select! {
-        _ = interrupt.recv() => "SIGINT",
-        _ = terminate.recv() => "SIGTERM",
-    })
+/// Opens the store and puts doors and API in front of it.
+fn open(settings: Settings) -> Result<(Arc<Store>, Single), Failure> {
+    let began = Instant::now();
+    let path = settings.data_path.clone();
+    let failed = |why: &dyn std::fmt::Display| Failure(format!("cannot open storage {:?}: {why}", path.display()));
+    let disk = RealDisk::open(&path).map_err(|why| failed(&why))?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let store = Store::open(Arc::new(disk), settings.store, Arc::clone(&clock), Reporter::new(report));
+    let store = Arc::new(store.map_err(|why| failed(&why))?);
+    let stats = store.stats();
+    log::info!(
+        "successfully opened storage \"{}\" in {:.3} seconds; parts: {}, samples: {}, samples in memory: {}",
+        path.display(),
+        began.elapsed().as_secs_f64(),
+        stats.parts,
+        stats.part_samples,
+        stats.head_samples,
+    );
+
+    let receiver = Arc::new(Receiver::new(store.clone(), &settings.receive));
+    let refused = Refused { receiver: Arc::clone(&receiver), store: store.clone() };
+    let process = machine::Process::begin(settings.memory_allowed_bytes);
+    let sources: Vec<Arc<dyn MetricsSource>> = vec![receiver.clone(), Arc::new(refused), Arc::new(process)];
+    let server = Server::new(store.clone(), store.clone(), clock, sources, settings.serve);
+    let hostname = HeaderValue::try_from(machine::hostname()).unwrap_or(HeaderValue::from_static(""));
+    Ok((store, Single { receiver, server, path_prefix: settings.path_prefix, hostname }))
 }
 
-struct Health;
+/// What the store has to tell becomes log lines.
+fn report(severity: Severity, message: &str) {
+    match severity {
+        Severity::Info => log::info!("{message}"),
+        Severity::Warning => log::warn!("{message}"),
+        Severity::Error => log::error!("{message}"),
+    }
+}
 
-impl Handler for Health {
+#[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
+fn panicked(error: JoinError) -> Failure {
+    Failure(format!("a task ended badly: {error}"))
+}
+
+/// Leads every request to a door or an endpoint.
+struct Single {
+    receiver: Arc<Receiver>,
+    server: Server,
+    path_prefix: String,
+    hostname: HeaderValue,
+}
+
+impl Handler for Single {
     async fn handle(&self, request: Request) -> Response {
-        match request.path() {
-            "/health" => plain(StatusCode::OK, "OK"),
-            path => plain(StatusCode::NOT_FOUND, format!("unsupported path requested: {path:?}")),
+        let mut response = self.route(request).await;
+        response.headers_mut().insert(HOSTNAME.clone(), self.hostname.clone());
+        response
+    }
+}
+
+impl Single {
+    async fn route(&self, request: Request) -> Response {
+        // Probes and Prometheus ask without the prefix, too.
+        let path = request.path();
+        let path = path.strip_prefix(&self.path_prefix).filter(|rest| rest.starts_with('/')).unwrap_or(path);
+        if let Some(found) = Door::find(path) {
+            return match found {
+                Ok(entrance) => self.receiver.receive(entrance, request).await,
+                Err(tenant) => plain(StatusCode::BAD_REQUEST, tenant.to_string()),
+            };
+        }
+        match Endpoint::find(path) {
+            Some(Ok(entrance)) => self.server.serve(entrance, request).await,
+            Some(Err(tenant)) => plain(StatusCode::BAD_REQUEST, tenant.to_string()),
+            // VictoriaMetrics answers so, and not 404.
+            None => plain(StatusCode::BAD_REQUEST, format!("unsupported path requested: {path:?}")),
+        }
+    }
+}
+
+/// Samples that were refused at the doors and in the store, by reason.
+struct Refused {
+    receiver: Arc<Receiver>,
+    store: Arc<Store>,
+}
+
+impl MetricsSource for Refused {
+    fn write_metrics(&self, out: &mut MetricsText) {
+        let mut refused = self.receiver.refused();
+        refused.merge(&self.store.stats().refused);
+        for reason in Refusal::ALL {
+            out.line(format_args!("vm_rows_ignored_total{{reason=\"{}\"}}", reason.name()), refused.get(*reason));
+        }
+        for (period, reason) in [("hourly", Refusal::HourlySeries), ("daily", Refusal::DailySeries)] {
+            out.line(format_args!("vm_{period}_series_limit_rows_dropped_total"), refused.get(reason));
+        }
+    }
+}
+
+/// The signals that end the process.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn register() -> Result<Self, Failure> {
+        let register = |kind| signal(kind).map_err(|why| Failure(format!("cannot wait for signals: {why}")));
+        Ok(Self { interrupt: register(SignalKind::interrupt())?, terminate: register(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
         }
     }
 }

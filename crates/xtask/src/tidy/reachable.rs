@@ -22,12 +22,13 @@ pub fn dead_files(files: &[SourceFile]) -> Vec<String> {
     dead.map(|path| format!("{path}: no crate root leads here, so it is not compiled")).collect()
 }
 
-/// `crates/x/src/{lib,main}.rs`, and every file straight in `src/bin`, `tests`, `benches`, `examples`.
+/// `crates/x/src/{lib,main}.rs`, every file straight in `src/bin`, `tests`, `benches`, `examples`, and `main.rs` of a folder there.
 fn is_root(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
     match parts[..] {
         [.., "src", "lib.rs" | "main.rs"] | [.., "build.rs"] => true,
         [.., "src", "bin", _] => true,
+        [.., "tests" | "benches" | "examples", _, "main.rs"] => true,
         [.., folder, _] => matches!(folder, "tests" | "benches" | "examples") && !parts.contains(&"src"),
         _ => false,
     }
@@ -70,6 +71,7 @@ mod tests {
             file("crates/x/tests/e2e.rs", "mod client;\n"),
             file("crates/x/tests/client/mod.rs", ""),
             file("crates/x/tests/client/dead.rs", ""),
+            file("crates/x/tests/whole/main.rs", ""),
         ];
         let complaints = dead_files(&files);
         assert_eq!(complaints.len(), 2, "{complaints:?}");

@@ -46,7 +46,7 @@ pub const FLAGS: &[Flag] = &[
     later("search.resetCacheAuthKey", Kind::Secret, "", "What authKey= must be for /internal/resetRollupResultCache."),
     later("httpAuth.username", Kind::Text, "", "User name for basic authorization on every path."),
     later("httpAuth.password", Kind::Secret, "", "Password for basic authorization on every path."),
-    later("tls", Kind::Switch, "false", "Listens with TLS."),
+    later("tls", Kind::Switch, "false", "Speaks TLS on every listener."),
     later("tlsCertFile", Kind::List, "", "File of the TLS certificate chain."),
     later("tlsKeyFile", Kind::List, "", "File of the TLS private key."),
     later("tlsMinVersion", Kind::List, "", "The lowest TLS version that is spoken."),

@@ -60,6 +60,12 @@ pub const FLAGS: &[Flag] = &[
         "Share of the machine's or container's memory that the store's buffers and caches may take.",
     ),
     obeyed("memory.allowedBytes", Kind::Bytes, "0", "The same in bytes; 0 leaves it to -memory.allowedPercent."),
+    obeyed(
+        "snapshotsMaxAge",
+        Kind::Retention { days_min: 0 },
+        "3d",
+        "Snapshots older than this are removed; 0 keeps them.",
+    ),
     moot(
         "inmemoryDataFlushInterval",
         Kind::Duration,
@@ -108,12 +114,6 @@ pub const FLAGS: &[Flag] = &[
         "0",
         "Size of the cache of filters.",
         "one number, -memory.allowedPercent or -memory.allowedBytes, governs all caches",
-    ),
-    later(
-        "snapshotsMaxAge",
-        Kind::Retention { days_min: 0 },
-        "3d",
-        "Snapshots older than this are removed; 0 keeps them.",
     ),
     later(
         "denyQueriesOutsideRetention",

@@ -1,0 +1,96 @@
+//! Clients that mean harm, or do not know better: the server stays up and answers others.
+
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+};
+
+use crate::{
+    server::{Basalt, PATIENCE, folder},
+    wire::{BodyWriter, labels},
+};
+
+const IDLE_CONNECTIONS: usize = 1000;
+
+fn healthy(basalt: &Basalt) {
+    let mut body = BodyWriter::default();
+    body.series(&labels(&[("__name__", "fine")]), &[(1_767_312_000_000, 1.0)]);
+    assert_eq!(basalt.write(&body.body).status, 204);
+    assert_eq!(basalt.export("fine"), body.ledger);
+}
+
+fn post(basalt: &Basalt, encoding: &str, body: &[u8]) -> u16 {
+    let response = basalt.client().post("/api/v1/write", "application/x-protobuf", Some(encoding), body);
+    response.expect("the server answers").status
+}
+
+#[test]
+fn broken_and_poisonous_bodies_cost_nothing() {
+    let folder = folder();
+    let basalt = Basalt::start(folder.path(), &["-maxInsertRequestSize=4MiB", "-memory.allowedBytes=128MiB"]);
+    let snappy = |body: &[u8]| snap::raw::Encoder::new().compress_vec(body).expect("snappy packs everything");
+    let mut good = BodyWriter::default();
+    good.series(&labels(&[("__name__", "x")]), &[(1_767_312_000_000, 1.0)]);
+    let peak_before = basalt.process.peak_rss_bytes().expect("it runs");
+
+    let bomb = snappy(&vec![0; 400 << 20]);
+    let promise = [0xff, 0xff, 0xff, 0xff, 0x0f, 0x00];
+    let cut = snappy(&good.body)[..20].to_vec();
+    let empty_samples = [0x0a, 0x06, 0x0a, 0x00, 0x12, 0x00, 0x12, 0x00].repeat(500_000);
+    let label_beyond = [0x0a, 0x04, 0x0a, 0xff, 0xff, 0x7f];
+    let not_utf8 = [0x0a, 0x1b, 0x0a, 0x07, 0x0a, 0x01, 0xff, 0x12, 0x02, 0xfe, 0xfd, 0x12, 0x10, 0x09]
+        .into_iter()
+        .chain([0; 8])
+        .chain([0x10, 0x80, 0xd0, 0x95, 0xff, 0xbc, 0x31])
+        .collect::<Vec<u8>>();
+    for (name, encoding, body, status) in [
+        ("a snappy bomb", "snappy", bomb, 413),
+        ("a promise of 4 GiB", "snappy", promise.to_vec(), 413),
+        ("a cut body", "snappy", cut, 400),
+        ("no protobuf", "snappy", snappy(&[0xff; 1000]), 400),
+        ("empty samples", "snappy", snappy(&empty_samples), 400),
+        ("a label of 2 MiB that is not there", "snappy", snappy(&label_beyond), 400),
+        ("plain text", "snappy", b"up 1\n".to_vec(), 400),
+        ("an unknown encoding", "br", snappy(&good.body), 415),
+        ("a body over the limit", "snappy", vec![0; 5 << 20], 413),
+        ("labels that are not UTF-8", "snappy", snappy(&not_utf8), 204),
+    ] {
+        assert_eq!(post(&basalt, encoding, &body), status, "{name}");
+    }
+    assert_eq!(basalt.metric("vm_rows_ignored_total{reason=\"invalid_utf8\"}"), 1.0);
+    assert_eq!(basalt.export("x").samples(), 0, "a refused body changes nothing");
+    healthy(&basalt);
+    let grown = basalt.process.peak_rss_bytes().expect("it runs") - peak_before;
+    assert!(grown < 64 << 20, "peak memory grew by {grown} bytes");
+}
+
+#[test]
+fn idle_half_open_and_slow_clients_keep_nobody_out() {
+    let folder = folder();
+    let basalt = Basalt::start(folder.path(), &["-maxConcurrentInserts=1"]);
+    let connect = || TcpStream::connect(basalt.address).expect("the server listens");
+    let idle: Vec<TcpStream> = (0..IDLE_CONNECTIONS).map(|_| connect()).collect();
+    let mut slow = connect();
+    slow.write_all(b"POST /api/v1/write HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc").expect("it reads");
+    let mut half = connect();
+    half.write_all(b"GET /health HT").expect("it reads");
+    healthy(&basalt);
+
+    let mut gone = connect();
+    gone.write_all(b"GET /api/v1/export?match[]=fine HTTP/1.1\r\nHost: x\r\n\r\n").expect("it reads");
+    drop(gone);
+    let mut nonsense = connect();
+    nonsense.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    nonsense.write_all(b"\x16\x03\x01 this is no HTTP\r\n\r\n").expect("it reads");
+    let mut answer = Vec::new();
+    let _ = nonsense.read_to_end(&mut answer);
+    assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 400"), "{}", String::from_utf8_lossy(&answer));
+    let long_head = format!("/health?x={}", "y".repeat(600 << 10));
+    // The server may answer or close while the client still writes.
+    let refused = basalt.client().get(&long_head).map_or(431, |response| response.status);
+    assert!(matches!(refused, 414 | 431), "{refused}");
+    healthy(&basalt);
+    drop((idle, slow, half));
+    healthy(&basalt);
+    basalt.stop();
+}
