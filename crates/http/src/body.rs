@@ -27,7 +27,7 @@ const STALLED_CLIENT_TIMEOUT: Duration = Duration::from_secs(60);
 pub struct Body {
     inner: Inner,
     /// Dropped with the body, that is when it was sent or the client has left.
-    guard: Option<Box<dyn Any + Send>>,
+    guard: Option<Box<dyn Any + Send + Sync>>,
 }
 
 enum Inner {
@@ -91,7 +91,7 @@ impl Body {
 
     /// The same body, which keeps `guard` until it was sent or the client has left.
     #[must_use]
-    pub fn holding(self, guard: impl Any + Send) -> Self {
+    pub fn holding(self, guard: impl Any + Send + Sync) -> Self {
         Self { guard: Some(Box::new(guard)), ..self }
     }
 

@@ -4,7 +4,7 @@ use crate::source::SourceFile;
 
 const LINES_MAX: usize = 600;
 const TEST_LINES_MAX: usize = 900;
-const COLUMNS_MAX: usize = 160;
+const COLUMNS_MAX: usize = 180;
 
 /// Only these crates may touch files: everything else goes through `disk`, whose double can lose, tear and refuse writes.
 const FILE_IO_CRATES: &[&str] = &["disk", "testkit", "xtask"];
@@ -80,12 +80,18 @@ pub fn file_io(files: &[SourceFile]) -> Vec<String> {
     for file in files.iter().filter(|file| file.is_rust() && !excepted(file)) {
         for (number, line) in file.code_lines() {
             let code = line.split("//").next().unwrap_or("");
-            if let Some(call) = FILE_IO.iter().find(|call| code.contains(**call)) {
+            if let Some(call) = FILE_IO.iter().find(|call| names(code, call)) {
                 complaints.push(format!("{}:{number}: {call}: file IO belongs into crates/disk", file.path));
             }
         }
     }
     complaints
+}
+
+/// Whether `name` stands in `code`, and not as the end of a longer name.
+fn names(code: &str, name: &str) -> bool {
+    let ends_longer = |at: usize| code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_');
+    code.match_indices(name).any(|(at, _)| !ends_longer(at))
 }
 
 #[cfg(test)]
@@ -125,6 +131,7 @@ mod tests {
     #[test]
     fn file_io_is_seen_outside_tests_and_comments() {
         let code = "//! X.\nuse std::fs;\n";
+        assert_eq!(complaints(file_io, "crates/index/src/a.rs", "//! X.\nlet x = IndexFile::open();\n"), 0);
         assert_eq!(complaints(file_io, "crates/store/src/a.rs", code), 1);
         assert_eq!(complaints(file_io, "crates/disk/src/a.rs", code), 0);
         assert_eq!(complaints(file_io, "crates/store/tests/a.rs", code), 0);
