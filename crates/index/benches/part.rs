@@ -8,6 +8,7 @@ use disk::Map;
 use index::{CompiledSelector, IndexWriter, PartIndex};
 use model::{KeyBuilder, MatchOp, Matcher, Selector, SeriesId, SeriesKey, Tenant};
 
+mod cpu;
 #[path = "../tests/index/kubernetes.rs"]
 mod kubernetes;
 
@@ -28,6 +29,20 @@ fn write(keys: &[SeriesKey], ids: &[SeriesId]) -> Vec<u8> {
         .expect("memory refuses nothing");
     assert_eq!(summary.series as usize, keys.len());
     black_box(held);
+    bytes
+}
+
+fn sorted(mut keys: Vec<SeriesKey>) -> Vec<SeriesKey> {
+    keys.sort_unstable();
+    keys.iter().map(SeriesKey::clone).collect()
+}
+
+fn walk(part: &PartIndex) -> usize {
+    let mut cursor = part.keys(0);
+    let mut bytes = 0;
+    while let Some((_, key)) = cursor.next().expect("a sound index") {
+        bytes += key.as_bytes().len();
+    }
     bytes
 }
 
@@ -72,24 +87,19 @@ fn selector(matchers: &[(&str, MatchOp, &str)]) -> Selector {
 }
 
 fn cluster(c: &mut Criterion) {
-    let keys = kubernetes::keys(SERIES, 1);
+    // Side by side in memory, as they come from a merge; else the bench measures the way to memory.
+    let keys = sorted(kubernetes::keys(SERIES, 1));
     let ids: Vec<SeriesId> = keys.iter().map(SeriesId::of).collect();
     describe("million", &keys, &ids);
-    let small = kubernetes::keys(10_000, 1);
+    let small = sorted(kubernetes::keys(10_000, 1));
     describe("ten thousand", &small, &ids[..10_000]);
     let mut group = c.benchmark_group("part");
     group.sample_size(10).throughput(Throughput::Elements(SERIES as u64));
     group.bench_function("build 1M series", |b| b.iter(|| write(&keys, &ids)));
-    let part = open(write(&keys, &ids));
+    let part = open(cpu::report("build 1M series", SERIES, || write(&keys, &ids)));
+    cpu::report("walk 1M keys", SERIES, || walk(&part));
     group.bench_function("walk 1M keys", |b| {
-        b.iter(|| {
-            let mut cursor = part.keys(0);
-            let mut bytes = 0;
-            while let Some((_, key)) = cursor.next().expect("a sound index") {
-                bytes += key.as_bytes().len();
-            }
-            bytes
-        });
+        b.iter(|| walk(&part));
     });
     group.bench_function("shards of 1M ids", |b| {
         b.iter(|| {

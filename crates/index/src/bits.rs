@@ -84,12 +84,14 @@ pub(crate) struct Collector {
     end: u32,
     ranges: Vec<Range<u32>>,
     bits: Option<Bits>,
+    /// What was added as a whole.
+    bitmap: RoaringBitmap,
 }
 
 impl Collector {
     /// For numbers below `end`.
     pub(crate) fn new(end: u32) -> Self {
-        Self { end, ranges: Vec::new(), bits: None }
+        Self { end, ranges: Vec::new(), bits: None, bitmap: RoaringBitmap::new() }
     }
 
     /// The end that it was made for.
@@ -118,11 +120,19 @@ impl Collector {
         }
     }
 
+    /// Adds many numbers at once; those that are not below the end are left out when this finishes.
+    pub(crate) fn add_bitmap(&mut self, bitmap: &RoaringBitmap) {
+        self.bitmap |= bitmap;
+    }
+
     pub(crate) fn finish(self) -> RoaringBitmap {
-        if let Some(bits) = self.bits {
-            return bits.to_bitmap();
+        let mut bitmap = self.bitmap;
+        if bitmap.max().is_some_and(|max| max >= self.end) {
+            bitmap.remove_range(self.end..);
         }
-        let mut bitmap = RoaringBitmap::new();
+        if let Some(bits) = self.bits {
+            return bitmap | bits.to_bitmap();
+        }
         for range in self.ranges {
             if range.len() == 1 {
                 bitmap.insert(range.start);
@@ -156,7 +166,8 @@ mod tests {
         for count in [10u32, 10_000] {
             let mut collector = Collector::new(count * 3);
             (0..count).for_each(|i| collector.add(i * 3..i * 3 + 2));
-            assert_eq!(collector.finish(), (0..count * 3).filter(|i| i % 3 != 2).collect());
+            collector.add_bitmap(&[2, 5, count * 3, u32::MAX].into_iter().collect());
+            assert_eq!(collector.finish(), (0..count * 3).filter(|i| i % 3 != 2 || *i < 6).collect());
         }
     }
 }

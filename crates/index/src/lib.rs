@@ -9,6 +9,7 @@
 //! Architecture invariant: never knows samples, nor what a series number stands for elsewhere.
 
 mod bits;
+pub mod fuzz;
 mod head;
 mod key_parts;
 mod part;

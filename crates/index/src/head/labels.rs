@@ -28,9 +28,8 @@ impl Weights {
         let slots = match within {
             Some(slots) => slots,
             None => {
-                let mut slots = RoaringBitmap::new();
-                slots.insert_range(0..index.state.read().slots_end());
-                all = slots;
+                let state = index.state.read();
+                all = state.tenants.get(&tenant).map(|of_tenant| of_tenant.slots.clone()).unwrap_or_default();
                 &all
             }
         };
@@ -59,7 +58,7 @@ impl Weights {
         }
         let sum = |members: &Posting, weight: &dyn Fn(u32) -> u64| {
             let mut sum = 0;
-            members.each_range(&state.memory, 0, usize::MAX, &mut |range| sum += range.map(weight).sum::<u64>());
+            members.each_range(&state.memory, 0, usize::MAX, |range| sum += range.map(weight).sum::<u64>());
             sum
         };
         let members = &state.terms.term(term).members;

@@ -95,7 +95,7 @@ impl HeadIndex {
 
     /// How many series a tenant has.
     pub fn series_count_of(&self, tenant: Tenant) -> u64 {
-        self.state.read().tenants.get(&tenant).map_or(0, |state| state.series)
+        self.state.read().tenants.get(&tenant).map_or(0, |of_tenant| of_tenant.slots.len())
     }
 
     /// The tenants that have series, sorted.

@@ -13,7 +13,6 @@ use roaring::RoaringBitmap;
 
 use super::state::{NONE, Slot};
 use super::{HeadIndex, READS_PER_LOCK};
-use crate::key_parts::bound_suffix;
 
 /// So few slots are sorted by their keys.
 const BY_KEY_MAX: u64 = 2_048;
@@ -85,10 +84,7 @@ fn rank_bounds(index: &HeadIndex, taken: &[(u32, Slot)]) -> HashMap<u32, u32> {
     let mut keys: Vec<(Vec<u8>, u32)> = Vec::with_capacity(bounds.len());
     for bounds in bounds.chunks(READS_PER_LOCK / 8) {
         let state = index.state.read();
-        keys.extend(bounds.iter().map(|bound| {
-            let text = if state.terms.is_live(*bound) { state.terms.text(*bound) } else { b"gone" };
-            (bound_suffix(std::str::from_utf8(text).expect("BUG: a bound is UTF-8")), *bound)
-        }));
+        keys.extend(bounds.iter().map(|bound| (state.bound_suffix(*bound).unwrap_or_default().to_vec(), *bound)));
     }
     keys.sort_unstable();
     keys.into_iter().zip(1..).map(|((_, bound), rank)| (bound, rank)).collect()

@@ -129,13 +129,21 @@ impl Posting {
         }
     }
 
+    /// The bitmap, if the set is one.
+    pub(super) fn bitmap(&self) -> Option<&RoaringBitmap> {
+        match self {
+            Self::Many(bitmap) => Some(bitmap),
+            _ => None,
+        }
+    }
+
     /// Tells of ranges of members from `from` on, in order, until about `limit` members were told; where to go on, if there are more.
     pub(super) fn each_range(
         &self,
         memory: &PostingMemory,
         from: u32,
         limit: usize,
-        visit: &mut dyn FnMut(Range<u32>),
+        mut visit: impl FnMut(Range<u32>),
     ) -> Option<u32> {
         match self {
             Self::Empty => None,
@@ -151,18 +159,17 @@ impl Posting {
                 None
             }
             Self::Many(bitmap) => {
+                // The members of most bitmaps are scattered; asking the library for ranges of them is slower than finding these here.
                 let mut members = bitmap.range(from..);
-                let mut told = 0;
-                while let Some(range) = members.next_range() {
-                    let (start, last) = (*range.start(), *range.end());
-                    let past = (last + 1).min(start.saturating_add((limit - told) as u32));
-                    visit(start..past);
-                    told += (past - start) as usize;
-                    if told >= limit {
-                        return Some(past);
+                let mut range = members.next().map(|first| first..first + 1)?;
+                for number in members.by_ref().take(limit) {
+                    if number != range.end {
+                        visit(std::mem::replace(&mut range, number..number));
                     }
+                    range.end = number + 1;
                 }
-                None
+                visit(range);
+                members.next()
             }
         }
     }
@@ -194,7 +201,7 @@ mod tests {
             if step % 50 == 0 {
                 let (mut told, mut from) = (Vec::new(), Some(0));
                 while let Some(start) = from {
-                    from = posting.each_range(&memory, start, 100, &mut |range| told.extend(range));
+                    from = posting.each_range(&memory, start, 100, |range| told.extend(range));
                 }
                 assert!(told.iter().eq(&model), "step {step}");
             }

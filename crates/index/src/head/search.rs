@@ -32,6 +32,9 @@ pub(super) fn search(index: &HeadIndex, tenant: Tenant, selector: &CompiledSelec
         let _ = moment.origins.set(state.live_origins.clone());
     }
     let mut found = Collector::new(state.slots_end());
+    if selector.sets().iter().any(Vec::is_empty) {
+        return of_tenant.slots.clone();
+    }
     drop(state);
     for set in selector.sets() {
         moment.search_set(set, &mut found);
@@ -163,7 +166,12 @@ impl<'a> Wanted<'a> {
         let whole = self.origins.is_none() && self.bounds.is_none();
         let end = found.end();
         each_in_pieces(self.index, members, |state, member, from, limit| {
-            slots_of(state, member).each_range(&state.memory, from, limit, &mut |range| {
+            let slots = slots_of(state, member);
+            if let Some(bitmap) = slots.bitmap().filter(|_| whole) {
+                found.add_bitmap(bitmap);
+                return None;
+            }
+            slots.each_range(&state.memory, from, limit, |range| {
                 let range = range.start.min(end)..range.end.min(end);
                 if whole {
                     return found.add(range);
@@ -277,7 +285,12 @@ fn having(index: &HeadIndex, values: &Values, end: u32) -> RoaringBitmap {
             let Some((term, from)) = current else { break };
             // A term that was removed meanwhile has no members.
             let members = &state.terms.term(term).members;
-            let stopped = members.each_range(&state.memory, from, READS_PER_LOCK, &mut |range| {
+            if let Some(bitmap) = members.bitmap() {
+                found.add_bitmap(bitmap);
+                current = terms.next().map(|term| (term, 0));
+                continue;
+            }
+            let stopped = members.each_range(&state.memory, from, READS_PER_LOCK, |range| {
                 found.add(range.start.min(end)..range.end.min(end));
             });
             current = match stopped {
@@ -362,7 +375,7 @@ impl Space for Origins<'_> {
         }
         let mut found = Vec::new();
         each_in_pieces(self.index, families, |state, family, from, limit| {
-            state.family(family).slots.each_range(&state.memory, from, limit, &mut |range| {
+            state.family(family).slots.each_range(&state.memory, from, limit, |range| {
                 found.extend(range.filter_map(|slot| state.slot(slot)).map(|slot| slot.origin));
             })
         });

@@ -54,7 +54,7 @@ pub(super) struct Origin {
 #[derive(Debug, Default)]
 pub(super) struct TenantState {
     pub(super) families: RoaringBitmap,
-    pub(super) series: u64,
+    pub(super) slots: RoaringBitmap,
 }
 
 /// A series that is about to be inserted, with what can be computed without the lock.
@@ -101,6 +101,8 @@ pub(super) struct State {
     origin_table: HashTable<u32>,
     tuples: Slab<u32>,
     pub(super) live_origins: RoaringBitmap,
+    /// What keys with each bound end with, by term; parsing the number again for each key would take longer than the rest of the key.
+    bound_suffixes: HashMap<u32, Box<[u8]>>,
     pub(super) tenants: HashMap<Tenant, TenantState>,
 }
 
@@ -120,6 +122,7 @@ impl State {
             origin_table: HashTable::new(),
             tuples: Slab::default(),
             live_origins: RoaringBitmap::new(),
+            bound_suffixes: HashMap::new(),
             tenants: HashMap::new(),
         }
     }
@@ -157,6 +160,11 @@ impl State {
         &self.origins[origin as usize]
     }
 
+    /// What keys with a bound end with; none if the bound was removed.
+    pub(super) fn bound_suffix(&self, bound: u32) -> Option<&[u8]> {
+        self.bound_suffixes.get(&bound).map(|suffix| &**suffix)
+    }
+
     /// The terms of an origin by ascending name; none if it was removed.
     pub(super) fn tuple(&self, origin: u32) -> &[u32] {
         match &self.origins[origin as usize] {
@@ -172,7 +180,10 @@ impl State {
             None => NONE,
             Some(text) => {
                 let term = self.terms.find_or_add(BUCKET_BOUND, &text);
-                self.terms.add_use(term);
+                if self.terms.add_use(term) == 1 {
+                    let text = std::str::from_utf8(&text).expect("BUG: a bound is UTF-8");
+                    self.bound_suffixes.insert(term, bound_suffix(text).into());
+                }
                 term
             }
         };
@@ -185,7 +196,7 @@ impl State {
         *slot = Slot { family, origin, bound };
         self.families[family as usize].slots.insert(new.slot, &mut self.memory);
         self.origins[origin as usize].slots.insert(new.slot, &mut self.memory);
-        self.tenants.entry(new.parts.tenant()).or_default().series += 1;
+        self.tenants.entry(new.parts.tenant()).or_default().slots.insert(new.slot);
         self.series += 1;
     }
 
@@ -233,8 +244,8 @@ impl State {
         let Some(Slot { family, origin, bound }) = self.slot(slot) else { return };
         self.slots[slot as usize / SLOTS_PER_PAGE][slot as usize % SLOTS_PER_PAGE] = FREE;
         self.series -= 1;
-        if bound != NONE {
-            self.terms.remove_use(bound, self.parity);
+        if bound != NONE && self.terms.remove_use(bound, self.parity) == 0 {
+            self.bound_suffixes.remove(&bound);
         }
         let slots = &mut self.origins[origin as usize].slots;
         slots.remove(slot, &mut self.memory);
@@ -245,8 +256,8 @@ impl State {
         slots.remove(slot, &mut self.memory);
         let (tenant, is_empty) = (*tenant, slots.is_empty());
         let tenant_state = self.tenants.get_mut(&tenant).expect("BUG: a series of an unknown tenant");
-        tenant_state.series -= 1;
-        if tenant_state.series == 0 {
+        tenant_state.slots.remove(slot);
+        if tenant_state.slots.is_empty() {
             self.tenants.remove(&tenant);
         } else if is_empty {
             tenant_state.families.remove(family);
@@ -292,14 +303,17 @@ impl State {
             put_text(out, self.terms.text(*term));
         }
         if bound != NONE {
-            let text = std::str::from_utf8(self.terms.text(bound)).expect("BUG: a bound is UTF-8");
-            out.extend_from_slice(&bound_suffix(text));
+            out.extend_from_slice(&self.bound_suffixes[&bound]);
         }
         true
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let tenants: usize = self.tenants.values().map(|tenant| 64 + tenant.families.serialized_size()).sum();
+        let tenants: usize = self
+            .tenants
+            .values()
+            .map(|tenant| 64 + tenant.families.serialized_size() + tenant.slots.serialized_size())
+            .sum();
         self.terms.bytes()
             + self.memory.bytes()
             + self.slots.len() * SLOTS_PER_PAGE * size_of::<Slot>()
@@ -308,6 +322,7 @@ impl State {
             + (self.family_table.capacity() + self.origin_table.capacity()) * 5
             + self.tuples.bytes()
             + self.live_origins.serialized_size()
+            + self.bound_suffixes.len() * 64
             + self.family_ids.bytes()
             + self.origin_ids.bytes()
             + tenants

@@ -192,18 +192,22 @@ impl Terms {
         }
     }
 
-    /// Counts a series with this bound.
-    pub(super) fn add_use(&mut self, term: u32) {
-        self.terms[term as usize].uses += 1;
+    /// Counts a series with this bound; how many there are now.
+    pub(super) fn add_use(&mut self, term: u32) -> u32 {
+        let uses = &mut self.terms[term as usize].uses;
+        *uses += 1;
+        *uses
     }
 
-    /// Counts a series with this bound no more.
-    pub(super) fn remove_use(&mut self, term: u32, parity: usize) {
-        let have = &mut self.terms[term as usize];
-        have.uses -= 1;
-        if have.uses == 0 {
+    /// Counts a series with this bound no more; how many there are now.
+    pub(super) fn remove_use(&mut self, term: u32, parity: usize) -> u32 {
+        let uses = &mut self.terms[term as usize].uses;
+        *uses -= 1;
+        let left = *uses;
+        if left == 0 {
             self.remove(term, parity);
         }
+        left
     }
 
     fn remove(&mut self, id: u32, parity: usize) {

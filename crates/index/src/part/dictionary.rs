@@ -60,7 +60,8 @@ impl Dictionary {
 fn read_names(file: &IndexFile) -> Result<Vec<Name>, Corrupt> {
     let bytes = file.all(Section::Names)?;
     let mut reader = Reader::new(bytes);
-    let mut names: Vec<Name> = Vec::with_capacity((file.counts.names as usize).min(bytes.len()));
+    // A name takes five bytes or more.
+    let mut names: Vec<Name> = Vec::with_capacity((file.counts.names as usize).min(bytes.len() / 5));
     let (mut terms, mut blocks) = (0u32, 0u32);
     while !reader.is_empty() {
         let offset = bytes.len() - reader.rest().len();

@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use disk::Corrupt;
+use roaring::RoaringBitmap;
 
 use super::file::IndexFile;
 use super::layout::{ENTRIES_PER_BLOCK, LIST_BLOCK_BYTES, Section};
@@ -89,27 +90,37 @@ impl List {
         mut visit: impl FnMut(u32, Entry) -> bool,
     ) -> Result<(), Corrupt> {
         for block in from / ENTRIES_PER_BLOCK..self.blocks() {
-            let (first, place) = self.block(file, block)?;
-            let end = self.body.end.min(place.saturating_add(ENTRIES_PER_BLOCK as usize * ENTRY_BYTES_MAX));
-            let bytes = file.bytes(Section::Lists, place..end)?;
-            let positions = block * ENTRIES_PER_BLOCK..((block + 1) * ENTRIES_PER_BLOCK).min(self.len);
-            let read = self.each_in_block(first, positions, bytes, &mut visit);
-            match read.ok_or_else(|| file.corrupt(Section::Lists, place, "a list makes no sense"))? {
-                true => {}
-                false => return Ok(()),
+            if !self.each_of_block(file, block, &mut visit)? {
+                break;
             }
         }
         Ok(())
     }
 
-    /// Whether to go on; `None` if the block makes no sense.
+    /// Tells of the entries of a block; whether `visit` always answered true.
+    fn each_of_block(
+        &self,
+        file: &IndexFile,
+        block: u32,
+        visit: impl FnMut(u32, Entry) -> bool,
+    ) -> Result<bool, Corrupt> {
+        let (first, place) = self.block(file, block)?;
+        let end = self.body.end.min(place.saturating_add(ENTRIES_PER_BLOCK as usize * ENTRY_BYTES_MAX));
+        let bytes = file.bytes(Section::Lists, place..end)?;
+        let start = block * ENTRIES_PER_BLOCK;
+        let positions = start..(start + ENTRIES_PER_BLOCK).min(self.len);
+        let read = self.decode_block(first, positions, bytes, visit);
+        read.ok_or_else(|| file.corrupt(Section::Lists, place, "a list makes no sense"))
+    }
+
+    /// `None` if the block makes no sense.
     #[inline]
-    fn each_in_block(
+    fn decode_block(
         &self,
         first: u32,
         positions: Range<u32>,
         bytes: &[u8],
-        visit: &mut impl FnMut(u32, Entry) -> bool,
+        mut visit: impl FnMut(u32, Entry) -> bool,
     ) -> Option<bool> {
         let mut reader = Reader::new(bytes);
         let mut origin = first;
@@ -125,32 +136,61 @@ impl List {
         Some(true)
     }
 
-    /// Tells of the entries of one origin. `hint` is a block at or before which none of them stands behind; the answer is one for greater origins.
-    pub(super) fn each_of_origin(
+    /// Tells of the entries whose origin is wanted. Blocks that hold none of them are not read.
+    pub(super) fn each_wanted(
         &self,
         file: &IndexFile,
-        origin: u32,
-        hint: u32,
+        wanted: &RoaringBitmap,
         mut visit: impl FnMut(u32, Entry),
-    ) -> Result<u32, Corrupt> {
-        // The last block that begins with a lesser origin; entries of this one may begin at its end.
-        let (mut low, mut high) = (hint.min(self.blocks()), self.blocks());
-        while low < high {
+    ) -> Result<(), Corrupt> {
+        let mut wanted = wanted.iter();
+        let Some(mut next) = wanted.next() else { return Ok(()) };
+        let mut block = 0;
+        let mut done = false;
+        while block < self.blocks() && !done {
+            block = self.seek_block(file, next, block)?;
+            self.each_of_block(file, block, |position, entry| {
+                while next < entry.origin {
+                    match wanted.next() {
+                        Some(greater) => next = greater,
+                        None => done = true,
+                    }
+                    if done {
+                        return false;
+                    }
+                }
+                if entry.origin == next {
+                    visit(position, entry);
+                }
+                true
+            })?;
+            block += 1;
+        }
+        Ok(())
+    }
+
+    /// The last block from `from` on that begins with an origin below `origin`, because entries of that one may begin at its end; `from` if there
+    /// is none. The blocks that are skipped are few or many, so the steps grow.
+    fn seek_block(&self, file: &IndexFile, origin: u32, from: u32) -> Result<u32, Corrupt> {
+        let (mut low, mut high, mut step) = (from, self.blocks(), 1);
+        while low + step < high {
+            if self.block(file, low + step)?.0 >= origin {
+                high = low + step;
+                break;
+            }
+            low += step;
+            step *= 2;
+        }
+        // Block `low` may be the answer, block `high` is not.
+        while low + 1 < high {
             let middle = low.midpoint(high);
             if self.block(file, middle)?.0 < origin {
-                low = middle + 1;
+                low = middle;
             } else {
                 high = middle;
             }
         }
-        let block = low.saturating_sub(1);
-        self.each_from(file, block * ENTRIES_PER_BLOCK, |position, entry| {
-            if entry.origin == origin {
-                visit(position, entry);
-            }
-            entry.origin <= origin
-        })?;
-        Ok(block)
+        Ok(low)
     }
 }
 

@@ -37,6 +37,7 @@ use layout::{ID_BYTES, Section};
 use runs::TenantSpan;
 
 pub use cursor::KeyCursor;
+pub(crate) use file::reseal;
 pub use writer::{IndexSummary, IndexWriter};
 
 /// Reads the index of a part. A clone shares it.

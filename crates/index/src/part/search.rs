@@ -2,8 +2,8 @@
 //!
 //! 1. The matchers of a set are split: those of the metric name narrow the families, those of `le` the bounds, all others the origins
 //!    ([`crate::search`]).
-//! 2. In the list of each family that is left the wanted origins are looked up one by one if they are few, else the list is walked. Families
-//!    with the same list share the work.
+//! 2. In the list of each family that is left, the blocks are read that can hold a wanted origin, or all if many are wanted. Families with the
+//!    same list share the work.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -23,8 +23,8 @@ use crate::bits::{Bits, Collector};
 use crate::search::{Space, Values, evaluate};
 use crate::selector::{CompiledMatcher, CompiledSelector, Pattern};
 
-/// Looking up one origin costs as much as walking over this many entries of a list.
-const LOOKUP_COST: u64 = 64;
+/// Going through wanted origins in step with a list costs as much for each of them as it costs to test this many entries.
+const STEP_COST: u64 = 4;
 /// Origins are narrowed by their families if these have at most one in this many of all.
 const NARROW_SHARE: u64 = 4;
 
@@ -131,13 +131,8 @@ impl Wanted {
             }
         };
         match origins {
-            Some(few) if few.len() * LOOKUP_COST < u64::from(list.len) => {
-                let mut hint = 0;
-                for origin in few.iter() {
-                    let visit = |position, entry: super::lists::Entry| add(position, entry.bound);
-                    hint = list.each_of_origin(&index.file, origin, hint, visit)?;
-                }
-                Ok(())
+            Some(few) if few.len() * STEP_COST < u64::from(list.len) => {
+                list.each_wanted(&index.file, few, |position, entry| add(position, entry.bound))
             }
             Some(many) => {
                 let bits = origin_bits.get_or_init(|| Bits::of(many, index.file.counts.origins));

@@ -39,7 +39,7 @@ fn ask(bytes: Vec<u8>, selectors: &[CompiledSelector]) -> Result<Answers, Corrup
 
 #[test]
 fn every_byte_flipped_and_every_length() {
-    let keys = crate::kubernetes::keys(60, 9);
+    let keys = crate::oracle::cluster(60, 9);
     let good = write(&keys);
     let selectors: Vec<_> = oracle::kubernetes_selectors()
         .iter()
@@ -64,7 +64,7 @@ fn every_byte_flipped_and_every_length() {
 
 #[test]
 fn a_newer_format_is_refused_by_name() {
-    let mut bytes = write(&crate::kubernetes::keys(5, 9));
+    let mut bytes = write(&crate::oracle::cluster(5, 9));
     let version = bytes.len() - 8 - 4 - 2;
     bytes[version] += 1;
     let error = open(bytes).expect_err("a newer format");

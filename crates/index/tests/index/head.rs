@@ -93,7 +93,7 @@ proptest! {
 
 #[test]
 fn a_cluster() {
-    let keys = crate::kubernetes::unsorted_keys(6_000, 3);
+    let keys = crate::kubernetes::keys(6_000, 3);
     let head = HeadIndex::new();
     let mut world = World::new();
     for (slot, key) in (0..).map(|i| i * 3).zip(&keys) {
@@ -117,7 +117,7 @@ fn churn_does_not_leak() {
     let head = HeadIndex::new();
     let mut after_first = 0;
     for round in 0..12 {
-        let keys = crate::kubernetes::unsorted_keys(5_000, 100 + round);
+        let keys = crate::kubernetes::keys(5_000, 100 + round);
         head.insert_many((0..).zip(&keys));
         let bytes = head.bytes();
         assert!(bytes < 200 * keys.len(), "{bytes} bytes for {} series", keys.len());

@@ -136,15 +136,8 @@ fn pod(node: &str, instance: &str, random: &mut Random, add: Add<'_>) -> usize {
     made
 }
 
-/// The same as keys in ascending order.
+/// The same as keys, in the order in which targets are scraped.
 pub fn keys(count: usize, seed: u64) -> Vec<SeriesKey> {
-    let mut keys = unsorted_keys(count, seed);
-    keys.sort_unstable();
-    keys
-}
-
-/// In the order in which targets are scraped.
-pub fn unsorted_keys(count: usize, seed: u64) -> Vec<SeriesKey> {
     let mut builder = KeyBuilder::new();
     let mut keys = Vec::with_capacity(count);
     series(count, seed, &mut |labels| {

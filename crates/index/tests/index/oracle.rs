@@ -161,3 +161,23 @@ pub fn kubernetes_selectors() -> Vec<Selector> {
     selectors.push(Selector { any_of: sets[3..6].iter().map(set).collect() });
     selectors
 }
+
+/// Series of several tenants with and without metric name, labels and bounds.
+pub fn mixed_keys() -> BTreeSet<SeriesKey> {
+    let mut keys = BTreeSet::new();
+    for number in 0..300usize {
+        let mut builder = model::KeyBuilder::new();
+        for (at, name) in NAMES.iter().enumerate() {
+            builder.push(name, VALUES[(number * (at * 2 + 1) / (at + 1)) % VALUES.len()]);
+        }
+        keys.extend(builder.build(Tenant::new(number as u32 % 3 / 2, 0)));
+    }
+    keys
+}
+
+/// The keys of a cluster in ascending order.
+pub fn cluster(count: usize, seed: u64) -> Vec<SeriesKey> {
+    let mut keys = crate::kubernetes::keys(count, seed);
+    keys.sort_unstable();
+    keys
+}

@@ -112,7 +112,7 @@ proptest! {
 
 #[test]
 fn a_cluster() {
-    let keys = crate::kubernetes::keys(6_000, 3);
+    let keys = crate::oracle::cluster(6_000, 3);
     let world = numbered(&keys);
     let bytes = write(&keys);
     let part = open(bytes).expect("a sound index");
@@ -136,7 +136,7 @@ fn compile_all() -> CompiledSelector {
 #[test]
 fn an_index_is_small() {
     for (series, bytes_max) in [(10_000, 36), (40_000, 32)] {
-        let keys = crate::kubernetes::keys(series, 5);
+        let keys = crate::oracle::cluster(series, 5);
         let bytes = write(&keys).len();
         assert!(bytes <= keys.len() * bytes_max, "{bytes} bytes for {} series", keys.len());
     }
