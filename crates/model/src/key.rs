@@ -108,12 +108,9 @@ impl SeriesKey {
 
     /// The bytes up to where `le` stands: equal for all buckets of one histogram, and for no two other series. `None` without a numeric `le`.
     pub fn bucket_family(&self) -> Option<&[u8]> {
-        let mut pairs = LabelPairs::of(&self.0);
-        while pairs.rest.first().is_some_and(|first| *first != 0) || !pairs.named {
-            pairs.next()?;
-        }
-        let start = self.0.len() - pairs.rest.len();
-        let bound = pairs.rest.get(1..1 + BOUND_BYTES)?;
+        // No text is empty but that of a missing metric name, so two zero bytes in a row are the end of a text and the mark of `le`.
+        let start = TENANT_BYTES + memchr::memmem::find(self.0.get(TENANT_BYTES..)?, &[0, 0])? + 1;
+        let bound = self.0.get(start + 1..start + 1 + BOUND_BYTES)?;
         (bound != NO_NUMBER.to_be_bytes()).then(|| &self.0[..start])
     }
 }

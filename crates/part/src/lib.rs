@@ -9,6 +9,7 @@
 //! copied, verified or removed alone.
 
 mod block;
+mod cold_trials;
 mod error;
 pub mod fuzz;
 pub mod merge;

@@ -39,6 +39,9 @@ pub struct Hidden {
     pub range: TimeRange,
 }
 
+/// Takes a series and its rows, which it may change.
+pub type Sink<'a> = dyn FnMut(&SeriesKey, SeriesId, &mut Columns) -> Result<(), PartError> + 'a;
+
 /// What a merge came across.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Merged {
@@ -52,7 +55,7 @@ pub struct Merged {
 pub fn merge_parts(
     inputs: &[MergeInput],
     stop: &dyn Fn() -> bool,
-    sink: &mut dyn FnMut(&SeriesKey, &mut Columns) -> Result<(), PartError>,
+    sink: &mut Sink<'_>,
 ) -> Result<Option<Merged>, PartError> {
     let mut order: Vec<&MergeInput> = inputs.iter().collect();
     order.sort_by_key(|input| (input.part.meta().range.min, input.part.meta().id));
@@ -77,7 +80,7 @@ pub fn merge_parts(
         merged.read += rows.len() as u64;
         merged.duplicates += sort_rows(&mut rows) as u64;
         if !rows.is_empty() {
-            sink(&key, &mut rows)?;
+            sink(&key, id, &mut rows)?;
         }
         walked += 1;
         if walked.is_multiple_of(RELEASE_SERIES) {

@@ -14,16 +14,17 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use codec::{Scratch, Summary, bytes::put_varint};
+use codec::{Encoded, Scratch, bytes::put_varint};
 use disk::{Disk, DiskFile};
 use index::IndexWriter;
-use model::{SeriesKey, TimeRange, ValueKind};
+use model::{SeriesId, SeriesKey, TimeRange, ValueKind};
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::{
     BLOCK_LINE_MS, BLOCK_SAMPLES_MAX, BUCKET_CHAIN_MAX, COLUMNS_FILE, COLUMNS_MAGIC, HEADER_BYTES, INDEX_FILE,
     INDEX_MAGIC, PAGE_SERIES, PAGE_SERIES_MAX,
     block::{BlockHead, CHECKSUM_BYTES, Span, TimeSpan, ValueSource},
+    cold_trials::ColdTrials,
     header,
     meta::{Effort, PartMeta},
     page::{INLINE_BYTES_MAX, PageWriter},
@@ -81,6 +82,7 @@ pub struct PartWriter<'d> {
     lower: Lower,
     current: Lower,
     scratch: Scratch,
+    trials: ColdTrials,
     encoded: Vec<u8>,
     meta: PartMeta,
 }
@@ -128,6 +130,7 @@ impl<'d> PartWriter<'d> {
             lower: Lower::default(),
             current: Lower::default(),
             scratch: Scratch::default(),
+            trials: ColdTrials::default(),
             encoded: Vec::new(),
             meta: PartMeta {
                 id: options.id,
@@ -155,8 +158,14 @@ impl<'d> PartWriter<'d> {
         self.columns.position() + self.index.position()
     }
 
-    /// Adds the next series. Its samples are sorted by time and not empty.
-    pub fn add_series(&mut self, key: &SeriesKey, times: &[i64], values: &[f64]) -> Result<(), disk::Error> {
+    /// Adds the next series, whose id is that of its key. Its samples are sorted by time and not empty.
+    pub fn add_series(
+        &mut self,
+        key: &SeriesKey,
+        id: SeriesId,
+        times: &[i64],
+        values: &[f64],
+    ) -> Result<(), disk::Error> {
         assert!(
             !times.is_empty() && times.len() == values.len(),
             "BUG: a series needs as many times as values, and one"
@@ -176,7 +185,7 @@ impl<'d> PartWriter<'d> {
             start = end;
         }
         self.page.end_series();
-        self.labels.add(key);
+        self.labels.add_with_id(key, id);
 
         self.current.family.clear();
         self.current.values.clear();
@@ -207,7 +216,15 @@ impl<'d> PartWriter<'d> {
         let lower = self.lower.blocks.get(number).filter(|(have, _)| chained && *have == time);
         let lower = lower.map(|(_, range)| &self.lower.values[range.clone()]);
         self.encoded.clear();
-        let (summary, above) = encode(values, lower, self.options.effort, &mut self.scratch, &mut self.encoded);
+        let effort = match self.options.effort {
+            Effort::Cold => self.trials.effort(values.len()),
+            other => other.codec(),
+        };
+        let (encoded, above) = encode(values, lower, effort, &mut self.scratch, &mut self.encoded);
+        if effort == codec::Effort::Cold {
+            self.trials.tried(encoded.codec);
+        }
+        let summary = encoded.summary;
         let at = if self.encoded.len() <= INLINE_BYTES_MAX {
             ValueSource::Inline { start: 0, len: self.encoded.len() as u32 }
         } else {
@@ -308,18 +325,18 @@ fn put_section(index: &mut Output, section: &[u8], footer: &mut Vec<u8>) -> Resu
 fn encode(
     values: &[f64],
     lower: Option<&[f64]>,
-    effort: Effort,
+    effort: codec::Effort,
     scratch: &mut Scratch,
     out: &mut Vec<u8>,
-) -> (Summary, bool) {
+) -> (Encoded, bool) {
     let varies = values.iter().any(|value| value.to_bits() != values[0].to_bits());
     if let Some(lower) = lower.filter(|_| varies) {
-        if let Some(encoded) = codec::values::encode_values_above(values, lower, effort.codec(), scratch, out) {
-            return (encoded.summary, true);
+        if let Some(encoded) = codec::values::encode_values_above(values, lower, effort, scratch, out) {
+            return (encoded, true);
         }
         out.clear();
     }
-    (codec::values::encode_values(values, effort.codec(), scratch, out).summary, false)
+    (codec::values::encode_values(values, effort, scratch, out), false)
 }
 
 /// Where the block that begins at `start` ends: before the next line of time, and within the greatest block.

@@ -85,7 +85,7 @@ impl Inner {
             duplicates += sort_rows(&mut rows) as u64;
             let known = self.head.index().key(slot, &mut key);
             assert!(known, "BUG: a series with rows in memory was forgotten");
-            writer.add(&key, &mut rows)?;
+            writer.add(&key, self.head.id(slot), &mut rows)?;
         }
         drop(guard);
         add(&self.counters.deduplicated, duplicates + writer.deduplicated);

@@ -6,7 +6,7 @@
 use std::{path::PathBuf, sync::atomic::AtomicU64, sync::atomic::Ordering};
 
 use disk::Disk;
-use model::{Columns, SeriesKey, TimeRange};
+use model::{Columns, SeriesId, SeriesKey, TimeRange};
 use part::{PartMeta, PartWriter, WriterOptions, deduplicate};
 
 use crate::{layout, partition::Partition};
@@ -61,7 +61,7 @@ impl<'d> PartitionedWriter<'d> {
     }
 
     /// Adds a series with sorted rows.
-    pub fn add(&mut self, key: &SeriesKey, rows: &mut Columns) -> Result<(), disk::Error> {
+    pub fn add(&mut self, key: &SeriesKey, id: SeriesId, rows: &mut Columns) -> Result<(), disk::Error> {
         let before = rows.len();
         rows.clip(self.plan.keep);
         self.expired += (before - rows.len()) as u64;
@@ -71,12 +71,12 @@ impl<'d> PartitionedWriter<'d> {
         if partition.range().contains(*last)
             && let Some(writer) = self.writer(partition)?
         {
-            return writer.add_series(key, &rows.times, &rows.values);
+            return writer.add_series(key, id, &rows.times, &rows.values);
         }
-        self.add_in_pieces(key, rows)
+        self.add_in_pieces(key, id, rows)
     }
 
-    fn add_in_pieces(&mut self, key: &SeriesKey, rows: &Columns) -> Result<(), disk::Error> {
+    fn add_in_pieces(&mut self, key: &SeriesKey, id: SeriesId, rows: &Columns) -> Result<(), disk::Error> {
         let mut spilled = std::mem::take(&mut self.spilled);
         let mut piece = std::mem::take(&mut self.piece);
         spilled.clear();
@@ -88,7 +88,7 @@ impl<'d> PartitionedWriter<'d> {
             piece.times.extend_from_slice(&rows.times[start..end]);
             piece.values.extend_from_slice(&rows.values[start..end]);
             match self.writer(partition)? {
-                Some(writer) => writer.add_series(key, &piece.times, &piece.values)?,
+                Some(writer) => writer.add_series(key, id, &piece.times, &piece.values)?,
                 None => {
                     spilled.times.extend_from_slice(&piece.times);
                     spilled.values.extend_from_slice(&piece.values);
@@ -97,7 +97,7 @@ impl<'d> PartitionedWriter<'d> {
             start = end;
         }
         if !spilled.is_empty() {
-            self.spill_writer()?.add_series(key, &spilled.times, &spilled.values)?;
+            self.spill_writer()?.add_series(key, id, &spilled.times, &spilled.values)?;
         }
         self.spilled = spilled;
         self.piece = piece;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use codec::summarize;
 use disk::Disk;
-use model::{Columns, KeyBuilder, SeriesKey, Tenant};
+use model::{Columns, KeyBuilder, SeriesId, SeriesKey, Tenant};
 use part::{Page, Part, PartMeta, PartWriter, ReadScratch, WriterOptions, sort_rows};
 use proptest::prelude::*;
 
@@ -76,7 +76,7 @@ pub fn write(disk: &dyn Disk, folder: &Path, naive: &Naive, options: WriterOptio
     for (key, rows) in naive {
         let times: Vec<i64> = rows.iter().map(|row| row.0).collect();
         let values: Vec<f64> = rows.iter().map(|row| row.1).collect();
-        writer.add_series(key, &times, &values).expect("a series can be written");
+        writer.add_series(key, SeriesId::of(key), &times, &values).expect("a series can be written");
     }
     writer.finish().expect("a part can be finished")
 }

@@ -73,7 +73,7 @@ proptest! {
         want.values_mut().for_each(|rows| *rows = settled(rows));
         want.retain(|_, rows| !rows.is_empty());
         let mut got = Naive::new();
-        let merged = merge_parts(&parts, &|| false, &mut |key, rows| {
+        let merged = merge_parts(&parts, &|| false, &mut |key, _, rows| {
             let rows = rows.times.iter().copied().zip(rows.values.iter().copied()).collect();
             assert!(got.insert(key.clone(), rows).is_none(), "a series comes once");
             Ok(())
@@ -106,7 +106,7 @@ fn a_merge_ends_when_it_is_told_to() {
     let part = Arc::new(Part::open(&disk, Path::new("parts/1")).expect("it opens"));
     let seen = std::cell::Cell::new(0);
     let stop = || seen.get() == 3;
-    let merged = merge_parts(&[MergeInput { part, hidden: Vec::new() }], &stop, &mut |_, _| {
+    let merged = merge_parts(&[MergeInput { part, hidden: Vec::new() }], &stop, &mut |_, _, _| {
         seen.set(seen.get() + 1);
         Ok(())
     });
