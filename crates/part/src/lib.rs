@@ -36,8 +36,7 @@ pub const COLUMNS_FILE: &str = "columns";
 pub const INDEX_FILE: &str = "index";
 /// The most samples of one block.
 pub const BLOCK_SAMPLES_MAX: usize = codec::MAX_BLOCK_SAMPLES;
-/// Blocks are cut at multiples of this, so that heads can answer for whole spans of time. 6 h costs about 1 % more bytes than 24 h and lets a
-/// window's edge decode a quarter of the samples (docs/decisions/2026-11-20-block-lines.md).
+/// Blocks are cut at multiples of this, so that heads can answer for whole spans of time; docs/decisions/2026-11-20-block-lines.md has the price.
 pub const BLOCK_LINE_MS: i64 = 6 * 3600 * 1000;
 /// Version of the format of both files.
 pub const FORMAT_VERSION: u32 = 1;

@@ -179,6 +179,7 @@ impl Inner {
     /// One round of what the keeper does.
     pub fn keep_house(&self) {
         self.look_at_space();
+        self.head_bytes_seen.store(self.head_bytes(), Ordering::Relaxed);
         if self.read_only.stands(Cause::Log) {
             self.signals.log_failed();
         }

@@ -7,7 +7,10 @@
 //!
 //! If a step fails the generation stays where it is, in memory and in the log, and is tried again.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+};
 
 use model::{Columns, SeriesKey, TimeRange};
 use part::{Effort, PartMeta, WriterOptions, sort_rows};
@@ -37,6 +40,7 @@ impl Inner {
             let metas = self.write_generation(&closed)?;
             self.publish_flush(&closed, metas)?;
             self.closed.lock().pop_front();
+            self.head_bytes_seen.store(self.head_bytes(), Ordering::Relaxed);
             self.wal.remove_through(closed.last_segment)?;
             let views: Vec<_> = self.shared.get().generations.iter().map(|open| open.rows.snapshot()).collect();
             self.head.evict(

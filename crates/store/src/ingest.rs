@@ -5,12 +5,19 @@
 //! 3. The samples are appended to the log, then to the running generation: from here on every query sees them.
 //! 4. When the log says that they are durable, the batch is acknowledged.
 
+use std::sync::atomic::Ordering;
+
 use head::{AdmitAll, ResolveScratch, ResolvedRow};
 use model::{SeriesKey, TimeRange};
 use storage_api::{Batch, BoxFuture, Insert, InsertError, Inserted, Refusal};
 use wal::{Ticket, WalError};
 
-use crate::{Store, counters::add, inner::Inner, read_only::Cause};
+use crate::{
+    Store,
+    counters::{add, get},
+    inner::Inner,
+    read_only::Cause,
+};
 
 /// So many sets of buffers are kept for batches.
 const SCRATCH_MAX: usize = 64;
@@ -78,14 +85,11 @@ impl Inner {
             return Err(InsertError::ReadOnly(reason));
         }
         let epoch = self.epoch.read();
-        let running = epoch.generation.rows.bytes() as u64;
-        if running >= self.options.head_bytes() {
+        let (bytes, max) = (get(&self.head_bytes_seen), self.options.head_bytes_hard());
+        if bytes >= max {
             self.signals.flush();
-            let (bytes, max) = (self.head_bytes(), self.options.head_bytes_hard());
-            if bytes >= max {
-                let why = format!("{bytes} bytes of samples wait for their flush, {max} may");
-                return Err(InsertError::Overloaded(why));
-            }
+            let why = format!("{bytes} bytes of samples wait for their flush, {max} may");
+            return Err(InsertError::Overloaded(why));
         }
         // While the guard lives, no slot that a row resolves to is given to another series.
         let guard = self.head.guard();
@@ -116,9 +120,11 @@ impl Inner {
         drop(guard);
         drop(epoch);
         if sealable {
+            // Counting all memory for each batch would cost as much as a lookup; it grows by a tail at a time.
+            self.head_bytes_seen.store(self.head_bytes(), Ordering::Relaxed);
             self.signals.seal();
         }
-        if self.wal.active_bytes() >= self.options.flush.log_bytes {
+        if sealable && self.is_flush_due() || self.wal.active_bytes() >= self.options.flush.log_bytes {
             self.signals.flush();
         }
         Ok(Staged { inserted, tickets })

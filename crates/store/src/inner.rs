@@ -65,6 +65,8 @@ pub struct Inner {
     pub healed: AtomicU64,
     pub read_only: ReadOnly,
     pub free_bytes: AtomicU64,
+    /// Bytes of samples in memory when they were last counted.
+    pub head_bytes_seen: AtomicU64,
     pub signals: Signals,
     pub closing: AtomicBool,
     /// Keeps other processes out.
