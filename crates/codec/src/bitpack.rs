@@ -20,6 +20,10 @@ use crate::wide::wide;
 const LANES: usize = 4;
 /// Rows of a full vector.
 const ROWS: usize = VECTOR_SAMPLES / LANES;
+/// Bytes of a row of words.
+const ROW_LEN: usize = 8 * LANES;
+/// Up to this width there is a loop for each.
+const UNROLLED_MAX: usize = 32;
 /// The widest number.
 pub(crate) const WIDTH_MAX: usize = 64;
 /// Words of the widest full lane, and one more so that a row may always look at the next word.
@@ -27,6 +31,8 @@ const WORDS: usize = WIDTH_MAX + 1;
 
 /// One word of each lane.
 type Row = [u64; LANES];
+/// The same in bytes.
+type PackedRow = [u8; ROW_LEN];
 /// One vector of numbers.
 pub(crate) type Vector = [u64; VECTOR_SAMPLES];
 
@@ -36,11 +42,12 @@ const _: () = assert!(ROWS == 64, "a full lane of width w must take exactly w wo
 #[derive(Debug)]
 pub(crate) struct Words {
     rows: [Row; WORDS],
+    padded: [PackedRow; WORDS],
 }
 
 impl Default for Words {
     fn default() -> Self {
-        Self { rows: [[0; LANES]; WORDS] }
+        Self { rows: [[0; LANES]; WORDS], padded: [[0; ROW_LEN]; WORDS] }
     }
 }
 
@@ -82,29 +89,37 @@ pub(crate) fn pack(numbers: &Vector, count: usize, width: usize, words: &mut Wor
 pub(crate) fn unpack(bytes: &[u8], count: usize, width: usize, words: &mut Words, numbers: &mut Vector) {
     assert_eq!(bytes.len(), packed_len(count, width), "the caller cuts the packed bytes");
     let rows = count.div_ceil(LANES);
-    let full = rows * width / 64;
-    let (whole, rest) = bytes.split_at(full * 32);
-    for (row, chunk) in words.rows.iter_mut().zip(whole.chunks_exact(32)) {
-        *row = row_from(chunk);
-    }
-    let rest_bytes = rest.len() / LANES;
-    let mut last = [0; LANES];
-    if rest_bytes > 0 {
-        for (word, chunk) in last.iter_mut().zip(rest.chunks_exact(rest_bytes)) {
-            let mut bytes = [0; 8];
-            bytes[..rest_bytes].copy_from_slice(chunk);
-            *word = u64::from_le_bytes(bytes);
+    if width == 0 {
+        numbers.fill(0);
+    } else if rows == ROWS && unpack_full(bytes.as_chunks().0, width, numbers) {
+        // Straight from the input, as most vectors are.
+    } else {
+        pad(bytes, rows * width, &mut words.padded);
+        if rows < ROWS / 2 || !unpack_full(&words.padded[..width], width, numbers) {
+            unpack_any(&words.padded, rows, width, numbers);
         }
     }
-    words.rows[full] = last;
-    unpack_rows(&words.rows, rows, width, numbers);
+}
+
+/// Completes the last word of every lane, whose lanes are `lane_bits` long.
+fn pad(bytes: &[u8], lane_bits: usize, padded: &mut [PackedRow; WORDS]) {
+    let full = lane_bits / 64;
+    let (whole, rest) = bytes.split_at(full * ROW_LEN);
+    padded[..full].copy_from_slice(whole.as_chunks().0);
+    padded[full] = [0; ROW_LEN];
+    if !rest.is_empty() {
+        let rest_bytes = rest.len() / LANES;
+        for (word, cut) in padded[full].chunks_exact_mut(8).zip(rest.chunks_exact(rest_bytes)) {
+            word[..rest_bytes].copy_from_slice(cut);
+        }
+    }
 }
 
 #[inline(always)]
-fn row_from(chunk: &[u8]) -> Row {
+fn row_from(bytes: &PackedRow) -> Row {
     let mut row = [0; LANES];
-    for (word, bytes) in row.iter_mut().zip(chunk.chunks_exact(8)) {
-        *word = u64::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]]);
+    for (word, bytes) in row.iter_mut().zip(bytes.as_chunks().0) {
+        *word = u64::from_le_bytes(*bytes);
     }
     row
 }
@@ -135,79 +150,78 @@ wide! {
     }
 }
 
-/// Unpacks `rows` rows. The unrolled widths are compiled for AVX2 alone on x86-64: without it they gain little, and they
-/// are half of this crate's code.
-fn unpack_rows(words: &[Row; WORDS], rows: usize, width: usize, numbers: &mut Vector) {
+/// Unpacks a full vector if its width is unrolled for this processor. On x86-64 that is compiled for AVX2 alone: without
+/// it it gains little, and it is half of this crate's code.
+fn unpack_full(words: &[PackedRow], width: usize, numbers: &mut Vector) -> bool {
+    if width > UNROLLED_MAX {
+        return false;
+    }
     #[cfg(target_arch = "x86_64")]
     if crate::wide::has_avx2() {
         #[expect(unsafe_code, reason = "calling the AVX2 build needs the feature check just above")]
         // SAFETY: `has_avx2` saw every feature that the callee enables on this processor.
-        return unsafe { unpack_avx2(words, rows, width, numbers) };
+        unsafe {
+            unpack_avx2(words, width, numbers);
+        }
+        return true;
     }
-    if cfg!(target_arch = "x86_64") {
-        unpack_any(words, rows, width, numbers);
-    } else {
-        unpack_by_width(words, rows, width, numbers);
-    }
+    #[cfg(not(target_arch = "x86_64"))]
+    unpack_by_width(words, width, numbers);
+    cfg!(not(target_arch = "x86_64"))
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-fn unpack_avx2(words: &[Row; WORDS], rows: usize, width: usize, numbers: &mut Vector) {
-    unpack_by_width(words, rows, width, numbers);
+fn unpack_avx2(words: &[PackedRow], width: usize, numbers: &mut Vector) {
+    unpack_by_width(words, width, numbers);
 }
 
 #[inline(always)]
-fn unpack_by_width(words: &[Row; WORDS], rows: usize, width: usize, numbers: &mut Vector) {
-    if rows < ROWS / 2 {
-        return unpack_any(words, rows, width, numbers);
-    }
+fn unpack_by_width(words: &[PackedRow], width: usize, numbers: &mut Vector) {
     macro_rules! unrolled {
         ($($constant:literal)*) => {
             match width {
                 $($constant => unpack_unrolled::<$constant>(words, numbers),)*
-                _ => unpack_any(words, rows, width, numbers),
+                _ => unreachable!("the caller keeps to the widths that are unrolled"),
             }
         };
     }
     unrolled!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32);
 }
 
-/// The loop for every width and any number of rows.
-#[inline(always)]
-fn unpack_any(words: &[Row; WORDS], rows: usize, width: usize, numbers: &mut Vector) {
-    if width == 0 {
-        numbers.fill(0);
-        return;
-    }
-    let mask = u64::MAX >> (64 - width);
-    let mut bit = 0;
-    for row in numbers.as_chunks_mut::<LANES>().0.iter_mut().take(rows) {
-        let (word, shift) = (bit / 64, bit % 64);
-        for (lane, number) in row.iter_mut().enumerate() {
-            // Two shifts, because one by 64 bits is no shift at all for the hardware.
-            let high = (words[word + 1][lane] << 1) << (63 - shift);
-            *number = ((words[word][lane] >> shift) | high) & mask;
+wide! {
+    // The loop for every width and any number of rows.
+    fn unpack_any(words: &[PackedRow; WORDS], rows: usize, width: usize, numbers: &mut Vector) {
+        let mask = u64::MAX >> (64 - width);
+        let mut bit = 0;
+        for row in numbers.as_chunks_mut::<LANES>().0.iter_mut().take(rows) {
+            let (word, shift) = (bit / 64, bit % 64);
+            let (low, high) = (row_from(&words[word]), row_from(&words[word + 1]));
+            for (number, (low, high)) in row.iter_mut().zip(low.into_iter().zip(high)) {
+                // Two shifts, because one by 64 bits is no shift at all for the hardware.
+                *number = ((low >> shift) | ((high << 1) << (63 - shift))) & mask;
+            }
+            bit += width;
         }
-        bit += width;
     }
 }
 
 /// All 64 rows with shifts known to the compiler.
 #[inline(always)]
-fn unpack_unrolled<const WIDTH: usize>(words: &[Row; WORDS], numbers: &mut Vector) {
+fn unpack_unrolled<const WIDTH: usize>(words: &[PackedRow], numbers: &mut Vector) {
+    let words: &[PackedRow; WIDTH] = words.first_chunk().expect("a full vector has as many words as bits");
     let rows = numbers.as_chunks_mut::<LANES>().0;
     let mask = const { u64::MAX >> (64 - WIDTH) };
     macro_rules! each {
         ($($row:literal)*) => {
             $({
                 let (word, shift) = (const { $row * WIDTH / 64 }, const { $row * WIDTH % 64 });
-                let mut row = words[word];
+                let mut row = row_from(&words[word]);
                 for lane in &mut row {
                     *lane >>= shift;
                 }
                 if shift + WIDTH > 64 {
-                    for (lane, next) in row.iter_mut().zip(words[word + 1]) {
+                    for (lane, next) in row.iter_mut().zip(row_from(&words[word + 1])) {
                         *lane |= next << (64 - shift);
                     }
                 }
@@ -238,7 +252,7 @@ mod tests {
         pack(&vector, numbers.len(), width, &mut words, &mut bytes);
         assert_eq!(bytes.len(), packed_len(numbers.len(), width));
         let mut back = [0; VECTOR_SAMPLES];
-        words.rows.fill([u64::MAX; LANES]);
+        words.padded.fill([u8::MAX; ROW_LEN]);
         unpack(&bytes, numbers.len(), width, &mut words, &mut back);
         assert_eq!(&back[..numbers.len()], numbers, "width {width}");
     }

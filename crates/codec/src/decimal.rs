@@ -14,8 +14,12 @@ use crate::wide::wide;
 
 /// The most digits behind the point, and the most zeros before it: the powers that a float holds exactly.
 pub(crate) const DIGITS_MAX: i8 = 22;
-/// Values looked at to find the digits.
-const PROBES: usize = 32;
+/// The most and the fewest values looked at to find the digits, and how many values stand for one.
+const PROBES_MAX: usize = 32;
+const PROBES_MIN: usize = 8;
+const PROBES_SHARE: usize = 16;
+/// Digits that are tried before anything cleverer.
+const DIGITS_USUAL: i8 = 4;
 /// Probes that are no decimals, or have more digits than the rest, up to one in this many are left to the patches.
 const ODD_PROBES_SHARE: usize = 10;
 /// Raw odd values above one in this many make the block no decimal.
@@ -102,19 +106,27 @@ fn digits_of(value: f64) -> Option<i8> {
     if value.abs() >= I64_LIMIT {
         return (1..=DIGITS_MAX).rev().find_map(|zeros| at(-zeros));
     }
+    if let Some(digits) = (1..=DIGITS_USUAL).find_map(at) {
+        return Some(digits);
+    }
     let most = (1..=DIGITS_MAX).take_while(|&digits| value.abs() * POWERS[digits as usize] < MANTISSA_MAX).last()?;
     // Whatever is a decimal of few digits is one of many too, so two looks refuse what is none. The second is there
     // because close to 2^53 the product may round to the wrong side.
     if at(most).is_none() && (most == 1 || at(most - 1).is_none()) {
         return None;
     }
-    (1..=most).find_map(at)
+    (1 + DIGITS_USUAL..=most).find_map(at)
 }
 
 /// Finds the scale of a block. On success `mantissas` holds one number for each value, odd values repeating their
 /// neighbour, and `odd` the positions of these.
 pub(crate) fn find(values: &[f64], mantissas: &mut Vec<i64>, odd: &mut Vec<u16>) -> Option<Scale> {
-    let mut scale = probe(values)?;
+    mantissas.resize(values.len(), 0);
+    odd.clear();
+    // Most columns are integers, and to try is cheaper than to ask.
+    let head = values.len().min(CHUNK);
+    let mut scale =
+        if convert_integers(&values[..head], &mut mantissas[..head]) == 0 { Scale::INTEGERS } else { probe(values)? };
     for _ in 0..ROUNDS_MAX {
         convert(values, scale, mantissas, odd);
         if odd.is_empty() {
@@ -146,7 +158,7 @@ pub(crate) fn find(values: &[f64], mantissas: &mut Vec<i64>, odd: &mut Vec<u16>)
 
 /// The digits that nearly all of some evenly spread values get along with.
 fn probe(values: &[f64]) -> Option<Scale> {
-    let step = values.len().div_ceil(PROBES);
+    let step = values.len().div_ceil((values.len() / PROBES_SHARE).clamp(PROBES_MIN, PROBES_MAX));
     let mut counts = [0_usize; 2 * DIGITS_MAX as usize + 1];
     let (mut decimals, mut others) = (0, 0);
     // Zeros are decimals of any scale and say nothing.
@@ -159,7 +171,7 @@ fn probe(values: &[f64]) -> Option<Scale> {
             None if value.is_nan() || value.is_infinite() => {}
             None => others += 1,
         }
-        if others > 1 + PROBES / ODD_PROBES_SHARE {
+        if others > 1 + PROBES_MAX / ODD_PROBES_SHARE {
             return None;
         }
     }

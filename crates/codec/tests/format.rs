@@ -51,7 +51,10 @@ fn columns() -> Vec<(&'static str, Vec<f64>)> {
         ("constant-raw", vec![stale; 3]),
         ("counter", running_sum(700, |index| bell(index, 100))),
         ("counter-idle", running_sum(2600, |index| u64::from(index % 900 == 5))),
-        ("counter-bursts", running_sum(600, |index| if noise(index) % 3 == 0 { noise(index) >> 50 } else { 0 })),
+        (
+            "counter-bursts",
+            running_sum(600, |index| if noise(index).is_multiple_of(3) { noise(index) >> 50 } else { 0 }),
+        ),
         ("counter-reset", reset),
         ("parabola", (0..2100_u64).map(|index| (index * index * 3) as f64).collect()),
         ("pages", (0..300).map(|index| (noise(index) % 64 * 4096) as f64).collect()),

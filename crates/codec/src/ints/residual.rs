@@ -12,8 +12,12 @@ use super::divisor::Divisor;
 use super::plan::Fold;
 use crate::VECTOR_SAMPLES;
 use crate::bitpack::Vector;
+use crate::bytes::zigzag;
 use crate::lanes::{Sums, prefix_sum};
 use crate::wide::wide;
+
+/// Residuals of which the middle one is taken for the middle of all.
+const MIDDLE_PROBES: usize = 9;
 
 /// What a residual is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +103,10 @@ pub(crate) fn make(
 }
 
 wide! {
+    fn distance_bits(residuals: &[i64], center: i64) -> u64 {
+        residuals.iter().map(|residual| 64 - u64::from(zigzag(residual.wrapping_sub(center)).leading_zeros())).sum()
+    }
+
     fn make_raw(numbers: &[i64], state: State, residuals: &mut [i64; VECTOR_SAMPLES]) {
         for (residual, number) in residuals.iter_mut().zip(numbers) {
             *residual = number.wrapping_sub(state.previous);
@@ -148,6 +156,19 @@ wide! {
             }
         }
     }
+}
+
+/// How many bits these residuals are away from their middle, all together: nearly what coding them takes, and unlike
+/// their range not spoilt by an outlier.
+pub(crate) fn spread(residuals: &[i64]) -> u64 {
+    let mut middle = [0; MIDDLE_PROBES];
+    let step = residuals.len().div_ceil(MIDDLE_PROBES);
+    let probes = residuals.len().div_ceil(step);
+    for (slot, &residual) in middle.iter_mut().zip(residuals.iter().step_by(step)) {
+        *slot = residual;
+    }
+    let (_, &mut center, _) = middle[..probes].select_nth_unstable(probes / 2);
+    distance_bits(residuals, center)
 }
 
 /// Numbers from the folded residuals of a vector of `count`; moves `state` behind them. What follows the last number

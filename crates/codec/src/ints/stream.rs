@@ -8,7 +8,7 @@
 //! group:  | length varint, tANS stream (if flagged; length 0: no vector uses it) | vectors of 256, at most eight |
 //! ```
 //!
-//! 1. The kind is chosen by planning a few stretches of the block in all three kinds.
+//! 1. The kind is chosen by how many bits the residuals of a few stretches are away from their middle.
 //! 2. Every vector is planned; with `squeeze`, a tANS form is asked for too and taken where it saves enough to be worth
 //!    its slower decoding.
 //! 3. Checkpoints hold the decoder's state in front of a group, as differences to the checkpoint before, so that a
@@ -32,10 +32,10 @@ const GROUP_VECTORS: usize = 8;
 pub(crate) const GROUP_SAMPLES: usize = GROUP_VECTORS * VECTOR_SAMPLES;
 /// Groups of the longest block.
 const GROUPS_MAX: usize = MAX_BLOCK_SAMPLES / GROUP_SAMPLES;
-/// The most stretches that are planned in every kind before one is chosen.
+/// The most stretches that are looked at in every kind before one is chosen.
 const KIND_PROBES: usize = 4;
 /// Numbers of one such stretch.
-const KIND_PROBE_SAMPLES: usize = 128;
+const KIND_PROBE_SAMPLES: usize = 192;
 /// There is one stretch for so many numbers.
 const KIND_PROBE_SHARE: usize = 512;
 /// A tANS vector must be smaller by one part in this many.
@@ -120,21 +120,22 @@ pub(crate) fn encode(numbers: &[i64], squeeze: bool, scratch: &mut IntScratch, o
     (flags, coder)
 }
 
+/// The kind whose residuals lie closest together.
 fn choose_kind(numbers: &[i64], divisor: Option<Divisor>, scratch: &mut IntScratch) -> Kind {
     let probes = (numbers.len() / KIND_PROBE_SHARE).clamp(1, KIND_PROBES);
     let cost = |&kind: &Kind| {
         let initial = State::before(numbers, kind);
-        let mut bits = if kind == Kind::Delta2 { 8 * varint_len(zigzag(initial.slope)) } else { 0 };
+        let mut bits = if kind == Kind::Delta2 { 8 * varint_len(zigzag(initial.slope)) as u64 } else { 0 };
         for probe in 0..probes {
             let start = numbers.len() * probe / probes;
             let part = &numbers[start..(start + KIND_PROBE_SAMPLES).min(numbers.len())];
             let state = State::at(numbers, start, kind, initial);
             residual::make(part, kind, state, divisor, &mut scratch.residuals);
-            bits += plan::packed(&scratch.residuals[..part.len()], &mut scratch.planner).bits;
+            bits += residual::spread(&scratch.residuals[..part.len()]);
         }
         bits
     };
-    Kind::ALL.into_iter().min_by_key(cost).unwrap_or(Kind::Raw)
+    Kind::ALL.into_iter().min_by_key(cost).unwrap_or(Kind::Delta)
 }
 
 /// Plans every vector; says whether enough of them are smaller as tANS.
