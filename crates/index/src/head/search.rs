@@ -163,25 +163,17 @@ impl<'a> Wanted<'a> {
         slots_of: impl Fn(&State, u32) -> &Posting,
         found: &mut Collector,
     ) {
-        let whole = self.origins.is_none() && self.bounds.is_none();
+        if self.origins.is_none() && self.bounds.is_none() {
+            return each_in_pieces(self.index, members.iter(), slots_of, true, |_, told| found.take(told));
+        }
         let end = found.end();
-        each_in_pieces(self.index, members, |state, member, from, limit| {
-            let slots = slots_of(state, member);
-            if let Some(bitmap) = slots.bitmap().filter(|_| whole) {
-                found.add_bitmap(bitmap);
-                return None;
+        each_in_pieces(self.index, members.iter(), slots_of, false, |state, told| {
+            let Told::Range(range) = told else { unreachable!("BUG: bitmaps are told in ranges") };
+            for at in range.start..range.end.min(end) {
+                if state.slot(at).is_some_and(|slot| self.wants(slot)) {
+                    found.add(at..at + 1);
+                }
             }
-            slots.each_range(&state.memory, from, limit, |range| {
-                let range = range.start.min(end)..range.end.min(end);
-                if whole {
-                    return found.add(range);
-                }
-                for at in range {
-                    if state.slot(at).is_some_and(|slot| self.wants(slot)) {
-                        found.add(at..at + 1);
-                    }
-                }
-            })
         });
     }
 
@@ -201,28 +193,58 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// Tells of members one after the other, holding the lock for some thousand steps at a time. `visit` gets where to begin in a member and how many
-/// steps it may take, and says where it stopped if it did.
-pub(super) fn each_in_pieces(
+/// What is in a posting: all of it at once, or a range.
+enum Told<'a> {
+    Bitmap(&'a RoaringBitmap),
+    Range(Range<u32>),
+}
+
+impl Collector {
+    fn take(&mut self, told: Told<'_>) {
+        match told {
+            Told::Bitmap(bitmap) => self.add_bitmap(bitmap),
+            Told::Range(range) => self.add(range.start.min(self.end())..range.end.min(self.end())),
+        }
+    }
+}
+
+/// Numbers of a bitmap that are taken at once in the time of one that is looked at.
+const BITMAP_SHARE: usize = 32;
+/// Going to the next posting takes as long as looking at so many of its numbers.
+const POSTING_COST: usize = 8;
+
+/// Tells what is in one posting after the other, holding the lock for some thousand numbers at a time. Bitmaps are told at once if `whole` says so.
+fn each_in_pieces(
     index: &HeadIndex,
-    members: &RoaringBitmap,
-    mut visit: impl FnMut(&State, u32, u32, usize) -> Option<u32>,
+    owners: impl Iterator<Item = u32>,
+    posting_of: impl Fn(&State, u32) -> &Posting,
+    whole: bool,
+    mut visit: impl FnMut(&State, Told<'_>),
 ) {
-    let mut members = members.iter();
-    let mut current = members.next().map(|member| (member, 0));
+    let mut owners = owners.map(|owner| (owner, 0));
+    let mut current = owners.next();
     while current.is_some() {
         let state = index.state.read();
-        // A step into a member costs about as much as some of its slots.
-        for _ in 0..READS_PER_LOCK / 8 {
-            let Some((member, from)) = current else { return };
-            let stopped = visit(&state, member, from, READS_PER_LOCK);
-            current = match stopped {
-                Some(from) => Some((member, from)),
-                None => members.next().map(|member| (member, 0)),
+        let mut work = 0;
+        while work < READS_PER_LOCK
+            && let Some((owner, from)) = current
+        {
+            // What was removed meanwhile is empty.
+            let posting = posting_of(&state, owner);
+            let len = posting.len() as usize;
+            let stopped = match posting.bitmap() {
+                Some(bitmap) if whole => {
+                    work += len / BITMAP_SHARE;
+                    visit(&state, Told::Bitmap(bitmap));
+                    None
+                }
+                _ => {
+                    work += len.min(READS_PER_LOCK);
+                    posting.each_range(&state.memory, from, READS_PER_LOCK, |range| visit(&state, Told::Range(range)))
+                }
             };
-            if stopped.is_some() {
-                break;
-            }
+            work += POSTING_COST;
+            current = stopped.map(|from| (owner, from)).or_else(|| owners.next());
         }
     }
 }
@@ -277,31 +299,8 @@ fn scan(index: &HeadIndex, name: &str, pattern: &Pattern) -> Values {
 /// The members of values, below `end`.
 fn having(index: &HeadIndex, values: &Values, end: u32) -> RoaringBitmap {
     let mut found = Collector::new(end);
-    let mut terms = values.iter().flat_map(Range::clone);
-    let mut current = terms.next().map(|term| (term, 0));
-    while current.is_some() {
-        let state = index.state.read();
-        for _ in 0..READS_PER_LOCK / 8 {
-            let Some((term, from)) = current else { break };
-            // A term that was removed meanwhile has no members.
-            let members = &state.terms.term(term).members;
-            if let Some(bitmap) = members.bitmap() {
-                found.add_bitmap(bitmap);
-                current = terms.next().map(|term| (term, 0));
-                continue;
-            }
-            let stopped = members.each_range(&state.memory, from, READS_PER_LOCK, |range| {
-                found.add(range.start.min(end)..range.end.min(end));
-            });
-            current = match stopped {
-                Some(from) => Some((term, from)),
-                None => terms.next().map(|term| (term, 0)),
-            };
-            if stopped.is_some() {
-                break;
-            }
-        }
-    }
+    let terms = values.iter().flat_map(Range::clone);
+    each_in_pieces(index, terms, |state, term| &state.terms.term(term).members, true, |_, told| found.take(told));
     found.finish()
 }
 
@@ -374,11 +373,12 @@ impl Space for Origins<'_> {
             return Ok(None);
         }
         let mut found = Vec::new();
-        each_in_pieces(self.index, families, |state, family, from, limit| {
-            state.family(family).slots.each_range(&state.memory, from, limit, |range| {
+        let mut see = |state: &State, told: Told<'_>| {
+            if let Told::Range(range) = told {
                 found.extend(range.filter_map(|slot| state.slot(slot)).map(|slot| slot.origin));
-            })
-        });
+            }
+        };
+        each_in_pieces(self.index, families.iter(), |state, at| &state.family(at).slots, false, &mut see);
         Ok(Some(found.into_iter().collect()))
     }
 
@@ -442,14 +442,16 @@ impl Space for Families<'_> {
     }
 
     fn present(&self, _name: &str) -> Result<RoaringBitmap, Infallible> {
-        let mut present = RoaringBitmap::new();
-        each_in_pieces(self.0.index, &self.0.families, |state, family, _, _| {
+        let mut present = self.0.families.clone();
+        let mut families = self.0.families.iter().peekable();
+        while families.peek().is_some() {
+            let state = self.0.index.state.read();
             // One that was removed meanwhile has no slots, whatever else is said of it.
-            if state.family(family).metric != NONE {
-                present.insert(family);
+            let unnamed = families.by_ref().take(READS_PER_LOCK).find(|at| state.family(*at).metric == NONE);
+            if let Some(at) = unnamed {
+                present.remove(at);
             }
-            None
-        });
+        }
         Ok(present)
     }
 

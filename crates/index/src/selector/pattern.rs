@@ -78,6 +78,14 @@ impl Pattern {
         self.inner.as_ref()
     }
 
+    /// The automaton, if it alone decides.
+    pub(super) fn dense(&self) -> Option<&Dense> {
+        match &self.decider {
+            Decider::Dense(dense) if self.inner.is_none() => Some(dense),
+            _ => None,
+        }
+    }
+
     /// Whether the value as a whole matches.
     pub(crate) fn matches(&self, value: &[u8]) -> bool {
         if !value.starts_with(&self.prefix) {
@@ -142,7 +150,7 @@ fn decider(hir: &Hir) -> Result<Decider, String> {
 
 /// A dense automaton with its first state.
 #[derive(Debug)]
-struct Dense {
+pub(super) struct Dense {
     table: dense::DFA<Vec<u32>>,
     start: StateID,
 }
@@ -161,18 +169,63 @@ impl Dense {
         Some(Self { table, start })
     }
 
+    /// Before any value.
+    pub(super) fn begin(&self) -> Trail {
+        Trail { states: vec![self.start], known: 0 }
+    }
+
+    /// Whether `value` matches, which has its first `shared` bytes in common with the value that the trail was left by. Sorted values share half
+    /// of their bytes and more, and what could not match after some bytes is not looked at again while they stay the same.
+    #[inline]
+    pub(super) fn matches_next(&self, trail: &mut Trail, shared: usize, value: &[u8]) -> bool {
+        let mut known = trail.known.min(shared);
+        let mut state = trail.states[known];
+        if self.is_dead(state) {
+            trail.known = known;
+            return false;
+        }
+        if trail.states.len() <= value.len() {
+            trail.states.resize(value.len() + 1, self.start);
+        }
+        for (byte, slot) in value[known..].iter().zip(&mut trail.states[known + 1..]) {
+            state = self.table.next_state(state, *byte);
+            *slot = state;
+            known += 1;
+            if self.is_dead(state) {
+                trail.known = known;
+                return false;
+            }
+        }
+        trail.known = known;
+        self.table.is_match_state(self.table.next_eoi_state(state))
+    }
+
+    /// Matches are only seen at the end, so a special state inside of a value is the dead one.
+    #[inline]
+    fn is_dead(&self, state: StateID) -> bool {
+        self.table.is_special_state(state) && self.table.is_dead_state(state)
+    }
+
     #[inline]
     fn matches(&self, value: &[u8]) -> bool {
         let mut state = self.start;
         for byte in value {
             state = self.table.next_state(state, *byte);
-            // Matches are only seen at the end, so a special state here is the dead one.
-            if self.table.is_special_state(state) && self.table.is_dead_state(state) {
+            if self.is_dead(state) {
                 return false;
             }
         }
         self.table.is_match_state(self.table.next_eoi_state(state))
     }
+}
+
+/// The states that an automaton went through.
+#[derive(Debug)]
+pub(super) struct Trail {
+    /// The state after so many bytes as its place says.
+    states: Vec<StateID>,
+    /// How many bytes of the last value were looked at.
+    known: usize,
 }
 
 #[cfg(test)]

@@ -12,12 +12,17 @@ const PIECE_BYTES: usize = 16 << 10;
 pub(crate) struct Piece {
     text: Vec<u8>,
     ends: Vec<usize>,
+    /// How many first bytes each value has in common with the one before; [`UNKNOWN`] until it matters.
+    shared: Vec<usize>,
 }
+
+const UNKNOWN: usize = usize::MAX;
 
 impl Piece {
     pub(crate) fn clear(&mut self) {
         self.text.clear();
         self.ends.clear();
+        self.shared.clear();
     }
 
     /// Whether it is time to match.
@@ -29,6 +34,7 @@ impl Piece {
     pub(crate) fn push(&mut self, value: &[u8]) {
         self.text.extend_from_slice(value);
         self.ends.push(self.text.len());
+        self.shared.push(UNKNOWN);
     }
 
     /// Adds a value that shares its first bytes with the one before; `None` if that is shorter.
@@ -39,6 +45,7 @@ impl Piece {
         self.text.extend_from_within(start..past);
         self.text.extend_from_slice(suffix);
         self.ends.push(self.text.len());
+        self.shared.push(shared);
         Some(())
     }
 
@@ -60,6 +67,17 @@ impl Piece {
 
     /// Tells which values match, in order.
     pub(crate) fn matches(&self, pattern: &Pattern, mut found: impl FnMut(usize)) {
+        if let Some(dense) = pattern.dense() {
+            let (mut trail, mut before) = (dense.begin(), &[][..]);
+            for (at, (value, shared)) in self.values().zip(&self.shared).enumerate() {
+                let shared = if *shared == UNKNOWN { common(before, value) } else { *shared };
+                if dense.matches_next(&mut trail, shared, value) {
+                    found(at);
+                }
+                before = value;
+            }
+            return;
+        }
         let Some(inner) = pattern.inner() else {
             let all = self.values().enumerate();
             return all.filter(|(_, value)| pattern.matches(value)).for_each(|(at, _)| found(at));
@@ -85,9 +103,32 @@ impl Piece {
     }
 }
 
+/// How many first bytes are the same.
+fn common(a: &[u8], b: &[u8]) -> usize {
+    let words = a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0);
+    let whole = words.take_while(|(x, y)| x == y).count() * 8;
+    whole + a[whole..].iter().zip(&b[whole..]).take_while(|(x, y)| x == y).count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_automaton_remembers_no_more_than_is_shared() {
+        let values =
+            ["", "a", "ab", "abc", "abd", "abdx", "b", "bab", "x", "xab", "xabc", "xabcabcabcabc", "xac", "ab"];
+        for text in ["a.*", ".*c", "ab[cd]+", "[ax].*b.?", "(ab|x)+c*", "a?b?", "[^a]*"] {
+            let hir = crate::selector::re2::parse(text).expect("a good pattern");
+            let pattern = Pattern::new(&hir).expect("a pattern that fits");
+            let mut piece = Piece::default();
+            values.iter().for_each(|value| piece.push(value.as_bytes()));
+            let mut found = Vec::new();
+            piece.matches(&pattern, |at| found.push(values[at]));
+            let want: Vec<&str> = values.into_iter().filter(|value| pattern.matches(value.as_bytes())).collect();
+            assert_eq!(found, want, "{text}");
+        }
+    }
 
     #[test]
     fn hits_across_values_are_none() {
