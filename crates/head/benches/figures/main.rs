@@ -1,6 +1,7 @@
 //! Prints the figures of the decision page: speed of each mechanism at a million series, and memory.
 //!
-//! Each piece of work (a request, a seal, …) is timed alone, in processor time of the thread, and the median piece is told. Run with `cargo bench -p head --bench figures -- [series]`.
+//! Each piece of work (a request, a seal, …) is timed alone, in processor time of the thread, and the median piece is told. Run with `cargo
+//! bench -p head --bench figures -- [series]`.
 
 mod alternatives;
 #[path = "../common/mod.rs"]

@@ -1,5 +1,6 @@
 //! The store against a naive model: in daily life, under faults, and with each of its promises broken on purpose.
 
+mod compat;
 mod driver;
 mod histories;
 mod life;
