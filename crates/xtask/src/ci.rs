@@ -18,7 +18,7 @@ use crate::tidy;
 const CARGO_STEPS: &[(&str, &[&str])] = &[
     ("lints", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
     ("tests", &["test", "--workspace"]),
-    ("benches, once each", &["test", "--workspace", "--benches"]),
+    ("benches, once each", &["test", "--workspace", "--bench", "*"]),
     ("release build", &["build", "--release"]),
 ];
 
