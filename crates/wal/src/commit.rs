@@ -143,8 +143,9 @@ impl Shared {
 
     /// Commits and syncs all that was appended before.
     pub(crate) fn sync_now(self: &Arc<Self>) -> Result<()> {
-        let mut segments: Vec<Arc<Segment>> = self.retired.lock().closing.iter().cloned().collect();
-        segments.push(self.active());
+        // The active one first: a rotation in between would hide it among the closed ones that were not looked at.
+        let mut segments = vec![self.active()];
+        segments.extend(self.retired.lock().closing.iter().cloned());
         self.bell.ring(|call| call.sync = true);
         segments
             .into_iter()

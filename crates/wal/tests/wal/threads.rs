@@ -1,13 +1,16 @@
 //! Many appenders, rotations and power cuts at once.
 
 use std::collections::BTreeSet;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
+use std::task::{Context, Waker};
 
-use testkit::{Rng, SimDisk};
+use testkit::{Op, Rng, SimDisk};
 use wal::{Options, Wal};
 
-use crate::common::{Event, append, create, events_of, is_clean, replay_from};
+use crate::common::{Event, append, create, deterministic, events_of, is_clean, key_of, replay_from};
 
 const THREADS: u64 = 6;
 const REQUESTS: i64 = 120;
@@ -86,4 +89,62 @@ fn appenders_and_exclusive_rotations() {
 #[test]
 fn appenders_and_rotations_at_any_moment() {
     run(false);
+}
+
+/// What other threads may do while a key is made, done by the same thread at exactly that moment.
+#[test]
+fn a_rotation_in_the_middle_of_an_append() {
+    let disk = SimDisk::new(2);
+    let wal = create(&disk, 0, deterministic());
+    let mut is_first = true;
+    let ticket = wal.append_samples(&[1], &[10], &[1.0], &mut |slot, key| {
+        key.extend_from_slice(&key_of(slot));
+        if std::mem::take(&mut is_first) {
+            wal.rotate().unwrap();
+            wal.sync_now().unwrap();
+        }
+    });
+    wal.sync_now().unwrap();
+    let (report, found) = replay_from(&disk.what_if_cut(1), 0, 1);
+    assert!(is_clean(&report) && found == events_of(&[(1, 10, 1.0)]), "{report:?}");
+    ticket.unwrap().wait().unwrap();
+}
+
+#[test]
+fn a_slot_that_somebody_else_defines_meanwhile() {
+    let disk = SimDisk::new(3);
+    let wal = create(&disk, 0, deterministic());
+    let mut is_first = true;
+    let ticket = wal.append_samples(&[1, 2], &[10, 10], &[1.0, 2.0], &mut |slot, key| {
+        key.extend_from_slice(&key_of(slot));
+        if std::mem::take(&mut is_first) {
+            append(&wal, &[(1, 20, 500.5)]).unwrap().wait().unwrap();
+        }
+    });
+    ticket.unwrap().wait().unwrap();
+    let (report, found) = replay_from(&disk, 0, 1);
+    assert!(is_clean(&report), "{report:?}");
+    assert_eq!((report.definitions, wal.stats().definitions), (2, 2));
+    assert_eq!(found, events_of(&[(1, 20, 500.5), (1, 10, 1.0), (2, 10, 2.0)]));
+}
+
+#[test]
+fn what_comes_during_a_sync_is_not_acknowledged_by_it() {
+    let disk = SimDisk::new(4);
+    let wal = Arc::new(create(&disk, 0, deterministic()));
+    let late = Arc::new(Mutex::new(None));
+    let (weak, slot) = (Arc::downgrade(&wal), Arc::clone(&late));
+    disk.on_operation(move |op, _| {
+        let mut slot = slot.lock().unwrap();
+        if let (Op::Sync, None, Some(wal)) = (op, &*slot, weak.upgrade()) {
+            *slot = Some(append(&wal, &[(1, 20, 2.0)]).unwrap());
+        }
+    });
+    append(&wal, &[(1, 10, 1.0)]).unwrap().wait().unwrap();
+    let mut late = late.lock().unwrap().take().expect("there was a sync");
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(Pin::new(&mut late).poll(&mut context).is_pending());
+    assert_eq!(replay_from(&disk.what_if_cut(1), 0, 1).1, events_of(&[(1, 10, 1.0)]));
+    late.wait().unwrap();
+    assert_eq!(replay_from(&disk.what_if_cut(1), 0, 1).1.len(), 2);
 }
