@@ -134,7 +134,6 @@ impl Server {
     /// Writes out what waits in memory and waits for the end of that: a server that puts its work off gets no better
     /// figures for it.
     pub fn flush(&self, patience: &Patience) -> io::Result<bool> {
-        self.settle(patience)?;
         self.client().get("/internal/force_flush")?.success()?;
         self.settle(patience)
     }

@@ -66,6 +66,8 @@ fn lines() -> Vec<Line> {
     for (place, phase) in Phase::ALL.into_iter().enumerate() {
         let name = phase.name();
         add(format!("{name}: samples per CPU-second"), 0, Box::new(move |r| r.phases[place].samples_per_cpu_s()));
+        let unflushed = move |r: &Outcome| r.phases[place].samples as f64 / r.phases[place].cpu_unflushed_s;
+        add(format!("{name}: the same before the forced flush"), 0, Box::new(unflushed));
         add(format!("{name}: request p50, ms"), 2, Box::new(move |r| ms(r.phases[place].p50)));
         add(format!("{name}: request p99, ms"), 2, Box::new(move |r| ms(r.phases[place].p99)));
         add(format!("{name}: requests put off"), 0, Box::new(move |r| r.phases[place].retries as f64));

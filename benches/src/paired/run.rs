@@ -12,6 +12,9 @@ use super::{Contestant, Plan, Recordings};
 use crate::replay::replay;
 use crate::server::Server;
 
+/// A tick at least: a tiny run must not divide by zero.
+const CPU_S_MIN: f64 = 0.01;
+
 /// What a server is fed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -47,6 +50,8 @@ pub struct PhaseResult {
     pub samples: u64,
     /// CPU of the server until everything was flushed and its background work had ended.
     pub cpu_s: f64,
+    /// CPU until it was idle of its own accord, when it may still hold samples in memory.
+    pub cpu_unflushed_s: f64,
     /// Median time to the answer.
     pub p50: Duration,
     /// The time that 99 % of the answers stayed within.
@@ -152,11 +157,13 @@ fn with_server<T>(
 fn phase(plan: &Plan, server: &Server, recording: &Path) -> io::Result<PhaseResult> {
     let before = server.cpu_s()?;
     let replay = replay(recording, server, plan.connections)?;
-    let is_settled = server.flush(&plan.patience)?;
+    let was_settled = server.settle(&plan.patience)?;
+    let cpu_unflushed_s = (server.cpu_s()? - before).max(CPU_S_MIN);
+    let is_settled = server.flush(&plan.patience)? && was_settled;
     Ok(PhaseResult {
         samples: replay.samples,
-        // A tick at least: a tiny run must not divide by zero.
-        cpu_s: (server.cpu_s()? - before).max(0.01),
+        cpu_s: (server.cpu_s()? - before).max(CPU_S_MIN),
+        cpu_unflushed_s,
         p50: replay.latency(0.5),
         p99: replay.latency(0.99),
         wall: replay.wall,
