@@ -5,7 +5,10 @@
 //! 3. Serve until SIGINT or SIGTERM.
 //! 4. Drain requests, then flush and close the store; exit 0.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use basalt_http::{
     Handler, HeaderName, HeaderValue, Listener, MetricsSource, MetricsText, Request, Response, StatusCode, plain,
@@ -25,13 +28,21 @@ use tokio::{
 use super::Failure;
 use crate::{machine, settings::Settings};
 
+/// Threads for work that blocks: queries are bounded by their gate, this bounds what an operator asks for.
+const BLOCKING_THREADS_MAX: usize = 128;
+/// Blocking work that does not end by itself after a stop is left behind.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
 static HOSTNAME: HeaderName = HeaderName::from_static("x-server-hostname");
 
 /// Runs the role until it is told to stop.
 pub fn single(settings: Settings) -> Result<(), Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.enable_all().max_blocking_threads(BLOCKING_THREADS_MAX).build();
     let runtime = runtime.map_err(|why| Failure(format!("cannot start worker threads: {why}")))?;
-    runtime.block_on(run(settings))
+    let ended = runtime.block_on(run(settings));
+    runtime.shutdown_timeout(STOP_PATIENCE);
+    ended
 }
 
 async fn run(settings: Settings) -> Result<(), Failure> {
@@ -160,22 +171,31 @@ impl MetricsSource for Refused {
     }
 }
 
-/// The signals that end the process.
+/// The signals that end the process, and the one that by default would.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
     fn register() -> Result<Self, Failure> {
         let register = |kind| signal(kind).map_err(|why| Failure(format!("cannot wait for signals: {why}")));
-        Ok(Self { interrupt: register(SignalKind::interrupt())?, terminate: register(SignalKind::terminate())? })
+        Ok(Self {
+            interrupt: register(SignalKind::interrupt())?,
+            terminate: register(SignalKind::terminate())?,
+            hangup: register(SignalKind::hangup())?,
+        })
     }
 
+    /// Waits for a signal that ends the process. SIGHUP reloads configuration files, and this version has none.
     async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.interrupt.recv() => "SIGINT",
-            _ = self.terminate.recv() => "SIGTERM",
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => return "SIGINT",
+                _ = self.terminate.recv() => return "SIGTERM",
+                _ = self.hangup.recv() => log::info!("received SIGHUP; there is nothing to reload"),
+            }
         }
     }
 }

@@ -44,6 +44,9 @@ fn log_lines_are_what_supervisors_wait_for() {
     let started = format!("started server at http://{}/", basalt.address);
     basalt.process.wait_for_line(&started, PATIENCE).expect("it says so");
     basalt.process.wait_for_line("-precisionBits changes nothing", PATIENCE).expect("it says so");
+    let hangup = Command::new("kill").args(["-HUP", &basalt.process.pid().to_string()]).status();
+    assert!(hangup.expect("kill runs").success());
+    basalt.process.wait_for_line("nothing to reload", PATIENCE).expect("it goes on");
     basalt.stop();
 
     let basalt = Basalt::start(folder.path(), &["--loggerFormat=json"]);
