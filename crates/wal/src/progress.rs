@@ -39,6 +39,7 @@ impl Progress {
     pub(crate) fn reach(&self, end: u64) {
         let woken = {
             let mut waiting = self.waiting.lock();
+            assert!(waiting.failed.is_none(), "BUG: a segment that failed went on");
             self.done.store(end, Ordering::Release);
             let later = waiting.wakers.split_off(&(end + 1, 0));
             std::mem::replace(&mut waiting.wakers, later)

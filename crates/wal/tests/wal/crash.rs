@@ -57,11 +57,14 @@ impl History {
         let mut disk = disk;
         for life in 0..1 + self.rng.below(LIVES_MAX) {
             let (report, _) = replay_from(&disk, self.from, 1);
-            if let Ok(wal) = self.open(&disk, report.next_number) {
-                // Opening made durable what was replayed.
-                self.logged.iter_mut().for_each(|logged| logged.synced |= !self.sync_failed);
-                self.live(&disk, &wal, life);
-                self.sync_failed |= wal.stats().failures > 0;
+            match self.open(&disk, report.next_number) {
+                Ok(wal) => {
+                    // Opening made durable what was replayed.
+                    self.logged.iter_mut().for_each(|logged| logged.synced |= !self.sync_failed);
+                    self.live(&disk, &wal, life);
+                    self.sync_failed |= wal.stats().failures > 0;
+                }
+                Err(_) => self.sync_failed = true,
             }
             let is_cut = self.rng.chance(0.6);
             self.sync_failed &= !is_cut;
@@ -80,13 +83,13 @@ impl History {
 
     fn plan_fault(&mut self, disk: &SimDisk) {
         let nth = 1 + self.rng.below(8);
-        match self.rng.below(7) {
-            0 => disk.inject(Fault::on(Op::Sync).path("wal/*").nth(nth).drop_dirty()),
-            1 => disk.inject(Fault::on(Op::Sync).path("wal/*").nth(nth)),
-            2 => disk.inject(Fault::on(Op::Append).nth(nth).write_short()),
-            3 => disk.inject(Fault::on(Op::SyncDir).path("wal").nth(1 + nth / 3)),
-            4 => disk.inject(Fault::on(Op::Create).nth(1 + nth / 3)),
-            5 => disk.set_free_bytes(8192 + self.rng.below(20_000)),
+        match self.rng.below(9) {
+            0..3 => disk.inject(Fault::on(Op::Sync).path("wal/*").nth(nth).drop_dirty()),
+            3 => disk.inject(Fault::on(Op::Sync).path("wal/*").nth(nth)),
+            4 => disk.inject(Fault::on(Op::Append).nth(nth).write_short()),
+            5 => disk.inject(Fault::on(Op::SyncDir).path("wal").nth(1 + nth / 3)),
+            6 => disk.inject(Fault::on(Op::Create).nth(1 + nth / 3)),
+            7 => disk.set_free_bytes(8192 + self.rng.below(20_000)),
             _ => disk.stop_after(self.rng.below(40)),
         }
     }
@@ -102,8 +105,10 @@ impl History {
                 }
                 16 => self.sync(wal),
                 17 => self.publish(wal),
-                18 => self.look(disk),
-                _ => self.settle(wal),
+                _ => self.look(disk),
+            }
+            if self.rng.chance(0.2) {
+                self.settle(wal);
             }
         }
     }

@@ -39,6 +39,21 @@ fn a_failed_sync_poisons_its_segment_and_the_next_one_is_healthy() {
 }
 
 #[test]
+fn a_later_sync_acknowledges_nothing_that_an_earlier_one_lost() {
+    let disk = SimDisk::new(12);
+    let wal = create(&disk, 0, deterministic());
+    disk.inject(Fault::on(Op::Sync).path("wal/*").nth(1).drop_dirty());
+    let first = append(&wal, &[(1, 1, 1.0)]).unwrap();
+    let second = append(&wal, &[(1, 2, 2.0)]).unwrap();
+    assert!(first.wait().is_err());
+    wal.rotate().unwrap();
+    append(&wal, &[(1, 3, 3.0)]).unwrap().wait().unwrap();
+    wal.sync_now().unwrap();
+    assert!(matches!(second.wait(), Err(WalError::Poisoned { segment: 0, .. })));
+    assert_eq!(disk.count(Op::Sync), 2, "a poisoned segment is not synced again");
+}
+
+#[test]
 fn a_full_disk_is_named_and_what_was_acknowledged_stays() {
     let disk = SimDisk::new(2);
     let wal = create(&disk, 0, deterministic());
