@@ -56,6 +56,12 @@ pub fn long_kill9(root: &Path, rounds: &str) -> Result<(), String> {
     run_step(cargo(root, &arguments).env("BASALT_KILL9_ROUNDS", rounds), &mut Vec::new())
 }
 
+/// The store's histories with the release build.
+pub fn long_histories(root: &Path, count: &str) -> Result<(), String> {
+    let arguments = ["test", "--release", "--package", "store", "--test", "tests", "histories", "--", "--nocapture"];
+    run_step(cargo(root, &arguments).env("BASALT_HISTORIES", count), &mut Vec::new())
+}
+
 fn announce(name: &str) {
     println!("\n== {name}");
 }

@@ -6,6 +6,7 @@
 //! | `docs` | writes the generated pages anew |
 //! | `ci` | everything that has to pass, in one command |
 //! | `long kill9 [--rounds N]` | the `kill -9` loop of the tests, as long as wanted |
+//! | `long histories [--count N]` | the store's simulated histories of faults and power cuts, as many as wanted |
 
 mod ci;
 mod source;
@@ -13,7 +14,7 @@ mod tidy;
 
 use std::{path::PathBuf, process::ExitCode};
 
-const USAGE: &str = "usage: cargo xtask tidy | docs | ci | long kill9 [--rounds N]";
+const USAGE: &str = "usage: cargo xtask tidy | docs | ci | long kill9 [--rounds N] | long histories [--count N]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -24,6 +25,8 @@ fn main() -> ExitCode {
         ["ci"] => ci::run(&root()),
         ["long", "kill9"] => ci::long_kill9(&root(), "1000"),
         ["long", "kill9", "--rounds", rounds] => ci::long_kill9(&root(), rounds),
+        ["long", "histories"] => ci::long_histories(&root(), "20000"),
+        ["long", "histories", "--count", count] => ci::long_histories(&root(), count),
         _ => Err(USAGE.to_string()),
     };
     match outcome {
