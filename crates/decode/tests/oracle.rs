@@ -15,10 +15,13 @@ use proptest::{collection::vec, prelude::*};
 use prost::Message;
 use storage_api::{Encoding, Refusal, Resolved};
 
+/// Label bytes, and times with the bits of values.
+type Read = (Vec<u8>, Vec<(i64, u64)>);
+
 /// What a body says, with labels as the bytes that they are.
 #[derive(Debug, PartialEq, Default)]
 struct Content {
-    series: Vec<(Vec<u8>, Vec<(i64, u64)>)>,
+    series: Vec<Read>,
     metadata: Vec<(String, String, String, String)>,
     refused: [u64; 3],
 }
