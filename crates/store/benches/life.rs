@@ -162,7 +162,7 @@ fn select(criterion: &mut Criterion) {
         });
         group.throughput(Throughput::Elements(SCRAPES as u64));
         group.bench_function(format!("one series from {place}"), |bencher| {
-            bencher.iter(|| black_box(read(&store, one())))
+            bencher.iter(|| black_box(read(&store, one())));
         });
         wait(store.flush()).expect("it can be flushed");
     }
