@@ -16,8 +16,11 @@ fn open(options: Options) -> Driver {
     Driver::open(Arc::new(SimDisk::new(1)), options, &clock).expect("the store opens")
 }
 
+/// Series, time and value of some rows, and whether they are flushed.
+type Rows = (Vec<(u8, i64, u16)>, bool);
+
 /// Rows of a few series, to be flushed after each batch or not.
-fn batches() -> impl Strategy<Value = Vec<(Vec<(u8, i64, u16)>, bool)>> {
+fn batches() -> impl Strategy<Value = Vec<Rows>> {
     let time = prop_oneof![6 => 0i64..4_000, 2 => 0i64..40_000, 1 => 0i64..900_000].prop_map(|step| NOW - step * 1_000);
     let row = (0u8..12, time, 0u16..40);
     prop::collection::vec((prop::collection::vec(row, 1..60), any::<bool>()), 1..6)
@@ -27,7 +30,7 @@ fn labels(series: u8) -> String {
     format!("__name__=m{},pod=p{series}", series % 3)
 }
 
-fn fill(driver: &Driver, batches: &[(Vec<(u8, i64, u16)>, bool)]) -> Found {
+fn fill(driver: &Driver, batches: &[Rows]) -> Found {
     let mut want = Found::new();
     for (rows, flush) in batches {
         let named: Vec<_> =
