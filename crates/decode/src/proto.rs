@@ -65,6 +65,11 @@ impl<'a> Fields<'a> {
                 self.at += 1;
                 Ok(u64::from(*byte))
             }
+            // The length of a series with its labels.
+            [low, high, ..] if *high < 0x80 => {
+                self.at += 2;
+                Ok(u64::from(low & 0x7f) | u64::from(*high) << 7)
+            }
             _ => self.long_varint(),
         }
     }
