@@ -9,6 +9,8 @@ mod cpu;
 mod kubernetes;
 
 const SERIES: usize = 1_000_000;
+/// Searches of each kind whose processor time is told.
+const RUNS: usize = 10;
 const BATCH: usize = 2_000;
 
 fn fill(keys: &[SeriesKey]) -> HeadIndex {
@@ -31,7 +33,8 @@ fn bench_search(c: &mut Criterion, group: &str, head: &HeadIndex, cases: &[(&str
     for (name, selector) in cases {
         let compiled = CompiledSelector::compile(selector).expect("good matchers");
         let search = || head.search(Tenant::DEFAULT, &compiled);
-        eprintln!("{name}: {} found", search().len());
+        let found = search().len();
+        cpu::report(&format!("{name} ({found} found)"), RUNS, || (0..RUNS).for_each(|_| drop(search())));
         group.bench_function(*name, |b| b.iter(search));
     }
     group.finish();

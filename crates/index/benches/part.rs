@@ -13,6 +13,8 @@ mod cpu;
 mod kubernetes;
 
 const SERIES: usize = 1_000_000;
+/// Searches of each kind whose processor time is told.
+const RUNS: usize = 10;
 
 fn write(keys: &[SeriesKey], ids: &[SeriesId]) -> Vec<u8> {
     let mut writer = IndexWriter::new();
@@ -76,7 +78,8 @@ fn bench_search(c: &mut Criterion, group: &str, part: &PartIndex, cases: &[(&str
     for (name, selector) in cases {
         let compiled = CompiledSelector::compile(selector).expect("good matchers");
         let search = || part.search(Tenant::DEFAULT, &compiled).expect("a sound index");
-        eprintln!("{name}: {} found", search().len());
+        let found = search().len();
+        cpu::report(&format!("{name} ({found} found)"), RUNS, || (0..RUNS).for_each(|_| drop(search())));
         group.bench_function(*name, |b| b.iter(search));
     }
     group.finish();

@@ -172,14 +172,16 @@ fn each_value<'a>(
         {
             let state = index.state.read();
             let Some(name) = state.terms.find_name(name) else { return };
-            for term in state.terms.from(name, &from).take(piece) {
-                see(&state, term, utf8(state.terms.text(term)));
+            let mut last = None;
+            for (term, text) in state.terms.from(name, &from).take(piece) {
+                see(&state, term, utf8(text));
                 seen += 1;
-                if seen == piece {
-                    from.clear();
-                    from.extend_from_slice(state.terms.text(term));
-                    from.push(0);
-                }
+                last = Some(text);
+            }
+            if let Some(last) = last {
+                from.clear();
+                from.extend_from_slice(last);
+                from.push(0);
             }
         }
         rest(index);

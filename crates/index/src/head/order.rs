@@ -129,14 +129,14 @@ fn rank_terms(index: &HeadIndex) -> Vec<u32> {
             let Some(name) = state.terms.find_name(name) else { break };
             ranks.resize(state.terms.ids.end() as usize, NONE);
             let mut last = None;
-            for term in state.terms.from(name, &from).take(READS_PER_LOCK) {
+            for (term, text) in state.terms.from(name, &from).take(READS_PER_LOCK) {
                 ranks[term as usize] = next;
                 next += 1;
-                last = Some(term);
+                last = Some(text);
             }
             let Some(last) = last else { break };
             from.clear();
-            from.extend_from_slice(state.terms.text(last));
+            from.extend_from_slice(last);
             from.push(0);
         }
     }

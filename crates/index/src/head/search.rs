@@ -274,14 +274,8 @@ fn scan(index: &HeadIndex, name: &str, pattern: &Pattern) -> Values {
         {
             let state = index.state.read();
             let Some(name) = state.terms.find_name(name) else { return values };
-            for term in state.terms.from(name, &from) {
-                let text = state.terms.text(term);
-                if piece.is_full() || !text.starts_with(pattern.prefix()) {
-                    break;
-                }
-                piece.push(text);
-                terms.push(term);
-            }
+            let sorted = &state.terms.name(name).sorted;
+            sorted.copy(sorted.seek(&from), pattern.prefix(), &mut piece, &mut terms);
         }
         let Some(last) = terms.len().checked_sub(1).and_then(|last| piece.value(last)) else { return values };
         // The next piece begins behind the last value of this one, whatever comes or goes in between.
@@ -480,13 +474,13 @@ impl<'a> Bounds<'a> {
             let Some(name) = state.terms.find_name(BUCKET_BOUND) else { break };
             let before = all.len();
             let mut last = None;
-            for term in state.terms.from(name, &from).take(READS_PER_LOCK) {
+            for (term, text) in state.terms.from(name, &from).take(READS_PER_LOCK) {
                 all.insert(term + 1);
-                last = Some(term);
+                last = Some(text);
             }
             let Some(last) = last.filter(|_| all.len() > before) else { break };
             from.clear();
-            from.extend_from_slice(state.terms.text(last));
+            from.extend_from_slice(last);
             from.push(0);
         }
         Self { index, all }

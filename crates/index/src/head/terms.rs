@@ -99,10 +99,10 @@ impl Terms {
         text_of(&self.terms, &self.text, term)
     }
 
-    /// The terms of a name from the first on whose value is not less than `value`, in order.
-    pub(super) fn from<'s>(&'s self, name: u32, value: &[u8]) -> impl Iterator<Item = u32> + use<'s> {
+    /// The terms of a name from the first on whose value is not less than `value`, in order, with their values.
+    pub(super) fn from<'s>(&'s self, name: u32, value: &[u8]) -> impl Iterator<Item = (u32, &'s [u8])> + use<'s> {
         let sorted = &self.names[name as usize].sorted;
-        sorted.from(sorted.seek(value, &|term| text_of(&self.terms, &self.text, term)))
+        sorted.from(sorted.seek(value))
     }
 
     fn hash(&self, name: u32, value: &[u8]) -> u32 {
@@ -155,9 +155,9 @@ impl Terms {
             Some(slot) => *slot = term,
             None => self.terms.push(term),
         }
-        let Self { terms, text, table, names, .. } = self;
+        let Self { terms, table, names, .. } = self;
         table.insert_unique(spread(hash), id, |term| spread(terms[*term as usize].hash));
-        names[name as usize].sorted.insert(id, value, &|term| text_of(terms, text, term));
+        names[name as usize].sorted.insert(id, value);
         id
     }
 
@@ -213,9 +213,8 @@ impl Terms {
     fn remove(&mut self, id: u32, parity: usize) {
         let Self { terms, text, table, names, .. } = self;
         let Term { cell, len, name, hash, .. } = terms[id as usize];
-        let value = text_of(terms, text, id);
         let sorted = &mut names[name as usize].sorted;
-        sorted.remove(id, value, &|term| text_of(terms, text, term));
+        sorted.remove(id, text_of(terms, text, id));
         let is_last = sorted.len() == 0;
         match table.find_entry(spread(hash), |term| *term == id) {
             Ok(entry) => drop(entry.remove()),

@@ -37,6 +37,14 @@ impl Piece {
         self.shared.push(UNKNOWN);
     }
 
+    /// Adds values that stand one behind the other, with where each ends.
+    pub(crate) fn push_many(&mut self, text: &[u8], ends: impl Iterator<Item = usize>) {
+        let start = self.text.len();
+        self.text.extend_from_slice(text);
+        self.ends.extend(ends.map(|end| start + end));
+        self.shared.resize(self.ends.len(), UNKNOWN);
+    }
+
     /// Adds a value that shares its first bytes with the one before; `None` if that is shorter.
     #[inline]
     pub(crate) fn push_front_coded(&mut self, shared: usize, suffix: &[u8]) -> Option<()> {
