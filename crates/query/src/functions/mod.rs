@@ -1,0 +1,1 @@
+//! Functions over rows on a grid: operators, transforms, aggregates, labels.
