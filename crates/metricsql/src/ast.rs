@@ -1,6 +1,6 @@
 //! The tree of an expression, as it was written. Meaning (types, dialects, defaults) is not decided here.
 
-use model::Selector;
+use model::{MatchOp, Selector};
 
 /// Where in the text something stands, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,7 +27,7 @@ pub enum ExprKind {
     Number(f64),
     /// `1h5m`, `10i`, `1.5d`: one number a unit, in the order of writing.
     Duration(Vec<(f64, Unit)>),
-    /// `"text"`, concatenations already joined.
+    /// `"text"`, concatenations already joined. A byte of an escape that makes no UTF-8 stands as one character, see `stray_byte`.
     Text(String),
     /// `m`, `m{a="b" or c="d"}`, `{"m", a="b"}`; the metric name is a matcher on `__name__` and stands first in each set.
     Selector(Selector),
@@ -47,6 +47,8 @@ pub enum ExprKind {
     Paren(Box<Expr>),
     /// `()`, `(a, b)`.
     Union(Vec<Expr>),
+    /// What [`crate::parse`] has expanded already; only `parse_written` gives it, for printing as it was written.
+    Template(Box<Template>),
 }
 
 /// Unit of a part of a duration.
@@ -229,4 +231,50 @@ pub struct Fill {
     pub left: Option<f64>,
     /// For a missing one on the right.
     pub right: Option<f64>,
+}
+
+/// What only the text before expansion has. [`crate::parse`] gives trees without it, so an evaluation never meets it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Template {
+    /// `WITH (…) body`.
+    With {
+        /// The definitions, in the order of writing; each sees those before it.
+        definitions: Vec<Definition>,
+        /// Where they hold.
+        body: Expr,
+    },
+    /// A selector with a template among its filters or in a filter's value.
+    Pattern {
+        /// The metric name in front of the braces.
+        name: Option<String>,
+        /// The alternatives between `or`.
+        any_of: Vec<Vec<Filter>>,
+    },
+}
+
+/// `name = body` or `name(params) = body`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Definition {
+    /// The name.
+    pub name: String,
+    /// The parameters, if there are parentheses.
+    pub params: Option<Vec<String>>,
+    /// What stands for it.
+    pub body: Expr,
+}
+
+/// A filter of a selector that is not expanded yet.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Filter {
+    /// The filters of the selector that this name stands for.
+    Template(String, Span),
+    /// `label op value`; the value comes to a text.
+    Matcher {
+        /// The label.
+        label: String,
+        /// The comparison.
+        op: MatchOp,
+        /// Text, name of a template, or a concatenation.
+        value: Expr,
+    },
 }

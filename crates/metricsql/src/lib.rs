@@ -5,6 +5,6 @@
 mod ast;
 
 pub use ast::{
-    Aggregate, At, Binary, BinaryOp, Call, Expr, ExprKind, Fill, Group, GroupSide, Grouping, Matching, Rollup,
-    Smoothing, Span, Subquery, Unit,
+    Aggregate, At, Binary, BinaryOp, Call, Definition, Expr, ExprKind, Fill, Filter, Group, GroupSide, Grouping,
+    Matching, Rollup, Smoothing, Span, Subquery, Template, Unit,
 };
