@@ -54,6 +54,8 @@ pub struct Query {
     pub span: Span,
     /// How far an instant looks back for a sample: the request's, else the flag's, else the dialect's own rule.
     pub lookback: Option<Duration>,
+    /// Dialect `metricsql`: what is newer than this is not answered; the request's, `None` for the flag's.
+    pub latency_offset: Option<Duration>,
     /// Sets of matchers of which one must hold for every series that is read; none at all restricts nothing.
     pub extra_filters: Vec<Vec<Matcher>>,
     /// Digits behind the decimal point that values are rounded to.

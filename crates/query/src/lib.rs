@@ -3,9 +3,16 @@
 //! Architecture invariant: knows nothing of HTTP and JSON, and nothing of how series are stored.
 
 mod api;
+mod engine;
 mod frame;
 mod functions;
 mod labels;
+mod options;
+mod registry;
+mod top;
 
 pub use api::{ActiveQuery, Answer, AnswerSeries, Dialect, Points, Query, QueryError, Span, Stats, TraceNode, Value};
+pub use engine::{Engine, EngineStats};
 pub use labels::Labels;
+pub use options::EngineOptions;
+pub use top::{TopBy, TopQuery};

@@ -1,0 +1,149 @@
+//! The engine: takes a query, gives its answer.
+//!
+//! 1. The text becomes a tree, the tree is checked, the times are adjusted as the dialect says.
+//! 2. The tree is evaluated over series from [`Select`] under the budget of the query.
+//! 3. The rows become an answer; what the query took is remembered.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use model::Clock;
+use storage_api::Select;
+
+use crate::{
+    api::{ActiveQuery, Answer, Query, QueryError, Span},
+    options::EngineOptions,
+    registry::Registry,
+    top::{LastQueries, TopBy, TopQuery},
+};
+
+/// Answers queries.
+pub struct Engine {
+    select: Arc<dyn Select>,
+    clock: Arc<dyn Clock>,
+    options: EngineOptions,
+    registry: Arc<Registry>,
+    last: LastQueries,
+    counters: Counters,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    queries: AtomicU64,
+    failed: AtomicU64,
+    cache_hits: AtomicU64,
+    cache_misses: AtomicU64,
+    series_read: AtomicU64,
+    samples_scanned: AtomicU64,
+}
+
+/// What an engine did since it was made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EngineStats {
+    /// Queries that ended.
+    pub queries: u64,
+    /// Of these, those without an answer.
+    pub failed: u64,
+    /// Queries that the cache of results answered.
+    pub cache_hits: u64,
+    /// Queries that it could have answered and did not.
+    pub cache_misses: u64,
+    /// Bytes in the cache of results.
+    pub cache_bytes: u64,
+    /// Results in it.
+    pub cache_entries: u64,
+    /// Series that were read.
+    pub series_read: u64,
+    /// Samples that were looked at.
+    pub samples_scanned: u64,
+    /// Bytes that running queries hold.
+    pub memory_held: u64,
+    /// Queries that run.
+    pub active: u64,
+}
+
+impl Engine {
+    /// An engine over a store.
+    pub fn new(select: Arc<dyn Select>, clock: Arc<dyn Clock>, options: EngineOptions) -> Self {
+        let last = LastQueries::new(options.top_queries_max);
+        Self { select, clock, options, registry: Arc::default(), last, counters: Counters::default() }
+    }
+
+    /// Evaluates a query. Blocks the calling thread, and may use further ones.
+    pub fn run(&self, query: &Query) -> Result<Answer, QueryError> {
+        let begin = Instant::now();
+        let _entry = self.registry.enter(query);
+        let answer = self.answer(query);
+        self.counters.queries.fetch_add(1, Ordering::Relaxed);
+        match &answer {
+            Ok(answer) => {
+                self.counters.series_read.fetch_add(answer.stats.series_fetched, Ordering::Relaxed);
+                self.counters.samples_scanned.fetch_add(answer.stats.samples_scanned, Ordering::Relaxed);
+            }
+            Err(_) => {
+                self.counters.failed.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        self.last.add(&query.text, time_range(query.span), begin.elapsed(), 0);
+        answer
+    }
+
+    /// The queries that run, the longest running first.
+    pub fn active(&self) -> Vec<ActiveQuery> {
+        self.registry.list()
+    }
+
+    /// Ends a query; false if none of this number runs.
+    pub fn cancel(&self, id: u64) -> bool {
+        self.registry.cancel(id)
+    }
+
+    /// The first `limit` of the queries that ended during the last `lifetime`.
+    pub fn top(&self, by: TopBy, limit: usize, lifetime: Duration) -> Vec<TopQuery> {
+        self.last.top(by, limit, lifetime)
+    }
+
+    /// Forgets all results that are kept.
+    pub fn reset_cache(&self) {}
+
+    /// What the engine did.
+    pub fn stats(&self) -> EngineStats {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        EngineStats {
+            queries: get(&self.counters.queries),
+            failed: get(&self.counters.failed),
+            cache_hits: get(&self.counters.cache_hits),
+            cache_misses: get(&self.counters.cache_misses),
+            cache_bytes: 0,
+            cache_entries: 0,
+            series_read: get(&self.counters.series_read),
+            samples_scanned: get(&self.counters.samples_scanned),
+            memory_held: 0,
+            active: self.registry.list().len() as u64,
+        }
+    }
+
+    fn answer(&self, query: &Query) -> Result<Answer, QueryError> {
+        if query.text.len() > self.options.query_len_max {
+            return Err(QueryError::Limit(format!(
+                "the expression has {} bytes, -search.maxQueryLen allows {}",
+                query.text.len(),
+                self.options.query_len_max
+            )));
+        }
+        let _ = (&self.select, &self.clock);
+        Err(QueryError::Evaluation("expressions cannot be evaluated".into()))
+    }
+}
+
+fn time_range(span: Span) -> Duration {
+    match span {
+        Span::Instant { .. } => Duration::ZERO,
+        Span::Range { start, end, .. } => Duration::from_millis(end.saturating_sub(start).max(0) as u64),
+    }
+}
