@@ -17,6 +17,7 @@ mod meta;
 mod page;
 mod reader;
 mod rows;
+mod searches;
 mod time_directory;
 mod verify;
 mod writer;
@@ -27,6 +28,7 @@ pub use meta::{Effort, PartMeta};
 pub use page::Page;
 pub use reader::{Part, ReadScratch};
 pub use rows::{deduplicate, one_per_timestamp, sort_rows};
+pub use searches::Searches;
 pub use verify::Verified;
 pub use writer::{PartWriter, WriterOptions};
 

@@ -1,7 +1,7 @@
 //! Reads a part.
 //!
 //! 1. Opening reads the footer and the page directory, and checks both files' headers and lengths: cost does not grow with the samples.
-//! 2. A search gives series numbers (from the label index; remembered per part, as a part never changes).
+//! 2. A search gives series numbers (from the label index, or remembered: see [`searches`](crate::searches)).
 //! 3. A page of heads is decoded for the series; heads say which blocks touch the time range.
 //! 4. Time and value columns are decoded block by block, each after its checksum.
 
@@ -17,7 +17,6 @@ use codec::{
 use disk::{Corrupt, Disk, Map};
 use index::{CompiledSelector, PartIndex};
 use model::Tenant;
-use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 
 use crate::{
@@ -27,13 +26,12 @@ use crate::{
     error::PartError,
     meta::PartMeta,
     page::Page,
+    searches::Searches,
     time_directory::{narrow, read_time_directory},
 };
 
-/// Results of so many selectors are remembered per part …
-const REMEMBERED_SEARCHES: usize = 32;
-/// … if a result is no larger than this.
-const REMEMBERED_BYTES_MAX: u64 = 1 << 18;
+/// So many spare blocks are kept for later ones.
+const SPARE_BLOCKS_MAX: usize = 32;
 
 /// An open part. Readers share it; it stays readable until the last of them is gone, also after its files were unlinked.
 pub struct Part {
@@ -45,7 +43,7 @@ pub struct Part {
     pages: Vec<PageEntry>,
     shared_times: OnceLock<Vec<TimeSpan>>,
     shared_times_at: Section,
-    searches: Mutex<Vec<(u128, Tenant, Arc<RoaringBitmap>)>>,
+    searches: Option<Arc<Searches>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -119,8 +117,14 @@ impl Part {
             pages,
             shared_times: OnceLock::new(),
             shared_times_at: footer.times,
-            searches: Mutex::new(Vec::new()),
+            searches: None,
         })
+    }
+
+    /// Remembers what is searched here among the searches of other parts, all of which have other numbers.
+    #[must_use]
+    pub fn remembering(self, searches: &Arc<Searches>) -> Self {
+        Self { searches: Some(Arc::clone(searches)), ..self }
     }
 
     /// What is known of the part.
@@ -145,24 +149,13 @@ impl Part {
 
     /// The series of a tenant that a selector means.
     pub fn search(&self, tenant: Tenant, selector: &CompiledSelector) -> Result<Arc<RoaringBitmap>, PartError> {
+        let Some(searches) = &self.searches else { return Ok(Arc::new(self.labels.search(tenant, selector)?)) };
         let fingerprint = selector.fingerprint();
-        {
-            let mut searches = self.searches.lock();
-            if let Some(at) = searches.iter().position(|(have, of, _)| *have == fingerprint && *of == tenant) {
-                let hit = searches.remove(at);
-                let found = Arc::clone(&hit.2);
-                searches.push(hit);
-                return Ok(found);
-            }
+        if let Some(found) = searches.get(self.meta.id, tenant, fingerprint) {
+            return Ok(found);
         }
         let found = Arc::new(self.labels.search(tenant, selector)?);
-        if found.serialized_size() as u64 <= REMEMBERED_BYTES_MAX {
-            let mut searches = self.searches.lock();
-            if searches.len() >= REMEMBERED_SEARCHES {
-                searches.remove(0);
-            }
-            searches.push((fingerprint, tenant, Arc::clone(&found)));
-        }
+        searches.remember(self.meta.id, tenant, fingerprint, &found);
         Ok(found)
     }
 
@@ -285,7 +278,7 @@ impl Part {
         kept.clear();
         kept.extend_from_slice(values);
         scratch.lower.push(LowerBlock { number: block, values: kept });
-        scratch.spare.truncate(REMEMBERED_SEARCHES);
+        scratch.spare.truncate(SPARE_BLOCKS_MAX);
     }
 
     fn value_bytes<'a>(&'a self, page: &'a Page, head: &BlockHead) -> Result<&'a [u8], PartError> {

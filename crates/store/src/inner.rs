@@ -13,7 +13,7 @@ use disk::Disk;
 use head::Head;
 use model::Clock;
 use parking_lot::{Condvar, Mutex, RwLock};
-use part::PartMeta;
+use part::{PartMeta, Searches};
 use wal::Wal;
 
 use crate::{
@@ -60,6 +60,8 @@ pub struct Inner {
     pub hourly: SeriesLimit,
     pub daily: SeriesLimit,
     pub versions: Versions,
+    /// What selectors mean on parts.
+    pub searches: Arc<Searches>,
     pub counters: Counters,
     /// Failures of the log after which a new segment was begun.
     pub healed: AtomicU64,

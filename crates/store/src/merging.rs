@@ -235,6 +235,7 @@ impl Inner {
 
     /// Opens parts that were just written.
     pub fn open_new_parts(&self, metas: &[PartMeta]) -> Result<Vec<Arc<Part>>, StoreError> {
-        metas.iter().map(|meta| Ok(Arc::new(Part::open(&*self.disk, &layout::part(meta.id))?))).collect()
+        let open = |meta: &PartMeta| Part::open(&*self.disk, &layout::part(meta.id));
+        metas.iter().map(|meta| Ok(Arc::new(open(meta)?.remembering(&self.searches)))).collect()
     }
 }

@@ -17,7 +17,7 @@ use disk::Disk;
 use head::{Head, HeadOptions};
 use model::Clock;
 use parking_lot::{Condvar, Mutex, RwLock};
-use part::{Part, PartError};
+use part::{Part, PartError, Searches};
 use wal::Wal;
 
 use crate::{
@@ -57,7 +57,8 @@ pub fn open(
     let head = Arc::new(Head::new(&HeadOptions { secret, encodings_max: options.encodings_max() }));
     snapshots::sweep(&*disk)?;
     let counters = Counters::default();
-    let opened = open_parts(&*disk, &manifest, &counters, &report)?;
+    let searches = Arc::new(Searches::new(options.searches_bytes()));
+    let opened = open_parts(&*disk, &manifest, &searches, &counters, &report)?;
     let first = Arc::new(OpenGeneration::new(1, manifest.floor_seq, clock.now_ms(), &head));
     let tombstones: Vec<_> = manifest.tombstones.iter().cloned().map(Arc::new).collect();
     let next_part = sweep_parts(&*disk, &manifest)?;
@@ -91,6 +92,7 @@ pub fn open(
         hourly: SeriesLimit::hourly(options.max_hourly_series),
         daily: SeriesLimit::daily(options.max_daily_series),
         versions: Versions::default(),
+        searches,
         counters,
         healed: AtomicU64::new(0),
         read_only: ReadOnly::default(),
@@ -140,6 +142,7 @@ fn report_strangers(disk: &dyn Disk, report: &Reporter) -> Result<(), StoreError
 fn open_parts(
     disk: &dyn Disk,
     manifest: &Manifest,
+    searches: &Arc<Searches>,
     counters: &Counters,
     report: &Reporter,
 ) -> Result<Vec<Arc<Part>>, StoreError> {
@@ -148,7 +151,7 @@ fn open_parts(
         let folder = layout::part(meta.id);
         let damage = match Part::open(disk, &folder) {
             Ok(part) if part.meta() == meta => {
-                parts.push(Arc::new(part));
+                parts.push(Arc::new(part.remembering(searches)));
                 continue;
             }
             Ok(_) => format!("{} differs from what the manifest says", folder.display()),

@@ -87,6 +87,11 @@ impl Options {
         (self.memory_allowed_bytes / HEAD_HARD_SHARE).max(4 * HEAD_BYTES_MIN).max(self.head_bytes() * 2)
     }
 
+    /// What selectors mean on parts is remembered in so many bytes.
+    pub fn searches_bytes(&self) -> usize {
+        (self.memory_allowed_bytes / SEARCHES_SHARE) as usize
+    }
+
     /// So many label encodings are remembered.
     pub fn encodings_max(&self) -> usize {
         ((self.memory_allowed_bytes / ENCODING_SHARE) / ENCODING_BYTES).clamp(1 << 16, 1 << 28) as usize
@@ -97,6 +102,7 @@ const HEAD_SHARE: u64 = 6;
 const HEAD_HARD_SHARE: u64 = 3;
 const HEAD_BYTES_MIN: u64 = 8 << 20;
 const ENCODING_SHARE: u64 = 6;
+const SEARCHES_SHARE: u64 = 32;
 /// About what an encoding takes in memory.
 const ENCODING_BYTES: u64 = 48;
 
