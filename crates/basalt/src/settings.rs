@@ -105,11 +105,16 @@ fn receive_options(flags: &Flags, memory_allowed_bytes: u64) -> receive::Options
         },
         queue_wait_max: flags.duration("insert.maxQueueDuration"),
         bodies_bytes_max: memory_allowed_bytes / BODIES_SHARE,
-        labels: receive::LabelLimits {
-            labels_max: flags.number("maxLabelsPerTimeseries") as usize,
-            name_bytes_max: flags.number("maxLabelNameLen") as usize,
-            value_bytes_max: flags.number("maxLabelValueLen") as usize,
+        rules: receive::RuleOptions {
+            limits: receive::LabelLimits {
+                labels_max: flags.number("maxLabelsPerTimeseries") as usize,
+                name_bytes_max: flags.number("maxLabelNameLen") as usize,
+                value_bytes_max: flags.number("maxLabelValueLen") as usize,
+            },
+            prometheus_names: flags.switch("usePromCompatibleNaming"),
+            relabeler: None,
         },
+        samples_per_second_max: flags.number("maxIngestionRate"),
     }
 }
 
@@ -231,7 +236,7 @@ mod tests {
         assert_eq!(settings.store.retention_ms, 3 * 86_400_000);
         assert_eq!(settings.store.ack, store::Ack::Process);
         assert_eq!((settings.memory_allowed_bytes, settings.store.memory_allowed_bytes), (1 << 30, 1 << 30));
-        assert_eq!((settings.receive.concurrent_max, settings.receive.labels.value_bytes_max), (7, 9));
+        assert_eq!((settings.receive.concurrent_max, settings.receive.rules.limits.value_bytes_max), (7, 9));
         assert_eq!(settings.path_prefix, "/a/b");
         assert_eq!(settings.serve.export_series_max, u64::MAX);
         assert!(settings.server.connection_age_max > Duration::from_secs(86_400));

@@ -19,4 +19,4 @@ mod varint;
 
 pub use head::HeadIndex;
 pub use part::{Ids, IndexSummary, IndexWriter, KeyCursor, PartIndex};
-pub use selector::{BadMatcher, CompiledSelector};
+pub use selector::{BadMatcher, CompiledSelector, parse_regex};

@@ -5,6 +5,7 @@
 //!    declared and no more.
 //! 3. The body waits for its turn at a gate: so many inserts compute at once, the others queue for a bounded time.
 //! 4. It is unpacked and walked in memory that goes from request to request ([`workspace`]), and handed to [`Insert`].
+//!    What its labels mean is settled by the encoding of its protocol under the rules that hold for all doors ([`rules`]).
 //! 5. As soon as the store only waits for the disk, the place at the gate goes to the next request, so that many requests share one fsync.
 //! 6. The answer says what was refused and why; what cannot be taken now is answered 503 with `Retry-After`, never 429, which Prometheus by
 //!    default takes as leave to throw the samples away.
@@ -13,8 +14,10 @@
 
 mod budget;
 mod door;
+mod rate;
 mod rejection;
 mod remote_write;
+mod rules;
 mod stats;
 mod workspace;
 
@@ -22,13 +25,15 @@ use std::{sync::Arc, time::Duration};
 
 use basalt_http::{Gate, MetricsSource, MetricsText, Request, Response, Throttle};
 use decode::remote_write::RemoteWriteLabels;
+use relabel::Relabeler;
 use storage_api::{Insert, Refusals};
 
 pub use decode::LabelLimits;
 pub use door::{Door, Entrance};
 pub use rejection::Rejection;
+pub use rules::RuleOptions;
 
-use crate::{budget::BodyBudget, stats::Stats, workspace::Pool};
+use crate::{budget::BodyBudget, rate::IngestionRate, rules::CurrentRules, stats::Stats, workspace::Pool};
 
 /// Inserts that wait at the gate; their bodies are in the budget already.
 const WAITING_MAX: usize = 10_000;
@@ -44,8 +49,10 @@ pub struct Options {
     pub queue_wait_max: Duration,
     /// Memory for all packed bodies together; at least one of the longest fits.
     pub bodies_bytes_max: u64,
-    /// The longest labels.
-    pub labels: LabelLimits,
+    /// What is done with labels.
+    pub rules: RuleOptions,
+    /// Samples that come in per second; 0 means no limit.
+    pub samples_per_second_max: u64,
 }
 
 /// Takes samples over HTTP and hands them to a store.
@@ -55,6 +62,8 @@ pub struct Receiver {
     budget: BodyBudget,
     gate: Gate,
     pool: Pool,
+    rate: IngestionRate,
+    rules: CurrentRules,
     remote_write_labels: RemoteWriteLabels,
     stats: Stats,
     rejections: Throttle,
@@ -70,11 +79,18 @@ impl Receiver {
             budget: BodyBudget::new(options.bodies_bytes_max, options.body_bytes_max, options.queue_wait_max),
             gate: Gate::new(options.concurrent_max, WAITING_MAX, options.queue_wait_max),
             pool: Pool::new(2 * options.concurrent_max),
-            remote_write_labels: RemoteWriteLabels::new(options.labels, 1),
+            rate: IngestionRate::new(options.samples_per_second_max, options.queue_wait_max),
+            remote_write_labels: RemoteWriteLabels::new(options.rules.reading_limits(), 0),
+            rules: CurrentRules::new(options.rules.clone()),
             stats: Stats::default(),
             rejections: Throttle::default(),
             refusals: Throttle::default(),
         }
+    }
+
+    /// Replaces the rules of relabeling, for requests that come in from now on.
+    pub fn relabel(&self, relabeler: Option<Arc<Relabeler>>) {
+        self.rules.relabel(relabeler);
     }
 
     /// What was refused before it came to the store, which counts its own.
@@ -105,5 +121,6 @@ impl MetricsSource for Receiver {
         out.line("vm_concurrent_insert_capacity", self.gate.capacity());
         out.line("vm_concurrent_insert_current", self.gate.current());
         out.line("vm_concurrent_insert_limit_timeout_total", self.gate.refused());
+        out.line("vm_max_ingestion_rate_limit_reached_total", self.rate.reached());
     }
 }

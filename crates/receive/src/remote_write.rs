@@ -39,9 +39,10 @@ impl Receiver {
         self.stats.rows_read.add(workspace.rows.samples().len() as u64);
 
         let metadata = workspace.rows.metadata(&workspace.body);
+        let rules = self.rules.get();
         let batch = Batch {
             tenant,
-            encoding: &self.remote_write_labels,
+            encoding: &rules.around(&self.remote_write_labels),
             bytes: workspace.body.bytes(),
             series: workspace.rows.series(),
             samples: workspace.rows.samples(),
@@ -59,6 +60,8 @@ impl Receiver {
         if batch.series.is_empty() && batch.metadata.is_empty() {
             return Ok(Inserted::default());
         }
+        let admitted = self.rate.admit(batch.samples.len() as u64).await;
+        admitted.map_err(|too_fast| InsertError::Overloaded(too_fast.to_string()))?;
         let mut inserting = pin!(self.insert.insert(batch));
         let mut turn = Some(turn);
         poll_fn(|cx| {

@@ -18,6 +18,7 @@ use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 pub(crate) use pattern::Pattern;
 pub(crate) use piece::Piece;
+pub use re2::parse as parse_regex;
 
 /// Matchers of all sets of one selector.
 const MATCHERS_MAX: usize = 10_000;

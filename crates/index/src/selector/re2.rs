@@ -27,7 +27,7 @@ const POSIX_CLASSES: [&str; 14] = [
 ];
 
 /// Reads a pattern; the error says what is wrong in one line.
-pub(super) fn parse(pattern: &str) -> Result<Hir, String> {
+pub fn parse(pattern: &str) -> Result<Hir, String> {
     if pattern.len() > PATTERN_BYTES_MAX {
         return Err(format!("{} bytes long, at most {PATTERN_BYTES_MAX} are taken", pattern.len()));
     }

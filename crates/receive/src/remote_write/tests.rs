@@ -6,14 +6,13 @@ use std::{
 };
 
 use basalt_http::{MetricsSource, MetricsText};
-use decode::LabelLimits;
 use model::KeyBuilder;
 use prost::encoding::encode_varint;
 use storage_api::{BoxFuture, Insert, Refusal, Resolved};
 use tokio::sync::Semaphore;
 
 use super::*;
-use crate::{Door, Entrance, Options};
+use crate::{Door, Entrance, Options, RuleOptions};
 
 /// Keeps rows as text; waits for a permit before it acknowledges.
 struct Remembering {
@@ -63,7 +62,8 @@ fn receiver(store: &Arc<Remembering>) -> Arc<Receiver> {
         concurrent_max: 1,
         queue_wait_max: Duration::from_secs(1),
         bodies_bytes_max: 100_000,
-        labels: LabelLimits::default(),
+        rules: RuleOptions::default(),
+        samples_per_second_max: 0,
     };
     Arc::new(Receiver::new(Arc::clone(store) as Arc<dyn Insert>, &options))
 }

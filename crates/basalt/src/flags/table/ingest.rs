@@ -46,9 +46,14 @@ pub const FLAGS: &[Flag] = &[
         "Sorts labels of incoming series.",
         "labels are always brought into one order",
     ),
-    later("maxIngestionRate", ANY_NUMBER, "0", "Samples per second that are taken; 0 means no limit."),
+    obeyed(
+        "maxIngestionRate",
+        ANY_NUMBER,
+        "0",
+        "Samples per second that are taken; what comes faster waits, and is answered 503 after -insert.maxQueueDuration. 0 means no limit.",
+    ),
     later("enableMetadata", Kind::Switch, "true", "Keeps metadata about metrics."),
-    later(
+    obeyed(
         "usePromCompatibleNaming",
         Kind::Switch,
         "false",
