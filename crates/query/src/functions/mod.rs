@@ -1,1 +1,158 @@
 //! Functions over rows on a grid: operators, transforms, aggregates, labels.
+//!
+//! 1. The engine evaluates the arguments of a call, an aggregate or an operator, and asks [`is_transform`] and [`is_aggregate`] whose it is.
+//! 2. [`call`] finds the function in the table of its file, checks how many arguments there are, and runs it over whole operands.
+//! 3. [`aggregate`] and [`binary`] do the same for their kinds. What can be folded series by series ([`fold`]) need not come here.
+//! 4. Dialect `promql` delays the removal of metric names ([`crate::frame::Row::drop_name`]); [`finish_names`] does it when all is evaluated.
+
+mod aggregate;
+mod annotations;
+mod args;
+mod binary;
+pub mod fold;
+mod group;
+mod math;
+mod names;
+mod number;
+mod text;
+
+use metricsql::{Call, Span};
+
+pub use aggregate::{aggregate, is_aggregate};
+pub use annotations::Annotations;
+pub use binary::binary;
+pub use group::{Groups, group_labels};
+pub use names::finish_names;
+
+use crate::{
+    api::{Dialect, QueryError},
+    frame::{Grid, Operand, is_absent},
+};
+use args::Args;
+
+/// What a function may know of the query that it is part of.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// Whose meaning applies.
+    pub dialect: Dialect,
+    /// The instants of this part of the query; a subquery has its own.
+    pub grid: Grid,
+    /// The instants of the whole query.
+    pub query_grid: Grid,
+    /// Whether the whole query is a range query.
+    pub is_range: bool,
+    /// The time of day at the begin of the query, in milliseconds.
+    pub now: i64,
+    /// Where warnings and infos go.
+    pub notes: &'a Annotations,
+    /// Called with the bytes that are about to be held additionally; fails when the query's budget does not have them, or the query must end.
+    pub check: &'a (dyn Fn(usize) -> Result<(), QueryError> + Sync),
+}
+
+impl Context<'_> {
+    /// Whether a place on the grid holds a sample.
+    #[inline]
+    pub fn is_sample(&self, value: f64) -> bool {
+        match self.dialect {
+            Dialect::MetricsQl => !value.is_nan(),
+            Dialect::PromQl => !is_absent(value),
+        }
+    }
+}
+
+/// A function of the tables.
+struct Function {
+    name: &'static str,
+    dialects: Dialects,
+    /// How many arguments at least and at most.
+    args: (usize, usize),
+    run: Run,
+}
+
+/// Whose a function is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Dialects {
+    Both,
+    MetricsQl,
+    PromQl,
+}
+
+impl Dialects {
+    fn contain(self, dialect: Dialect) -> bool {
+        match self {
+            Self::Both => true,
+            Self::MetricsQl => dialect == Dialect::MetricsQl,
+            Self::PromQl => dialect == Dialect::PromQl,
+        }
+    }
+}
+
+/// How a function runs.
+#[derive(Clone, Copy)]
+enum Run {
+    /// Value by value; the metric name goes.
+    Map(fn(f64) -> f64),
+    /// Value by value; in dialect `metricsql` the metric name stays.
+    MapNamed(fn(f64) -> f64),
+    /// On all arguments.
+    Whole(fn(Args<'_>) -> Result<Operand, QueryError>),
+}
+
+/// As many arguments as are given.
+const ANY_NUMBER: usize = usize::MAX;
+
+const fn function(name: &'static str, dialects: Dialects, args: (usize, usize), run: Run) -> Function {
+    Function { name, dialects, args, run }
+}
+
+const TABLES: &[&[Function]] = &[math::TABLE];
+
+fn find(dialect: Dialect, name: &str) -> Option<&'static Function> {
+    let is_named = |function: &&Function| match dialect {
+        Dialect::MetricsQl => function.name.eq_ignore_ascii_case(name),
+        Dialect::PromQl => function.name == name,
+    };
+    TABLES.iter().flat_map(|table| table.iter()).filter(|function| function.dialects.contain(dialect)).find(is_named)
+}
+
+/// Whether a function is one of these: neither a rollup function nor an aggregate.
+pub fn is_transform(dialect: Dialect, name: &str) -> bool {
+    find(dialect, name).is_some()
+}
+
+/// Calls a function with its evaluated arguments.
+pub fn call(ctx: &Context<'_>, call: &Call, span: Span, args: Vec<Operand>) -> Result<Operand, QueryError> {
+    let function = find(ctx.dialect, &call.name)
+        .ok_or_else(|| QueryError::Evaluation(format!("unknown function {:?}", call.name)))?;
+    let mut args = Args::new(ctx, call, span, args);
+    args.expect_count(function.args)?;
+    match function.run {
+        Run::Map(map) => math::map_values(args, false, map),
+        Run::MapNamed(map) => math::map_values(args, true, map),
+        Run::Whole(run) => {
+            args.lower_name = function.name;
+            run(args)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_name_stands_in_the_tables_once_a_dialect() {
+        for dialect in [Dialect::MetricsQl, Dialect::PromQl] {
+            let mut seen = BTreeSet::new();
+            for function in TABLES.iter().flat_map(|table| table.iter()) {
+                if function.dialects.contain(dialect) {
+                    assert!(seen.insert(function.name), "{} stands there twice", function.name);
+                }
+                assert!(function.args.0 <= function.args.1);
+                assert_eq!(function.name, function.name.to_ascii_lowercase());
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Operators between two operands.
+//!
+//! 1. Two scalars make a scalar; a scalar and series are put together value by value.
+//! 2. Set operators ask on which side a sample is ([`sets`]).
+//! 3. Everything else pairs series by their labels, in the way of the dialect ([`prometheus`], [`victoria`]), and puts pairs together value by value
+//!    ([`operator`]).
+
+mod operator;
+mod pairing;
+mod prometheus;
+mod sets;
+mod victoria;
+
+use metricsql::{Binary, BinaryOp, Matching, Span};
+use model::METRIC_NAME;
+
+use super::{Context, args::into_rows, group::Names};
+use crate::{
+    api::{Dialect, QueryError},
+    frame::{ABSENT, Operand, Row},
+};
+use operator::Kind;
+
+/// Puts two operands together.
+pub fn binary(
+    ctx: &Context<'_>,
+    binary: &Binary,
+    _span: Span,
+    left: Operand,
+    right: Operand,
+) -> Result<Operand, QueryError> {
+    match (ctx.dialect, left, right) {
+        (Dialect::PromQl, Operand::Scalar(left), Operand::Scalar(right)) => {
+            Ok(Operand::Scalar(scalars(binary.op, left, &right)?))
+        }
+        (Dialect::PromQl, Operand::Rows(rows), Operand::Scalar(scalar)) => {
+            prometheus::with_scalar(ctx, binary, rows, &scalar, false).map(Operand::Rows)
+        }
+        (Dialect::PromQl, Operand::Scalar(scalar), Operand::Rows(rows)) => {
+            prometheus::with_scalar(ctx, binary, rows, &scalar, true).map(Operand::Rows)
+        }
+        (_, left, right) => rows(ctx, binary, into_rows(left), into_rows(right)).map(Operand::Rows),
+    }
+}
+
+fn rows(ctx: &Context<'_>, binary: &Binary, left: Vec<Row>, right: Vec<Row>) -> Result<Vec<Row>, QueryError> {
+    match (operator::kind(binary.op), ctx.dialect) {
+        (Kind::Set, _) => sets::join(ctx, binary, left, right),
+        (_, Dialect::PromQl) => prometheus::join(ctx, binary, left, right),
+        (_, Dialect::MetricsQl) => victoria::join(ctx, binary, left, right),
+    }
+}
+
+fn scalars(op: BinaryOp, mut left: Vec<f64>, right: &[f64]) -> Result<Vec<f64>, QueryError> {
+    let each = |left: &mut [f64], map: &dyn Fn(f64, f64) -> f64| {
+        left.iter_mut().zip(right).for_each(|(a, b)| *a = map(*a, *b));
+    };
+    match operator::kind(op) {
+        Kind::Arithmetic => each(&mut left, &operator::arithmetic(op)),
+        Kind::Comparison => {
+            let holds = operator::compare(op);
+            each(&mut left, &|a, b| f64::from(u8::from(holds(a, b))));
+        }
+        Kind::Set => {
+            let symbol = operator::symbol(op);
+            return Err(QueryError::Evaluation(format!(
+                "set operator {symbol:?} not allowed in binary scalar expression"
+            )));
+        }
+    }
+    Ok(left)
+}
+
+/// What a pair of values becomes; [`ABSENT`] for nothing. Called only for pairs of samples (dialect `promql`).
+fn pair_function(binary: &Binary) -> Box<dyn Fn(f64, f64) -> f64> {
+    match operator::kind(binary.op) {
+        Kind::Arithmetic => Box::new(operator::arithmetic(binary.op)),
+        Kind::Comparison => {
+            let holds = operator::compare(binary.op);
+            if binary.returns_bool {
+                Box::new(move |a, b| f64::from(u8::from(holds(a, b))))
+            } else {
+                Box::new(move |a, b| if holds(a, b) { a } else { ABSENT })
+            }
+        }
+        Kind::Set => unreachable!("BUG: set operators have no values"),
+    }
+}
+
+/// The labels that series of both sides must have in common.
+fn signature(matching: Option<&Matching>) -> Names {
+    match matching {
+        None => Names::all_but([METRIC_NAME]),
+        Some(Matching::On(names)) => Names::only(names),
+        Some(Matching::Ignoring(names)) => Names::all_but(names.iter().map(String::as_str).chain([METRIC_NAME])),
+    }
+}

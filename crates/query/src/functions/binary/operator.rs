@@ -1,0 +1,84 @@
+//! What an operator makes of two numbers.
+
+use metricsql::BinaryOp;
+
+/// What becomes of a pair of numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A number is computed.
+    Arithmetic,
+    /// A number is kept or not.
+    Comparison,
+    /// Samples are taken for being there or not.
+    Set,
+}
+
+pub(super) fn kind(op: BinaryOp) -> Kind {
+    use BinaryOp as Op;
+    match op {
+        Op::Default | Op::If | Op::IfNot | Op::Or | Op::And | Op::Unless => Kind::Set,
+        Op::Equal | Op::NotEqual | Op::Less | Op::LessOrEqual | Op::Greater | Op::GreaterOrEqual => Kind::Comparison,
+        Op::Add | Op::Subtract | Op::Multiply | Op::Divide | Op::Modulo | Op::Atan2 | Op::Power => Kind::Arithmetic,
+    }
+}
+
+pub(super) fn symbol(op: BinaryOp) -> &'static str {
+    use BinaryOp as Op;
+    match op {
+        Op::Default => "default",
+        Op::If => "if",
+        Op::IfNot => "ifnot",
+        Op::Or => "or",
+        Op::And => "and",
+        Op::Unless => "unless",
+        Op::Equal => "==",
+        Op::NotEqual => "!=",
+        Op::Less => "<",
+        Op::LessOrEqual => "<=",
+        Op::Greater => ">",
+        Op::GreaterOrEqual => ">=",
+        Op::Add => "+",
+        Op::Subtract => "-",
+        Op::Multiply => "*",
+        Op::Divide => "/",
+        Op::Modulo => "%",
+        Op::Atan2 => "atan2",
+        Op::Power => "^",
+    }
+}
+
+/// The function of an arithmetic operator.
+pub(super) fn arithmetic(op: BinaryOp) -> fn(f64, f64) -> f64 {
+    match op {
+        BinaryOp::Add => |a, b| a + b,
+        BinaryOp::Subtract => |a, b| a - b,
+        BinaryOp::Multiply => |a, b| a * b,
+        BinaryOp::Divide => |a, b| a / b,
+        BinaryOp::Modulo => |a, b| a % b,
+        BinaryOp::Atan2 => f64::atan2,
+        BinaryOp::Power => f64::powf,
+        other => unreachable!("BUG: {other:?} computes nothing"),
+    }
+}
+
+/// Whether a comparison holds, with NaN unequal to everything.
+pub(super) fn compare(op: BinaryOp) -> fn(f64, f64) -> bool {
+    match op {
+        BinaryOp::Equal => |a, b| a == b,
+        BinaryOp::NotEqual => |a, b| a != b,
+        BinaryOp::Less => |a, b| a < b,
+        BinaryOp::LessOrEqual => |a, b| a <= b,
+        BinaryOp::Greater => |a, b| a > b,
+        BinaryOp::GreaterOrEqual => |a, b| a >= b,
+        other => unreachable!("BUG: {other:?} compares nothing"),
+    }
+}
+
+/// Whether a comparison holds, with nothing equal to nothing (dialect `metricsql`).
+pub(super) fn compare_absence(op: BinaryOp) -> fn(f64, f64) -> bool {
+    match op {
+        BinaryOp::Equal => |a, b| a == b || (a.is_nan() && b.is_nan()),
+        BinaryOp::NotEqual => |a, b| a != b && !(a.is_nan() && b.is_nan()),
+        other => compare(other),
+    }
+}

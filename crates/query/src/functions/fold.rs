@@ -1,0 +1,384 @@
+//! Aggregates that take series one by one, so that a sum over a million series holds one row.
+//!
+//! 1. [`FoldKind::of`] tells whether an aggregate is one of these.
+//! 2. A [`Fold`] is the state of one group: up to four columns, one place a point of the grid.
+//! 3. [`Fold::add`] takes a series, [`Fold::merge`] another state, [`Fold::finish`] gives the group's values. The same series in the same batches, merged
+//!    in the same order, give the same bits, whatever thread did which batch.
+//! 4. Dialect `promql`: sums are compensated after Neumaier; a mean whose sum would overflow goes on as a running mean; NaN is a value. Dialect
+//!    `metricsql`: plain sums, NaN is no sample.
+
+use crate::{
+    api::Dialect,
+    frame::{ABSENT, is_absent},
+};
+
+/// An aggregate that folds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "their names say it")]
+pub enum FoldKind {
+    Sum,
+    Avg,
+    Min,
+    Max,
+    Count,
+    Group,
+    Stddev,
+    Stdvar,
+    /// Sum of squares.
+    Sum2,
+    Geomean,
+    /// The first series.
+    Any,
+}
+
+impl FoldKind {
+    /// The kind of the aggregate of this name, if it folds.
+    pub fn of(dialect: Dialect, name: &str) -> Option<Self> {
+        let kind = match name {
+            "sum" => Self::Sum,
+            "avg" => Self::Avg,
+            "min" => Self::Min,
+            "max" => Self::Max,
+            "count" => Self::Count,
+            "group" => Self::Group,
+            "stddev" => Self::Stddev,
+            "stdvar" => Self::Stdvar,
+            "sum2" => Self::Sum2,
+            "geomean" => Self::Geomean,
+            "any" => Self::Any,
+            _ => return None,
+        };
+        let is_extension = matches!(kind, Self::Sum2 | Self::Geomean | Self::Any);
+        (dialect == Dialect::MetricsQl || !is_extension).then_some(kind)
+    }
+
+    /// Whether the result has all labels of the first series of the group, and not those of the group.
+    pub fn keeps_labels(self) -> bool {
+        self == Self::Any
+    }
+
+    fn columns(self, dialect: Dialect) -> usize {
+        match (self, dialect) {
+            (Self::Any, _) => 0,
+            (Self::Count | Self::Group | Self::Min | Self::Max | Self::Sum2, _) => 1,
+            (Self::Sum, Dialect::MetricsQl) => 1,
+            (Self::Sum, Dialect::PromQl) => 2,
+            (Self::Avg, Dialect::MetricsQl) => 2,
+            (Self::Geomean | Self::Stddev | Self::Stdvar, _) => 3,
+            (Self::Avg, Dialect::PromQl) => 4,
+        }
+    }
+}
+
+/// The state of one group.
+#[derive(Debug, Clone)]
+pub struct Fold {
+    kind: FoldKind,
+    dialect: Dialect,
+    points: usize,
+    /// Columns one behind the other; what they are depends on kind and dialect. The first is [`ABSENT`] where there was no sample yet.
+    state: Vec<f64>,
+    is_fresh: bool,
+}
+
+impl Fold {
+    /// The state without any series.
+    pub fn new(kind: FoldKind, dialect: Dialect, points: usize) -> Self {
+        let mut state = vec![0.0; kind.columns(dialect) * points];
+        state.iter_mut().take(points).for_each(|first| *first = ABSENT);
+        Self { kind, dialect, points, state, is_fresh: true }
+    }
+
+    /// Memory that such a state takes.
+    pub fn bytes(kind: FoldKind, dialect: Dialect, points: usize) -> usize {
+        size_of::<Self>() + kind.columns(dialect).max(1) * points * size_of::<f64>()
+    }
+
+    /// Takes a series; it has as many values as there are points.
+    pub fn add(&mut self, values: &[f64]) {
+        assert_eq!(values.len(), self.points, "BUG: a series of another grid");
+        let was_fresh = std::mem::replace(&mut self.is_fresh, false);
+        if self.kind == FoldKind::Any {
+            if was_fresh {
+                self.state = values.to_vec();
+            }
+            return;
+        }
+        match self.dialect {
+            Dialect::MetricsQl => self.add_where(values, |value| !value.is_nan()),
+            Dialect::PromQl => self.add_where(values, |value| !is_absent(value)),
+        }
+    }
+
+    fn add_where(&mut self, values: &[f64], is_sample: impl Fn(f64) -> bool) {
+        let (first, rest) = self.state.split_at_mut(self.points);
+        let samples = first.iter_mut().zip(values).enumerate().filter(|(_, (_, value))| is_sample(**value));
+        match (self.kind, self.dialect) {
+            (FoldKind::Any, _) => {}
+            (FoldKind::Count, _) => samples.for_each(|(_, (count, _))| *count = 1.0 + or_zero(*count)),
+            (FoldKind::Group, _) => samples.for_each(|(_, (one, _))| *one = 1.0),
+            (FoldKind::Min, _) => samples.for_each(|(_, (min, value))| *min = smaller(*min, *value)),
+            (FoldKind::Max, _) => samples.for_each(|(_, (max, value))| *max = larger(*max, *value)),
+            (FoldKind::Sum2, _) => samples.for_each(|(_, (sum, value))| *sum = or_zero(*sum) + value * value),
+            (FoldKind::Sum, Dialect::MetricsQl) => {
+                samples.for_each(|(_, (sum, value))| *sum = or_zero(*sum) + value);
+            }
+            (FoldKind::Sum, Dialect::PromQl) => {
+                samples.for_each(|(at, (sum, value))| add_compensated(sum, &mut rest[at], *value));
+            }
+            (FoldKind::Avg, Dialect::MetricsQl) => samples.for_each(|(at, (sum, value))| {
+                *sum = or_zero(*sum) + value;
+                rest[at] += 1.0;
+            }),
+            (FoldKind::Avg, Dialect::PromQl) => {
+                let points = self.points;
+                samples.for_each(|(at, (sum, value))| {
+                    let mut mean = Mean::load(*sum, rest, at, points);
+                    mean.add(*value);
+                    *sum = mean.store(rest, at, points);
+                });
+            }
+            (FoldKind::Geomean, _) => {
+                let (exponents, counts) = rest.split_at_mut(self.points);
+                samples.for_each(|(at, (product, value))| {
+                    let start = if is_absent(*product) { 1.0 } else { *product };
+                    (*product, exponents[at]) = scaled(start * value, exponents[at]);
+                    counts[at] += 1.0;
+                });
+            }
+            (FoldKind::Stddev | FoldKind::Stdvar, _) => {
+                let (squares, counts) = rest.split_at_mut(self.points);
+                samples.for_each(|(at, (mean, value))| {
+                    let spread = Spread { mean: or_zero(*mean), squares: squares[at], count: counts[at] };
+                    let spread = spread.add(*value);
+                    (*mean, squares[at], counts[at]) = (spread.mean, spread.squares, spread.count);
+                });
+            }
+        }
+    }
+
+    /// Takes another state of the same group.
+    pub fn merge(&mut self, other: &Self) {
+        assert_eq!(
+            (self.kind, self.dialect, self.points),
+            (other.kind, other.dialect, other.points),
+            "BUG: states of different folds"
+        );
+        if other.is_fresh {
+            return;
+        }
+        if self.is_fresh {
+            self.clone_from(other);
+            return;
+        }
+        let points = self.points;
+        let (first, rest) = self.state.split_at_mut(points);
+        let theirs = &other.state;
+        for at in 0..points {
+            if theirs.get(at).is_none_or(|value| is_absent(*value)) {
+                continue;
+            }
+            let (mine, their) = (&mut first[at], theirs[at]);
+            match (self.kind, self.dialect) {
+                (FoldKind::Any, _) => {}
+                (FoldKind::Count | FoldKind::Sum2 | FoldKind::Sum, Dialect::MetricsQl)
+                | (FoldKind::Count | FoldKind::Sum2, Dialect::PromQl) => *mine = or_zero(*mine) + their,
+                (FoldKind::Group, _) => *mine = 1.0,
+                (FoldKind::Min, _) => *mine = smaller(*mine, their),
+                (FoldKind::Max, _) => *mine = larger(*mine, their),
+                (FoldKind::Sum, Dialect::PromQl) => {
+                    add_compensated(mine, &mut rest[at], their);
+                    rest[at] += theirs[points + at];
+                }
+                (FoldKind::Avg, Dialect::MetricsQl) => {
+                    *mine = or_zero(*mine) + their;
+                    rest[at] += theirs[points + at];
+                }
+                (FoldKind::Avg, Dialect::PromQl) => {
+                    let mut mean = Mean::load(*mine, rest, at, points);
+                    mean.merge(Mean::load(their, &theirs[points..], at, points));
+                    *mine = mean.store(rest, at, points);
+                }
+                (FoldKind::Geomean, _) => {
+                    let start = if is_absent(*mine) { 1.0 } else { *mine };
+                    (*mine, rest[at]) = scaled(start * their, rest[at] + theirs[points + at]);
+                    rest[points + at] += theirs[2 * points + at];
+                }
+                (FoldKind::Stddev | FoldKind::Stdvar, _) => {
+                    let own = Spread { mean: or_zero(*mine), squares: rest[at], count: rest[points + at] };
+                    let both =
+                        own.merge(Spread { mean: their, squares: theirs[points + at], count: theirs[2 * points + at] });
+                    (*mine, rest[at], rest[points + at]) = (both.mean, both.squares, both.count);
+                }
+            }
+        }
+    }
+
+    /// The values of the group, [`ABSENT`] where no series had a sample.
+    pub fn finish(mut self) -> Vec<f64> {
+        let points = self.points;
+        if self.kind == FoldKind::Any {
+            self.state.resize(points, ABSENT);
+            return self.state;
+        }
+        for at in 0..points {
+            let column = |n: usize| self.state[n * points + at];
+            if is_absent(column(0)) {
+                continue;
+            }
+            self.state[at] = match (self.kind, self.dialect) {
+                (FoldKind::Sum, Dialect::PromQl) => column(0) + column(1),
+                (FoldKind::Avg, Dialect::MetricsQl) => column(0) / column(1),
+                (FoldKind::Avg, Dialect::PromQl) => Mean::load(column(0), &self.state[points..], at, points).value(),
+                (FoldKind::Geomean, _) => {
+                    let root = 1.0 / column(2);
+                    column(0).powf(root) * (column(1) * root).exp2()
+                }
+                (FoldKind::Stdvar, _) => column(1) / column(2),
+                (FoldKind::Stddev, _) => (column(1) / column(2)).sqrt(),
+                _ => column(0),
+            };
+        }
+        self.state.truncate(points);
+        self.state
+    }
+}
+
+fn or_zero(value: f64) -> f64 {
+    if is_absent(value) { 0.0 } else { value }
+}
+
+/// The smaller of two; one that is absent or NaN loses.
+fn smaller(have: f64, value: f64) -> f64 {
+    if value < have || have.is_nan() { value } else { have }
+}
+
+/// The larger of two; one that is absent or NaN loses.
+fn larger(have: f64, value: f64) -> f64 {
+    if value > have || have.is_nan() { value } else { have }
+}
+
+fn add_compensated(sum: &mut f64, lost: &mut f64, value: f64) {
+    if is_absent(*sum) {
+        *sum = value;
+    } else {
+        (*sum, *lost) = compensated(value, *sum, *lost);
+    }
+}
+
+/// A step of Neumaier's summation: the new sum, and what it has lost so far.
+pub fn compensated(value: f64, sum: f64, lost: f64) -> (f64, f64) {
+    let next = sum + value;
+    if next.is_infinite() {
+        (next, 0.0)
+    } else if sum.abs() >= value.abs() {
+        (next, lost + ((sum - next) + value))
+    } else {
+        (next, lost + ((value - next) + sum))
+    }
+}
+
+/// A product with its exponent apart, so that neither a large nor a small one leaves the range of a float.
+fn scaled(product: f64, exponent: f64) -> (f64, f64) {
+    const BITS: f64 = 512.0;
+    let large = BITS.exp2();
+    if product.abs() >= large && product.is_finite() {
+        (product / large, exponent + BITS)
+    } else if product != 0.0 && product.abs() <= 1.0 / large {
+        (product * large, exponent - BITS)
+    } else {
+        (product, exponent)
+    }
+}
+
+/// Mean and sum of squared distances from it, after Welford.
+#[derive(Debug, Clone, Copy)]
+struct Spread {
+    mean: f64,
+    squares: f64,
+    count: f64,
+}
+
+impl Spread {
+    fn add(self, value: f64) -> Self {
+        let count = self.count + 1.0;
+        // The spread of something infinite is no number, also when it stands alone.
+        if !value.is_finite() {
+            return Self { mean: f64::NAN, squares: f64::NAN, count };
+        }
+        let distance = value - self.mean;
+        let mean = self.mean + distance / count;
+        Self { mean, squares: self.squares + distance * (value - mean), count }
+    }
+
+    /// After Chan, Golub and LeVeque.
+    fn merge(self, other: Self) -> Self {
+        if self.count == 0.0 {
+            return other;
+        }
+        let count = self.count + other.count;
+        let distance = other.mean - self.mean;
+        Self {
+            mean: self.mean + distance * (other.count / count),
+            squares: self.squares + other.squares + distance * distance * (self.count * other.count / count),
+            count,
+        }
+    }
+}
+
+/// The mean of dialect `promql`: of a compensated sum, or a running one from where the sum would overflow.
+#[derive(Debug, Clone, Copy)]
+struct Mean {
+    /// The sum, or the mean.
+    value: f64,
+    lost: f64,
+    count: f64,
+    runs: bool,
+}
+
+impl Mean {
+    fn load(first: f64, rest: &[f64], at: usize, points: usize) -> Self {
+        let (lost, count, runs) = (rest[at], rest[points + at], rest[2 * points + at] != 0.0);
+        Self { value: first, lost, count, runs }
+    }
+
+    fn store(self, rest: &mut [f64], at: usize, points: usize) -> f64 {
+        (rest[at], rest[points + at], rest[2 * points + at]) = (self.lost, self.count, f64::from(u8::from(self.runs)));
+        self.value
+    }
+
+    fn add(&mut self, value: f64) {
+        self.merge(Self { value, lost: 0.0, count: 1.0, runs: false });
+    }
+
+    fn merge(&mut self, other: Self) {
+        if self.count == 0.0 {
+            *self = other;
+            return;
+        }
+        if !self.runs && !other.runs {
+            let (sum, lost) = compensated(other.value, self.value, self.lost);
+            if !sum.is_infinite() {
+                *self = Self { value: sum, lost: lost + other.lost, count: self.count + other.count, runs: false };
+                return;
+            }
+        }
+        let (own, other) = (self.running(), other.running());
+        let count = own.count + other.count;
+        let (mine, theirs) = (own.count / count, other.count / count);
+        let (value, lost) = compensated(theirs * other.value, mine * own.value, mine * own.lost);
+        *self = Self { value, lost: lost + theirs * other.lost, count, runs: true };
+    }
+
+    fn running(self) -> Self {
+        if self.runs {
+            return self;
+        }
+        Self { value: self.value / self.count, lost: self.lost / self.count, count: self.count, runs: true }
+    }
+
+    fn value(self) -> f64 {
+        let mean = self.running();
+        mean.value + mean.lost
+    }
+}
