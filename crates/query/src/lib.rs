@@ -9,6 +9,7 @@ mod functions;
 mod labels;
 mod options;
 mod registry;
+mod rollup;
 mod top;
 
 pub use api::{ActiveQuery, Answer, AnswerSeries, Dialect, Points, Query, QueryError, Span, Stats, TraceNode, Value};

@@ -1,0 +1,308 @@
+//! Where the windows of a rollup lie in a column of times.
+//!
+//! 1. Windows end on a line of instants; each is open on the left: it holds the samples of `(end - length, end]`.
+//! 2. The bounds of all windows are found in one walk over the column, and kept for the next series that shares it.
+//! 3. Dialect `metricsql`: a window without a length of its own is as long as the step, or longer if it would not hold two samples. What counts as the sample
+//!    before a window depends on how far samples usually lie apart ([`Spacing`]).
+
+use std::sync::Arc;
+
+use crate::frame::Grid;
+
+/// So many of the first intervals of a column tell how far its samples lie apart.
+const INTERVALS_LOOKED_AT: usize = 20;
+/// Which of these intervals, in order of length, is taken.
+const INTERVAL_QUANTILE: f64 = 0.6;
+
+/// Where windows end and how long they are.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Layout {
+    /// The end of the first window.
+    pub first_end: i64,
+    /// The distance between ends; 0 if all windows are the same one.
+    pub step: i64,
+    /// How many windows.
+    pub points: usize,
+    /// The instants for which they stand; another line than that of the ends behind `offset` and `@`.
+    pub grid: Grid,
+    /// How windows get their length.
+    pub length: Length,
+}
+
+/// How windows get their length.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Length {
+    /// It was said, or follows from a rule of dialect `promql`; samples before a window do not matter.
+    Fixed(i64),
+    /// By the rules of dialect `metricsql`.
+    Spaced(Spacing),
+}
+
+/// The rules of dialect `metricsql` for lengths and for the sample before a window.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Spacing {
+    /// The length that was said.
+    pub said: Option<i64>,
+    /// The step of the query.
+    pub step: i64,
+    /// Whether the query is for a single instant; then the step stands for the distance of samples.
+    pub is_instant: bool,
+    /// No sample counts for longer than this, if it is positive.
+    pub lookback: i64,
+    /// Every sample counts for as long as this.
+    pub staleness_min: i64,
+    /// Whether a window whose length was not said may be made longer.
+    pub may_adjust: bool,
+    /// Whether no length may pass `lookback` if it was not said.
+    pub within_lookback: bool,
+}
+
+impl Layout {
+    /// The end of window `i`.
+    pub fn end(&self, i: usize) -> i64 {
+        self.first_end + self.step * i as i64
+    }
+
+    /// The end of the last window.
+    pub fn last_end(&self) -> i64 {
+        self.end(self.points - 1)
+    }
+}
+
+/// The bounds of all windows in one column of times.
+#[derive(Debug, Clone, Default)]
+pub struct Bounds {
+    /// For each window the place of its first sample.
+    pub from: Vec<u32>,
+    /// For each window the place behind its last sample.
+    pub to: Vec<u32>,
+    /// How long the windows are.
+    pub length: i64,
+    /// A sample counts as the one before a window if it lies less than this before the window's start.
+    pub before_max: i64,
+}
+
+impl Bounds {
+    /// Finds the bounds.
+    pub fn find(layout: &Layout, times: &[i64]) -> Self {
+        let (length, before_max) = match layout.length {
+            Length::Fixed(length) => (length, 0),
+            Length::Spaced(spacing) => spacing.lengths(times),
+        };
+        let (mut from, mut to) = (Vec::with_capacity(layout.points), Vec::with_capacity(layout.points));
+        let (mut first, mut behind) = (0, 0);
+        for i in 0..layout.points {
+            let end = layout.end(i);
+            first = seek(times, first, end.saturating_sub(length));
+            behind = seek(times, behind.max(first), end);
+            from.push(first as u32);
+            to.push(behind as u32);
+        }
+        Self { from, to, length, before_max }
+    }
+}
+
+/// The first place at or behind `start` whose time is greater than `time`. Doubles its steps, so that neither dense nor wide windows cost much.
+fn seek(times: &[i64], start: usize, time: i64) -> usize {
+    let (mut low, mut step) = (start, 1);
+    while low + step <= times.len() && times[low + step - 1] <= time {
+        low += step;
+        step *= 2;
+    }
+    let high = (low + step - 1).min(times.len());
+    low + times[low..high].partition_point(|at| *at <= time)
+}
+
+impl Spacing {
+    /// How long windows are, and how far before a window a sample may lie to count as the one before it.
+    fn lengths(&self, times: &[i64]) -> (i64, i64) {
+        let mut before_max = if self.is_instant { self.step } else { stretched(usual_interval(times, self.step)) };
+        if self.lookback > 0 {
+            before_max = before_max.min(self.lookback);
+        }
+        before_max = before_max.max(self.staleness_min);
+        if let Some(length) = self.said.filter(|length| *length > 0) {
+            return (length, before_max);
+        }
+        let mut length = self.step;
+        if self.may_adjust {
+            length = length.max(before_max);
+        }
+        if self.within_lookback && self.lookback > 0 {
+            length = length.min(self.lookback);
+        }
+        (length, before_max)
+    }
+}
+
+/// How far the samples of a column usually lie apart.
+fn usual_interval(times: &[i64], default: i64) -> i64 {
+    let mut intervals: Vec<i64> = times.windows(2).take(INTERVALS_LOOKED_AT).map(|pair| pair[1] - pair[0]).collect();
+    if intervals.is_empty() {
+        return default;
+    }
+    intervals.sort_unstable();
+    let rank = INTERVAL_QUANTILE * (intervals.len() - 1) as f64;
+    let (below, part) = (rank as usize, rank.fract());
+    let above = intervals[(below + 1).min(intervals.len() - 1)];
+    let interval = (intervals[below] as f64 * (1.0 - part) + above as f64 * part) as i64;
+    if interval > 0 { interval } else { default }
+}
+
+/// An interval with room for jitter, of which short ones have more.
+fn stretched(interval: i64) -> i64 {
+    let room = match interval {
+        ..=2_000 => interval.saturating_mul(4),
+        ..=4_000 => interval * 2,
+        ..=8_000 => interval,
+        ..=16_000 => interval / 2,
+        ..=32_000 => interval / 4,
+        _ => interval / 8,
+    };
+    interval.saturating_add(room)
+}
+
+/// The bounds of the last few columns, found by the pointer of the column, which is held so that no other column can come to stand there.
+#[derive(Debug, Default)]
+pub struct BoundsCache {
+    known: Vec<(Arc<Vec<i64>>, Arc<Bounds>)>,
+}
+
+/// So many columns are remembered: neighbouring series belong to few scrape targets.
+const COLUMNS_REMEMBERED: usize = 16;
+
+impl BoundsCache {
+    /// The bounds of the windows in a column.
+    pub fn get(&mut self, layout: &Layout, times: &Arc<Vec<i64>>) -> Arc<Bounds> {
+        if let Some(at) = self.known.iter().position(|(have, _)| Arc::ptr_eq(have, times)) {
+            let found = Arc::clone(&self.known[at].1);
+            self.known[..=at].rotate_right(1);
+            return found;
+        }
+        let bounds = Arc::new(Bounds::find(layout, times));
+        self.known.truncate(COLUMNS_REMEMBERED - 1);
+        self.known.insert(0, (Arc::clone(times), Arc::clone(&bounds)));
+        bounds
+    }
+}
+
+/// A window of a series.
+#[derive(Debug, Clone, Copy)]
+pub struct Window<'a> {
+    /// Times of its samples.
+    pub times: &'a [i64],
+    /// Values of its samples.
+    pub values: &'a [f64],
+    /// The value of the sample before the window if that lies near enough, else NaN.
+    pub prev_value: f64,
+    /// The time of that sample, or the earliest that it could have.
+    pub prev_time: i64,
+    /// The value of the sample before the window if only the lookback limits how far away it is, else NaN.
+    pub real_prev: f64,
+    /// The value of the sample behind the window, or NaN.
+    pub next: f64,
+    /// Where the window ends.
+    pub end: i64,
+    /// How long it is.
+    pub length: i64,
+    /// Which window it is.
+    pub index: usize,
+    /// The instant for which it stands.
+    pub instant: i64,
+}
+
+impl Window<'_> {
+    /// The value of the last sample, or NaN.
+    pub fn last(&self) -> f64 {
+        self.values.last().copied().unwrap_or(f64::NAN)
+    }
+}
+
+/// Calls `function` for each window of a series, and appends what it gives to `out`.
+pub fn for_each_window(
+    layout: &Layout,
+    bounds: &Bounds,
+    (times, values): (&[i64], &[f64]),
+    out: &mut Vec<f64>,
+    mut function: impl FnMut(&Window<'_>) -> f64,
+) {
+    let lookback = match layout.length {
+        Length::Spaced(spacing) => spacing.lookback,
+        Length::Fixed(_) => 0,
+    };
+    for index in 0..layout.points {
+        let (from, to) = (bounds.from[index] as usize, bounds.to[index] as usize);
+        let end = layout.end(index);
+        let start = end - bounds.length;
+        let mut window = Window {
+            times: &times[from..to],
+            values: &values[from..to],
+            prev_value: f64::NAN,
+            prev_time: start - bounds.before_max,
+            real_prev: f64::NAN,
+            next: values.get(to).copied().unwrap_or(f64::NAN),
+            end,
+            length: bounds.length,
+            index,
+            instant: layout.grid.at(index),
+        };
+        if from > 0 {
+            let (time, value) = (times[from - 1], values[from - 1]);
+            if from < times.len() && time > window.prev_time {
+                window.prev_value = value;
+                window.prev_time = time;
+            }
+            let now = window.times.first().copied().unwrap_or(start);
+            if lookback == 0 || now - time < lookback {
+                window.real_prev = value;
+            }
+        }
+        out.push(function(&window));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn layout(points: usize, length: Length) -> Layout {
+        let grid = Grid { start: 100, step: 10, points };
+        Layout { first_end: 100, step: 10, points, grid, length }
+    }
+
+    proptest! {
+        #[test]
+        fn bounds_hold_what_lies_in_the_window(mut times in prop::collection::vec(0i64..300, 0..60), length in 1i64..120) {
+            times.sort_unstable();
+            let layout = layout(15, Length::Fixed(length));
+            let bounds = Bounds::find(&layout, &times);
+            for i in 0..layout.points {
+                let (start, end) = (layout.end(i) - length, layout.end(i));
+                let want: Vec<i64> = times.iter().copied().filter(|time| start < *time && *time <= end).collect();
+                prop_assert_eq!(&times[bounds.from[i] as usize..bounds.to[i] as usize], &want[..]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_window_without_length_holds_two_samples_where_it_may() {
+        let spacing = Spacing {
+            said: None,
+            step: 1_000,
+            is_instant: false,
+            lookback: 0,
+            staleness_min: 0,
+            may_adjust: true,
+            within_lookback: false,
+        };
+        let times: Vec<i64> = (0..30).map(|i| i * 15_000).collect();
+        assert_eq!(spacing.lengths(&times), (22_500, 22_500));
+        assert_eq!(Spacing { may_adjust: false, ..spacing }.lengths(&times), (1_000, 22_500));
+        assert_eq!(Spacing { said: Some(60_000), ..spacing }.lengths(&times), (60_000, 22_500));
+        assert_eq!(Spacing { lookback: 5_000, within_lookback: true, ..spacing }.lengths(&times), (5_000, 5_000));
+        assert_eq!(Spacing { is_instant: true, ..spacing }.lengths(&times), (1_000, 1_000));
+        assert_eq!(Spacing { staleness_min: 60_000, ..spacing }.lengths(&times), (60_000, 60_000));
+    }
+}
