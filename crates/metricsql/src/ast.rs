@@ -170,8 +170,16 @@ pub struct Binary {
     pub keep_metric_names: bool,
 }
 
+impl Binary {
+    /// `left op right` without any modifier.
+    pub fn plain(left: Expr, op: BinaryOp, right: Expr) -> Self {
+        let fill = Fill::default();
+        Self { op, returns_bool: false, left, right, matching: None, group: None, fill, keep_metric_names: false }
+    }
+}
+
 /// Operators, those that bind less first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "their names say it")]
 pub enum BinaryOp {
     Default,
