@@ -141,9 +141,8 @@ impl<'a> LabelPairs<'a> {
     }
 
     fn text(&mut self) -> Option<Cow<'a, str>> {
-        let end = self.rest.iter().position(|byte| *byte == 0)?;
-        let (text, rest) = self.rest.split_at(end);
-        self.rest = &rest[1..];
+        let (text, rest) = split_text(self.rest)?;
+        self.rest = rest;
         unescape(text)
     }
 }
@@ -168,7 +167,7 @@ impl<'a> Iterator for LabelPairs<'a> {
 }
 
 fn unescape(text: &[u8]) -> Option<Cow<'_, str>> {
-    if !text.contains(&1) {
+    if memchr::memchr(1, text).is_none() {
         return std::str::from_utf8(text).ok().map(Cow::Borrowed);
     }
     let mut out = Vec::with_capacity(text.len());
@@ -207,45 +206,104 @@ fn bound_order(text: &str) -> u64 {
     }
 }
 
+/// Reads many keys one after another. Neighbours often have the same labels under different metric names; those are checked once.
+#[derive(Debug, Default)]
+pub struct KeyReader {
+    /// What stood behind the metric name in the last good key.
+    labels: Vec<u8>,
+}
+
+impl KeyReader {
+    /// Like [`SeriesKey::from_bytes`].
+    pub fn read(&mut self, bytes: &[u8]) -> Result<SeriesKey, MalformedKey> {
+        let labels = check_metric(bytes)?;
+        if labels.is_empty() || labels != self.labels {
+            check_labels(bytes, labels)?;
+            self.labels.clear();
+            self.labels.extend_from_slice(labels);
+        }
+        Ok(SeriesKey(bytes.to_vec()))
+    }
+}
+
 fn check(bytes: &[u8]) -> Result<(), MalformedKey> {
-    let wrong = |what, rest: &[u8]| Err(MalformedKey { what, offset: bytes.len() - rest.len() });
-    if bytes.len() < TENANT_BYTES + 1 || bytes.len() > MAX_KEY_BYTES {
-        return wrong("wrong length", bytes);
+    check_labels(bytes, check_metric(bytes)?)
+}
+
+fn wrong<T>(what: &'static str, key: &[u8], rest: &[u8]) -> Result<T, MalformedKey> {
+    Err(MalformedKey { what, offset: key.len() - rest.len() })
+}
+
+/// Checks all up to the end of the metric name; gives what stands behind it.
+fn check_metric(key: &[u8]) -> Result<&[u8], MalformedKey> {
+    if key.len() < TENANT_BYTES + 1 || key.len() > MAX_KEY_BYTES {
+        return wrong("wrong length", key, key);
     }
-    let mut pairs = LabelPairs::of(bytes);
-    let mut before: Option<Cow<'_, str>> = None;
-    let mut labels = 0;
-    loop {
-        let at = pairs.rest;
-        if pairs.named && at.is_empty() {
-            return if labels > 0 { Ok(()) } else { wrong("no labels", at) };
-        }
-        let is_bound = pairs.named && at[0] == 0;
-        let unnamed = !pairs.named && at[0] == 0;
-        if unnamed {
-            pairs.named = true;
-            pairs.rest = &at[1..];
-            continue;
-        }
-        let Some((name, value)) = pairs.next() else {
-            return wrong("broken label", at);
-        };
-        labels += 1;
-        if is_bound {
-            if at[1..=BOUND_BYTES] != bound_order(&value).to_be_bytes() || value.is_empty() {
-                return wrong("wrong bucket bound", at);
-            }
-            return if pairs.rest.is_empty() { Ok(()) } else { wrong("bytes behind the end", pairs.rest) };
-        }
-        if name == METRIC_NAME && before.is_none() && labels == 1 {
-            continue;
-        }
-        let ascends = before.as_ref().is_none_or(|last| last.as_bytes() < name.as_bytes());
-        if value.is_empty() || name.is_empty() || name == BUCKET_BOUND || name == METRIC_NAME || !ascends {
-            return wrong("labels out of order, reserved or without value", at);
-        }
-        before = Some(name);
+    let named = &key[TENANT_BYTES..];
+    match split_text(named) {
+        Some((metric, labels)) if is_utf8(metric) && is_escaped(metric) => Ok(labels),
+        _ => wrong("broken metric name", key, named),
     }
+}
+
+/// Checks all behind the metric name.
+fn check_labels(key: &[u8], labels: &[u8]) -> Result<(), MalformedKey> {
+    if labels.is_empty() && key.len() == TENANT_BYTES + 1 {
+        return wrong("no labels", key, labels);
+    }
+    let mut rest = labels;
+    let mut before: &[u8] = &[];
+    while rest.first().is_some_and(|first| *first != 0) {
+        let at = rest;
+        let Some((name, behind)) = split_text(rest) else { return wrong("broken label", key, at) };
+        let Some((value, behind)) = split_text(behind) else { return wrong("broken label", key, at) };
+        // Texts in a key compare as what they stand for.
+        let is_reserved = name == BUCKET_BOUND.as_bytes() || name == METRIC_NAME.as_bytes();
+        if value.is_empty() || is_reserved || name <= before {
+            return wrong("labels out of order, reserved or without value", key, at);
+        }
+        before = name;
+        rest = behind;
+    }
+    // What closes and escapes texts is ASCII, so that all of them are UTF-8 if the whole is.
+    let texts = &labels[..labels.len() - rest.len()];
+    if !is_utf8(texts) || !is_escaped(texts) {
+        return wrong("broken label", key, labels);
+    }
+    if rest.is_empty() { Ok(()) } else { check_bound(key, rest) }
+}
+
+fn check_bound(key: &[u8], at: &[u8]) -> Result<(), MalformedKey> {
+    let found = at.get(1 + BOUND_BYTES..).and_then(split_text);
+    let Some((text, rest)) = found.filter(|(text, _)| is_escaped(text)) else {
+        return wrong("broken label", key, at);
+    };
+    let Some(bound) = unescape(text) else { return wrong("broken label", key, at) };
+    if at[1..=BOUND_BYTES] != bound_order(&bound).to_be_bytes() || bound.is_empty() {
+        return wrong("wrong bucket bound", key, at);
+    }
+    if rest.is_empty() { Ok(()) } else { wrong("bytes behind the end", key, rest) }
+}
+
+/// A text without its closing zero, and what stands behind.
+fn split_text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = memchr::memchr(0, bytes)?;
+    Some((&bytes[..end], &bytes[end + 1..]))
+}
+
+fn is_utf8(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).is_ok()
+}
+
+/// Whether each escape in texts, closed by zeros or not, is one that [`put_text`] writes.
+fn is_escaped(mut text: &[u8]) -> bool {
+    while let Some(at) = memchr::memchr(1, text) {
+        if !matches!(text.get(at + 1), Some(1 | 2)) {
+            return false;
+        }
+        text = &text[at + 2..];
+    }
+    true
 }
 
 /// Collects labels in any order and makes the canonical key of them. Reused between series, it allocates nothing.
@@ -418,5 +476,36 @@ mod tests {
                 reads_as_itself(bad);
             }
         }
+    }
+
+    /// Any two bytes replaced by those that have a meaning in keys: what is taken is canonical, and readers that remember decide the same.
+    #[test]
+    fn what_is_taken_is_canonical() {
+        let keys: [&[(&str, &str)]; 4] = [
+            &[("__name__", "m\u{1}"), ("a\0b", "j"), ("le", "5"), ("p", "é")],
+            &[("a", "1"), ("b", "2")],
+            &[("__name__", "m"), ("a", "1"), ("b", "2")],
+            &[("le", "x")],
+        ];
+        let meaningful = [0, 1, 2, 3, b'a', b'b', 0xc3, 0xff];
+        let mut reader = KeyReader::default();
+        let mut taken = 0;
+        for good in keys.map(|labels| key(labels).into_bytes()) {
+            for (one, other) in (8..good.len()).flat_map(|one| (8..good.len()).map(move |other| (one, other))) {
+                for (x, y) in meaningful.iter().flat_map(|x| meaningful.iter().map(move |y| (*x, *y))) {
+                    let mut bytes = good.clone();
+                    (bytes[one], bytes[other]) = (x, y);
+                    let read = SeriesKey::from_bytes(bytes.clone());
+                    assert_eq!(reader.read(&good).map(SeriesKey::into_bytes), Ok(good.clone()));
+                    assert_eq!(reader.read(&bytes), read);
+                    let Ok(read) = read else { continue };
+                    taken += 1;
+                    let mut builder = KeyBuilder::new();
+                    read.labels().for_each(|(name, value)| builder.push(&name, &value));
+                    assert_eq!(builder.build(read.tenant()).map(SeriesKey::into_bytes), Ok(bytes));
+                }
+            }
+        }
+        assert!(taken > 1000, "only {taken} of the changed keys are keys");
     }
 }

@@ -14,7 +14,7 @@ use std::{
 use codec::bytes::Reader;
 use disk::Disk;
 use head::Head;
-use model::{SeriesKey, ValueKind};
+use model::{KeyReader, ValueKind};
 use parking_lot::Mutex;
 use wal::ReplaySink;
 
@@ -86,8 +86,9 @@ pub fn replay(
 impl ReplaySink for Sink<'_> {
     fn define(&self, keys: &mut dyn Iterator<Item = &[u8]>, slots: &mut Vec<u32>) {
         let guard = self.head.guard();
+        let mut reader = KeyReader::default();
         for bytes in keys {
-            let slot = SeriesKey::from_bytes(bytes.to_vec()).map_err(|error| error.to_string()).and_then(|key| {
+            let slot = reader.read(bytes).map_err(|error| error.to_string()).and_then(|key| {
                 let found = self.head.find_or_create(&guard, &key, ValueKind::Float);
                 found.map_err(|error| error.to_string())
             });
