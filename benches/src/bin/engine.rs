@@ -18,6 +18,7 @@ use std::{
 use decode::{
     LabelLimits, Unpacked,
     remote_write::{RemoteWriteLabels, Rows},
+    rows::ExtraLabels,
 };
 use disk::RealDisk;
 use model::{Matcher, Selector, SeriesKey, SystemClock, Tenant, TimeRange};
@@ -91,11 +92,12 @@ fn run() -> Result<(), String> {
     if restart {
         drop(feeder);
         drop(store);
-        let start = Instant::now();
+        let (start, cpu) = (Instant::now(), clock(libc::CLOCK_PROCESS_CPUTIME_ID));
         let store = open(folder.path(), &options)?;
         println!(
-            "start after a kill: {:.2} s for {} series, {} samples in the log",
+            "start after a kill: {:.2} s, {:.2} s of CPU, for {} series, {} samples in the log",
             start.elapsed().as_secs_f64(),
+            (clock(libc::CLOCK_PROCESS_CPUTIME_ID) - cpu).as_secs_f64(),
             store.stats().series_active,
             store.stats().head_samples
         );
@@ -187,7 +189,7 @@ impl<'a> Feeder<'a> {
     fn new(store: &'a Store) -> Self {
         Self {
             store,
-            labels: RemoteWriteLabels::new(LabelLimits::default(), 0),
+            labels: RemoteWriteLabels::new(LabelLimits::default(), 0, ExtraLabels::default()),
             body: Unpacked::default(),
             rows: Rows::default(),
         }

@@ -3,7 +3,7 @@
 use model::KeyBuilder;
 use storage_api::{Encoding, Resolved};
 
-use crate::{LabelLimits, Packing, Unpacked, remote_write};
+use crate::{LabelLimits, Packing, Unpacked, remote_write, rows::ExtraLabels};
 
 /// No fuzzed body unpacks to more.
 const UNPACKED_MAX: usize = 1 << 20;
@@ -16,7 +16,7 @@ pub fn fuzz_remote_write(data: &[u8]) {
     if rows.decode(&mut body).is_err() {
         return;
     }
-    let encoding = remote_write::RemoteWriteLabels::new(LabelLimits::default(), 0);
+    let encoding = remote_write::RemoteWriteLabels::new(LabelLimits::default(), 0, ExtraLabels::default());
     let mut labels = KeyBuilder::new();
     let mut samples_start = 0;
     for series in rows.series() {

@@ -6,14 +6,21 @@
 //!
 //! Architecture invariant: pure; knows nothing of files, sockets or time.
 
+pub mod csv;
 pub mod fuzz;
+pub mod import_json;
+pub mod prometheus_text;
 pub mod remote_write;
+pub mod rows;
 
 mod error;
+mod json;
 mod limits;
 mod proto;
+mod stream;
 mod unpack;
 
 pub use error::{Malformed, UnpackError};
 pub use limits::LabelLimits;
+pub use stream::StreamUnpacker;
 pub use unpack::{Packing, Unpacked};

@@ -40,6 +40,11 @@ impl<'a> Fields<'a> {
         self.at >= self.end
     }
 
+    /// Where the stretch ends.
+    pub(crate) fn end(&self) -> usize {
+        self.end
+    }
+
     fn rest(&self) -> &'a [u8] {
         &self.body[self.at..self.end]
     }

@@ -15,6 +15,8 @@
 //! 4. [`RemoteWriteLabels`] parses label bytes when the store meets them for the first time. A label that is broken inside is found only
 //!    there: its samples are refused, while anything broken outside of labels refuses the whole body.
 
+pub mod v2;
+
 mod labels;
 mod metadata;
 mod walk;

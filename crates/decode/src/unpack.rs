@@ -7,7 +7,7 @@
 
 use std::{fmt, io::Read};
 
-use crate::error::UnpackError;
+use crate::{error::UnpackError, stream::StreamUnpacker};
 
 /// First bytes of every zstd frame.
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -23,6 +23,26 @@ pub enum Packing {
     Snappy,
     /// Zstandard.
     Zstd,
+    /// Gzip, one or more members.
+    Gzip,
+    /// What HTTP calls deflate: zlib.
+    Deflate,
+    /// Not at all.
+    Plain,
+}
+
+impl Packing {
+    /// The packing that a `Content-Encoding` names.
+    pub fn named(encoding: &str) -> Option<Self> {
+        match encoding {
+            "" | "identity" | "none" => Some(Self::Plain),
+            "gzip" | "x-gzip" => Some(Self::Gzip),
+            "deflate" => Some(Self::Deflate),
+            "zstd" => Some(Self::Zstd),
+            "snappy" => Some(Self::Snappy),
+            _ => None,
+        }
+    }
 }
 
 /// An unpacked body, in memory that is used again for the next one.
@@ -54,6 +74,12 @@ impl Unpacked {
                 Err(_) if packed.starts_with(&ZSTD_MAGIC) => self.unpack_zstd(packed, max),
                 outcome => outcome,
             },
+            Packing::Plain => {
+                check(packed.len() as u64, max)?;
+                self.set(packed);
+                Ok(())
+            }
+            Packing::Gzip | Packing::Deflate => self.unpack_stream(packed, packing, max),
         }
     }
 
@@ -115,6 +141,28 @@ impl Unpacked {
         }
     }
 
+    fn unpack_stream(&mut self, packed: &[u8], packing: Packing, max: usize) -> Result<(), UnpackError> {
+        let mut unpacker = StreamUnpacker::new(packing).expect("BUG: this packing is a stream")?;
+        self.memory.clear();
+        let too_long = |memory: &mut Vec<u8>| {
+            if memory.len() <= max {
+                return Ok(());
+            }
+            memory.clear();
+            Err(UnpackError::TooLong { declared: None, max })
+        };
+        let mut input = packed;
+        while !input.is_empty() {
+            let taken = unpacker.step(input, &mut self.memory)?;
+            input = &input[taken..];
+            too_long(&mut self.memory)?;
+        }
+        unpacker.end(&mut self.memory)?;
+        too_long(&mut self.memory)?;
+        self.len = self.memory.len();
+        Ok(())
+    }
+
     fn unpack_zstd_stream(&mut self, packed: &[u8], max: usize) -> Result<(), UnpackError> {
         let wrong = |error: std::io::Error| broken("zstd", error);
         let mut stream = zstd::stream::read::Decoder::with_buffer(packed).map_err(wrong)?;
@@ -153,6 +201,7 @@ mod tests {
     use std::io::Write;
 
     use super::*;
+    use crate::stream::tests::{deflate, gzip};
 
     fn body() -> Vec<u8> {
         (0..100_000u32).flat_map(|n| (n / 7).to_le_bytes()).collect()
@@ -182,6 +231,8 @@ mod tests {
             (&snappy(&body), Packing::Zstd, 1),
             (&zstd_stream(&body), Packing::Zstd, 1),
             (&two_frames, Packing::Zstd, 2),
+            (&gzip(&body), Packing::Gzip, 1),
+            (&deflate(&body), Packing::Deflate, 1),
         ] {
             let max = body.len() * times;
             assert_eq!(unpacked.unpack(packed, packing, max), Ok(()));
@@ -190,6 +241,9 @@ mod tests {
             assert!(matches!(error, UnpackError::TooLong { .. }), "{error}");
             assert!(unpacked.unpack(&packed[..packed.len() - 1], packing, max).is_err());
         }
+        assert_eq!(unpacked.unpack(b"plain", Packing::Plain, 5), Ok(()));
+        assert_eq!(unpacked.bytes(), b"plain");
+        assert!(unpacked.unpack(b"plain", Packing::Plain, 4).is_err());
         unpacked.set(b"ab");
         unpacked.append(b"c");
         assert_eq!(unpacked.bytes(), b"abc");

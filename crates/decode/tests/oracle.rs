@@ -8,6 +8,7 @@ use decode::{
     LabelLimits, Unpacked,
     fuzz::{fuzz_remote_write, fuzz_unpack},
     remote_write::{RemoteWriteLabels, Rows},
+    rows::ExtraLabels,
 };
 use message::{Label, MetricMetadata, Sample, TimeSeries, WriteRequest};
 use model::KeyBuilder;
@@ -179,7 +180,7 @@ proptest! {
         let bytes = labels.iter().map(|(name, value)| Label { name: name.clone(), value: value.clone() }.encode_to_vec());
         let bytes = TimeSeries { labels: bytes.collect(), ..TimeSeries::default() }.encode_to_vec();
         let mut builder = KeyBuilder::new();
-        let resolved = RemoteWriteLabels::new(LabelLimits::default(), 0).resolve(&bytes, &mut builder);
+        let resolved = RemoteWriteLabels::new(LabelLimits::default(), 0, ExtraLabels::default()).resolve(&bytes, &mut builder);
         let kept: Vec<_> = labels.iter().filter(|(_, value)| !value.is_empty()).cloned().collect();
         let mut names: Vec<_> = kept.iter().map(|(name, _)| name.clone()).collect();
         names.sort();
@@ -212,7 +213,7 @@ fn label(name: &[u8], value: &[u8]) -> Vec<u8> {
 #[test]
 fn labels_over_a_limit_are_refused_by_name() {
     let limits = LabelLimits { labels_max: 2, name_bytes_max: 4, value_bytes_max: 5 };
-    let encoding = RemoteWriteLabels::new(limits, 7);
+    let encoding = RemoteWriteLabels::new(limits, 7, ExtraLabels::default());
     let resolve = |labels: &[(&[u8], &[u8])]| {
         let bytes: Vec<u8> = labels.iter().flat_map(|(name, value)| label(name, value)).collect();
         encoding.resolve(&bytes, &mut KeyBuilder::new())

@@ -28,11 +28,17 @@ pub struct Request {
     pub body: RequestBody,
     /// Who asks.
     pub peer: SocketAddr,
+    /// Where the path begins that handlers see.
+    path_start: usize,
 }
 
 /// A body that comes in.
 #[derive(Debug)]
-pub struct RequestBody(Source);
+pub struct RequestBody {
+    source: Source,
+    /// What was given back of the last piece.
+    rest: Option<Bytes>,
+}
 
 #[derive(Debug)]
 enum Source {
@@ -69,17 +75,23 @@ impl std::error::Error for BodyError {}
 impl RequestBody {
     /// The body of a request from the network.
     pub fn network(body: Incoming) -> Self {
-        Self(Source::Network(body))
+        Self { source: Source::Network(body), rest: None }
     }
 
     /// A body from memory.
     pub fn memory(bytes: impl Into<Bytes>) -> Self {
-        Self(Source::Memory(bytes.into()))
+        Self { source: Source::Memory(bytes.into()), rest: None }
     }
 
     /// Reads everything behind what `into` holds already; fails as soon as the body turns out longer than `max`.
     pub async fn read(&mut self, into: &mut Vec<u8>, max: usize) -> Result<(), BodyError> {
         tokio::time::timeout(BODY_TIME_MAX, self.read_frames(into, max)).await.map_err(|_| BodyError::TooSlow)?
+    }
+
+    /// Gives the rest of a piece back, to be read next.
+    pub fn put_back(&mut self, rest: Bytes) {
+        debug_assert!(self.rest.is_none(), "BUG: two rests of one piece");
+        self.rest = Some(rest);
     }
 
     async fn read_frames(&mut self, into: &mut Vec<u8>, max: usize) -> Result<(), BodyError> {
@@ -93,8 +105,12 @@ impl RequestBody {
         Ok(())
     }
 
-    async fn next_frame(&mut self) -> Result<Option<Bytes>, BodyError> {
-        let incoming = match &mut self.0 {
+    /// The next piece, as it came; `None` at the end.
+    pub async fn next_frame(&mut self) -> Result<Option<Bytes>, BodyError> {
+        if let Some(rest) = self.rest.take() {
+            return Ok(Some(rest));
+        }
+        let incoming = match &mut self.source {
             Source::Memory(bytes) if bytes.is_empty() => return Ok(None),
             Source::Memory(bytes) => return Ok(Some(std::mem::take(bytes))),
             Source::Network(incoming) => incoming,
@@ -116,11 +132,16 @@ impl RequestBody {
 }
 
 impl Request {
+    /// A request whose body is not yet read.
+    pub(crate) fn new(head: Parts, body: RequestBody, peer: SocketAddr) -> Self {
+        Self { head, body, peer, path_start: 0 }
+    }
+
     /// A request from memory, for tests of handlers.
     pub fn in_memory(method: Method, address: &str, body: impl Into<Bytes>) -> Self {
         let request = hyper::Request::builder().method(method).uri(address).body(());
         let (head, ()) = request.expect("the address is valid").into_parts();
-        Self { head, body: RequestBody::memory(body), peer: SocketAddr::from(([127, 0, 0, 1], 1)) }
+        Self::new(head, RequestBody::memory(body), SocketAddr::from(([127, 0, 0, 1], 1)))
     }
 
     /// The method.
@@ -128,9 +149,18 @@ impl Request {
         &self.head.method
     }
 
-    /// The path.
+    /// The path, without what [`Request::strip_prefix`] took away.
     pub fn path(&self) -> &str {
-        self.head.uri.path()
+        &self.head.uri.path()[self.path_start..]
+    }
+
+    /// Takes a prefix away from the path; false if the path has another one. What is left begins with a slash.
+    pub fn strip_prefix(&mut self, prefix: &str) -> bool {
+        let has_it = self.path().strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/'));
+        if has_it {
+            self.path_start += prefix.len();
+        }
+        has_it
     }
 
     /// The headers.
@@ -180,6 +210,15 @@ mod tests {
         let mut body = RequestBody::memory(vec![1; 10]);
         assert_eq!(body.read(&mut into, 10).await, Ok(()));
         assert_eq!(into.len(), 11);
+    }
+
+    #[test]
+    fn a_prefix_is_taken_away_once_and_only_between_slashes() {
+        let mut request = Request::in_memory(Method::GET, "/a/b/c?x=/a", "");
+        assert!(!request.strip_prefix("/b") && !request.strip_prefix("/a/b/") && !request.strip_prefix("/a/b/c"));
+        assert!(request.strip_prefix("/a") && request.strip_prefix(""));
+        assert_eq!(request.path(), "/b/c");
+        assert!(request.strip_prefix("/b") && request.path() == "/c");
     }
 
     #[tokio::test]

@@ -2,11 +2,53 @@
 
 use model::{Tenant, TenantParseError};
 
-/// A way in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Door {
-    /// Prometheus remote write.
-    RemoteWrite,
+use crate::stats::Kind;
+
+macro_rules! doors {
+    ($($(#[$doc:meta])* $name:ident = $path:literal by $protocol:literal counts $kind:ident,)*) => {
+        /// A way in.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Door {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Door {
+            /// All doors, in the order of their numbers.
+            pub(crate) const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The path, as `/metrics` shows it.
+            pub(crate) fn path(self) -> &'static str {
+                match self {
+                    $(Self::$name => $path,)*
+                }
+            }
+
+            /// The protocol, as `/metrics` shows it.
+            pub(crate) fn protocol(self) -> &'static str {
+                match self {
+                    $(Self::$name => $protocol,)*
+                }
+            }
+
+            /// What its rows are counted as.
+            pub(crate) fn kind(self) -> Kind {
+                match self {
+                    $(Self::$name => Kind::$kind,)*
+                }
+            }
+        }
+    };
+}
+
+doors! {
+    /// Prometheus remote write, both versions.
+    RemoteWrite = "/api/v1/write" by "promremotewrite" counts RemoteWrite,
+    /// JSON lines, as exports give them.
+    ImportJson = "/api/v1/import" by "vmimport" counts ImportJson,
+    /// Comma-separated values.
+    ImportCsv = "/api/v1/import/csv" by "csvimport" counts Csv,
+    /// Text exposition, and what clients of a push gateway send.
+    ImportPrometheus = "/api/v1/import/prometheus" by "prometheusimport" counts Prometheus,
 }
 
 /// A door, and whose samples come through it.
@@ -18,15 +60,20 @@ pub struct Entrance {
     pub tenant: Tenant,
 }
 
+/// Where the paths of push-gateway clients branch off.
+pub(crate) const IMPORT_PROMETHEUS: &str = "/api/v1/import/prometheus";
+
 impl Door {
     /// The entrance that a path names; `None` if it names none. The error is about the tenant in it.
     pub fn find(path: &str) -> Option<Result<Entrance, TenantParseError>> {
         if let Some(rest) = path.strip_prefix("/insert/") {
-            let (tenant, rest) = rest.split_once('/')?;
-            let door = match rest.strip_prefix("prometheus")? {
+            let (tenant, _) = rest.split_once('/')?;
+            let bare = &rest[tenant.len()..];
+            let door = match bare.strip_prefix("/prometheus") {
                 // `/insert/0/prometheus/` is what VictoriaMetrics' documentation tells Prometheus users to write to.
-                "" | "/" => Self::RemoteWrite,
-                rest => Self::bare(rest)?,
+                Some("" | "/") => Self::RemoteWrite,
+                Some(rest) => Self::bare(rest)?,
+                None => Self::bare(bare)?,
             };
             return Some(tenant.parse().map(|tenant| Entrance { door, tenant }));
         }
@@ -37,7 +84,12 @@ impl Door {
     fn bare(path: &str) -> Option<Self> {
         match path {
             "/api/v1/write" | "/api/v1/push" => Some(Self::RemoteWrite),
-            _ => None,
+            "/api/v1/import" => Some(Self::ImportJson),
+            "/api/v1/import/csv" => Some(Self::ImportCsv),
+            path => {
+                let rest = path.strip_prefix(IMPORT_PROMETHEUS)?;
+                (rest.is_empty() || rest.starts_with("/metrics/job")).then_some(Self::ImportPrometheus)
+            }
         }
     }
 }
@@ -60,8 +112,23 @@ mod tests {
         }
         assert_eq!(tenant("/insert/7:9/prometheus/api/v1/write"), Some(Ok("7:9".to_string())));
         assert!(tenant("/insert/x/prometheus/api/v1/write").is_some_and(|found| found.is_err()));
-        for path in ["/", "/api/v1/export", "/insert/0", "/insert/0/influx/write", "/api/v1/write/x"] {
+        for path in ["/", "/api/v1/export", "/insert/0", "/insert/0/", "/api/v1/write/x", "/api/v1/import/prometheus/x"]
+        {
             assert_eq!(tenant(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn every_door_is_found_bare_and_under_prefixes() {
+        for door in Door::ALL {
+            for path in [door.path().to_string(), format!("/prometheus{}", door.path())] {
+                assert_eq!(Door::find(&path), Some(Ok(Entrance { door: *door, tenant: Tenant::DEFAULT })), "{path}");
+            }
+            let tenant = Tenant::new(3, 4);
+            for prefix in ["/insert/3:4", "/insert/3:4/prometheus"] {
+                let path = format!("{prefix}{}", door.path());
+                assert_eq!(Door::find(&path), Some(Ok(Entrance { door: *door, tenant })), "{path}");
+            }
         }
     }
 }

@@ -12,19 +12,31 @@
 //!
 //! Architecture invariant: knows nothing of who stands behind [`Insert`].
 
+mod answer;
+mod body;
 mod budget;
 mod door;
+mod imports;
+mod lines;
+mod pushgateway;
 mod rate;
 mod rejection;
 mod remote_write;
 mod rules;
+mod session;
 mod stats;
+#[cfg(test)]
+mod testing;
 mod workspace;
 
 use std::{sync::Arc, time::Duration};
 
 use basalt_http::{Gate, MetricsSource, MetricsText, Request, Response, Throttle};
-use decode::remote_write::RemoteWriteLabels;
+use decode::{
+    remote_write::RemoteWriteLabels,
+    rows::{Duplicates, ExtraLabels, PairLabels},
+};
+use model::Clock;
 use relabel::Relabeler;
 use storage_api::{Insert, Refusals};
 
@@ -49,6 +61,8 @@ pub struct Options {
     pub queue_wait_max: Duration,
     /// Memory for all packed bodies together; at least one of the longest fits.
     pub bodies_bytes_max: u64,
+    /// The longest line of an import.
+    pub line_bytes_max: usize,
     /// What is done with labels.
     pub rules: RuleOptions,
     /// Samples that come in per second; 0 means no limit.
@@ -58,29 +72,53 @@ pub struct Options {
 /// Takes samples over HTTP and hands them to a store.
 pub struct Receiver {
     insert: Arc<dyn Insert>,
+    clock: Arc<dyn Clock>,
+    line_bytes_max: usize,
     body_bytes_max: usize,
     budget: BodyBudget,
     gate: Gate,
     pool: Pool,
     rate: IngestionRate,
     rules: CurrentRules,
-    remote_write_labels: RemoteWriteLabels,
+    labels: Labels,
     stats: Stats,
     rejections: Throttle,
     refusals: Throttle,
 }
 
+/// How labels of requests are read that add none of their own, which is most of them.
+struct Labels {
+    limits: LabelLimits,
+    remote_write: RemoteWriteLabels,
+    remote_write_2: PairLabels,
+    rows: PairLabels,
+}
+
+impl Labels {
+    fn new(limits: LabelLimits) -> Self {
+        let none = ExtraLabels::default;
+        Self {
+            limits,
+            remote_write: RemoteWriteLabels::new(limits, 0, none()),
+            remote_write_2: PairLabels::new(limits, 0, Duplicates::Refuse, none()),
+            rows: PairLabels::new(limits, 0, Duplicates::LastWins, none()),
+        }
+    }
+}
+
 impl Receiver {
     /// A receiver in front of a store.
-    pub fn new(insert: Arc<dyn Insert>, options: &Options) -> Self {
+    pub fn new(insert: Arc<dyn Insert>, clock: Arc<dyn Clock>, options: &Options) -> Self {
         Self {
             insert,
+            clock,
+            line_bytes_max: options.line_bytes_max,
             body_bytes_max: options.body_bytes_max,
             budget: BodyBudget::new(options.bodies_bytes_max, options.body_bytes_max, options.queue_wait_max),
             gate: Gate::new(options.concurrent_max, WAITING_MAX, options.queue_wait_max),
             pool: Pool::new(2 * options.concurrent_max),
             rate: IngestionRate::new(options.samples_per_second_max, options.queue_wait_max),
-            remote_write_labels: RemoteWriteLabels::new(options.rules.reading_limits(), 0),
+            labels: Labels::new(options.rules.reading_limits()),
             rules: CurrentRules::new(options.rules.clone()),
             stats: Stats::default(),
             rejections: Throttle::default(),
@@ -100,18 +138,28 @@ impl Receiver {
 
     /// Lets a request in through a door.
     pub async fn receive(&self, entrance: Entrance, request: Request) -> Response {
-        self.stats.requests.add(1);
+        let stats = self.stats.door(entrance.door);
+        stats.requests.add(1);
         let peer = request.peer;
-        let outcome = match entrance.door {
-            Door::RemoteWrite => self.remote_write(entrance.tenant, request).await,
-        };
-        outcome.unwrap_or_else(|rejection| {
-            self.stats.rejected.add(1);
+        self.dispatch(entrance, request).await.unwrap_or_else(|rejection| {
+            stats.rejected.add(1);
             if let Some(held_back) = self.rejections.admit() {
-                log::warn!("cannot take an insert from {peer}: {rejection} ({held_back} such lines held back)");
+                let path = entrance.door.path();
+                log::warn!(
+                    "cannot take an insert at {path} from {peer}: {rejection} ({held_back} such lines held back)"
+                );
             }
             rejection.into_response()
         })
+    }
+
+    async fn dispatch(&self, entrance: Entrance, request: Request) -> Result<Response, Rejection> {
+        match entrance.door {
+            Door::RemoteWrite => self.remote_write(entrance, request).await,
+            Door::ImportJson => self.import_json(entrance, request).await,
+            Door::ImportCsv => self.import_csv(entrance, request).await,
+            Door::ImportPrometheus => self.import_prometheus(entrance, request).await,
+        }
     }
 }
 

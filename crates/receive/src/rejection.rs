@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use basalt_http::{BodyError, GateFull, HeaderValue, Response, StatusCode, header, plain};
-use decode::{Malformed, UnpackError};
+use basalt_http::{BodyError, GateFull, HeaderValue, ParamError, Response, StatusCode, header, plain};
+use decode::{Malformed, UnpackError, csv::CsvFormatError, rows::ExtraLabelsError};
 use storage_api::InsertError;
 
 /// When a sender should come again.
@@ -71,6 +71,24 @@ impl From<UnpackError> for Rejection {
 impl From<Malformed> for Rejection {
     fn from(error: Malformed) -> Self {
         Self::new(StatusCode::BAD_REQUEST, format!("cannot read the body: {error}"))
+    }
+}
+
+impl From<ParamError> for Rejection {
+    fn from(error: ParamError) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, error.to_string())
+    }
+}
+
+impl From<ExtraLabelsError> for Rejection {
+    fn from(error: ExtraLabelsError) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, error.to_string())
+    }
+}
+
+impl From<CsvFormatError> for Rejection {
+    fn from(error: CsvFormatError) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, error.to_string())
     }
 }
 

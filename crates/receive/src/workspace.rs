@@ -2,7 +2,11 @@
 
 use std::ops::{Deref, DerefMut};
 
-use decode::{Unpacked, remote_write::Rows};
+use decode::{
+    Unpacked,
+    remote_write::{self, v2},
+    rows::Rows,
+};
 use parking_lot::Mutex;
 
 /// Memory that grew beyond this for one request is given back to the system.
@@ -12,7 +16,11 @@ const HELD_BYTES_MAX: usize = 8 << 20;
 #[derive(Debug, Default)]
 pub struct Workspace {
     pub body: Unpacked,
-    pub rows: Rows,
+    /// Rows of the first remote write.
+    pub rows: remote_write::Rows,
+    /// Rows of all other protocols.
+    pub pairs: Rows,
+    pub v2: v2::Reader,
 }
 
 /// Workspaces and body buffers that wait for their next request.
@@ -70,10 +78,12 @@ impl DerefMut for BorrowedWorkspace<'_> {
 
 impl Drop for BorrowedWorkspace<'_> {
     fn drop(&mut self) {
-        let Some(workspace) = self.workspace.take() else {
+        let Some(mut workspace) = self.workspace.take() else {
             return;
         };
-        let held = workspace.body.held_bytes() + workspace.rows.held_bytes();
+        workspace.pairs.clear();
+        let Workspace { body, rows, pairs, v2 } = &workspace;
+        let held = body.held_bytes() + rows.held_bytes() + pairs.held_bytes() + v2.held_bytes();
         let mut kept = self.pool.workspaces.lock();
         if kept.len() < self.pool.kept_max && held <= HELD_BYTES_MAX {
             kept.push(workspace);

@@ -131,6 +131,8 @@ refusals! {
     Exemplar = "exemplar",
     /// A native histogram; the store keeps none.
     Histogram = "native_histogram",
+    /// A line or a point that cannot be read.
+    Malformed = "malformed",
 }
 
 const REFUSALS: usize = Refusal::ALL.len();

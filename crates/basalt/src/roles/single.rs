@@ -93,7 +93,7 @@ fn open(settings: Settings) -> Result<(Arc<Store>, Single), Failure> {
         stats.head_samples,
     );
 
-    let receiver = Arc::new(Receiver::new(store.clone(), &settings.receive));
+    let receiver = Arc::new(Receiver::new(store.clone(), Arc::clone(&clock), &settings.receive));
     let refused = Refused { receiver: Arc::clone(&receiver), store: store.clone() };
     let process = machine::Process::begin(settings.memory_allowed_bytes);
     let sources: Vec<Arc<dyn MetricsSource>> = vec![receiver.clone(), Arc::new(refused), Arc::new(process)];

@@ -6,6 +6,7 @@ use storage_api::{Encoding, Refusal, Resolved};
 use crate::{
     LabelLimits, Malformed,
     proto::{BYTES, Fields},
+    rows::ExtraLabels,
 };
 
 const LABEL: u32 = 1;
@@ -17,13 +18,15 @@ const VALUE: u32 = 2;
 pub struct RemoteWriteLabels {
     limits: LabelLimits,
     generation: u32,
+    extra: ExtraLabels,
     scope: Vec<u8>,
 }
 
 impl RemoteWriteLabels {
     /// Labels under limits; `generation` is the number of the configuration that set them.
-    pub fn new(limits: LabelLimits, generation: u32) -> Self {
-        Self { limits, generation, scope: b"prometheus remote write".to_vec() }
+    pub fn new(limits: LabelLimits, generation: u32, extra: ExtraLabels) -> Self {
+        let scope = extra.scope("prometheus remote write");
+        Self { limits, generation, extra, scope }
     }
 }
 
@@ -42,11 +45,17 @@ impl Encoding for RemoteWriteLabels {
             let Ok((name, value)) = label(bytes, &mut fields) else {
                 return Resolved::Refuse(Refusal::InvalidLabels);
             };
+            if self.extra.replaces(name) {
+                continue;
+            }
             if let Err(reason) = self.limits.push(labels, name, value) {
                 return Resolved::Refuse(reason);
             }
         }
-        self.limits.finish(labels)
+        match self.extra.push(&self.limits, labels) {
+            Ok(()) => self.limits.finish(labels),
+            Err(reason) => Resolved::Refuse(reason),
+        }
     }
 }
 

@@ -15,7 +15,8 @@ const HELP: u32 = 4;
 const UNIT: u32 = 5;
 
 /// The names of the kinds by their numbers.
-const KINDS: &[&str] = &["unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset"];
+pub(super) const KINDS: &[&str] =
+    &["unknown", "counter", "gauge", "histogram", "gaugehistogram", "summary", "info", "stateset"];
 
 /// Where the texts of an entry lie; they are checked to be UTF-8.
 #[derive(Debug, Clone, Default)]

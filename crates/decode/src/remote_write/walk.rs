@@ -111,7 +111,7 @@ fn labels_end(series: &[u8], start: usize) -> Result<usize, Malformed> {
 }
 
 /// Reads samples of the usual form and says where they end.
-fn usual_samples(samples: &mut Vec<Sample>, series: &[u8], start: usize) -> usize {
+pub(super) fn usual_samples(samples: &mut Vec<Sample>, series: &[u8], start: usize) -> usize {
     let mut at = start;
     while let Some(bytes) = series.get(at..).and_then(|rest| rest.first_chunk::<USUAL_SAMPLE_BYTES>()) {
         let Some(sample) = usual_sample(bytes) else {
@@ -163,7 +163,7 @@ fn other_fields(rows: &mut Rows, body: &[u8], at: usize, end: usize) -> Result<b
     Ok(labels)
 }
 
-fn any_sample(body: &[u8], start: usize, end: usize) -> Result<Sample, Malformed> {
+pub(super) fn any_sample(body: &[u8], start: usize, end: usize) -> Result<Sample, Malformed> {
     let mut fields = Fields::new(body, start, end);
     let mut sample = Sample { time: 0, value: 0.0 };
     while !fields.is_at_end() {

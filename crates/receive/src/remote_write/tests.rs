@@ -1,71 +1,21 @@
 //! Remote write against a store that remembers what it was given.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::sync::Arc;
 
-use basalt_http::{MetricsSource, MetricsText};
-use model::KeyBuilder;
+use basalt_http::{Method, MetricsSource, MetricsText};
 use prost::encoding::encode_varint;
-use storage_api::{BoxFuture, Insert, Refusal, Resolved};
-use tokio::sync::Semaphore;
+use storage_api::{InsertError, Refusal};
 
 use super::*;
-use crate::{Door, Entrance, Options, RuleOptions};
+use crate::{
+    stats::Kind,
+    testing::{ask, receiver, store, with},
+};
 
-/// Keeps rows as text; waits for a permit before it acknowledges.
-struct Remembering {
-    rows: Mutex<Vec<String>>,
-    durable: Semaphore,
-    outcome: Result<(), InsertError>,
-}
+const PATH: &str = "/insert/7:9/prometheus/api/v1/write";
 
-impl Insert for Remembering {
-    fn insert<'a>(&'a self, batch: Batch<'a>) -> BoxFuture<'a, Result<Inserted, InsertError>> {
-        let mut inserted = Inserted::default();
-        let mut start = 0;
-        for series in batch.series {
-            let labels = &batch.bytes[series.labels_start as usize..][..series.labels_len as usize];
-            let samples = &batch.samples[start..series.samples_end as usize];
-            start = series.samples_end as usize;
-            let mut builder = KeyBuilder::new();
-            match batch.encoding.resolve(labels, &mut builder) {
-                Resolved::Refuse(reason) => inserted.refused.add(reason, samples.len() as u64),
-                _ => {
-                    inserted.samples += samples.len() as u64;
-                    let labels: Vec<_> = builder.iter().map(|(name, value)| format!("{name}={value}")).collect();
-                    let samples: Vec<_> = samples.iter().map(|s| format!("{}@{}", s.value, s.time)).collect();
-                    let row = format!("{} {} {}", batch.tenant, labels.join(","), samples.join(" "));
-                    self.rows.lock().expect("nobody panics").push(row);
-                }
-            }
-        }
-        for entry in batch.metadata {
-            let row = format!("{} {} {}", batch.tenant, entry.metric, entry.kind);
-            self.rows.lock().expect("nobody panics").push(row);
-        }
-        Box::pin(async move {
-            self.durable.acquire().await.expect("never closed").forget();
-            self.outcome.clone().map(|()| inserted)
-        })
-    }
-}
-
-fn store(permits: usize, outcome: Result<(), InsertError>) -> Arc<Remembering> {
-    Arc::new(Remembering { rows: Mutex::default(), durable: Semaphore::new(permits), outcome })
-}
-
-fn receiver(store: &Arc<Remembering>) -> Arc<Receiver> {
-    let options = Options {
-        body_bytes_max: 10_000,
-        concurrent_max: 1,
-        queue_wait_max: Duration::from_secs(1),
-        bodies_bytes_max: 100_000,
-        rules: RuleOptions::default(),
-        samples_per_second_max: 0,
-    };
-    Arc::new(Receiver::new(Arc::clone(store) as Arc<dyn Insert>, &options))
+fn post(body: impl Into<Vec<u8>>) -> Request {
+    crate::testing::post(PATH, body)
 }
 
 fn field(key: u8, bytes: &[u8]) -> Vec<u8> {
@@ -90,27 +40,6 @@ fn series(labels: &[(&str, &str)], value: f64, time: u64) -> Vec<u8> {
 
 fn snappy(body: &[u8]) -> Vec<u8> {
     snap::raw::Encoder::new().compress_vec(body).expect("snappy packs everything")
-}
-
-fn post(body: impl Into<Vec<u8>>) -> Request {
-    Request::in_memory(Method::POST, "/api/v1/write", body.into())
-}
-
-fn with(mut request: Request, name: HeaderName, value: &'static str) -> Request {
-    request.head.headers.insert(name, HeaderValue::from_static(value));
-    request
-}
-
-const ENTRANCE: Entrance = Entrance { door: Door::RemoteWrite, tenant: Tenant { account: 7, project: 9 } };
-
-async fn ask(receiver: &Receiver, request: Request) -> (u16, String, String) {
-    let response = receiver.receive(ENTRANCE, request).await;
-    let header =
-        |name: &str| response.headers().get(name).map_or("", |value| value.to_str().expect("text")).to_string();
-    let said = format!("{}{}", header("x-basalt-refused"), header("retry-after"));
-    let status = response.status().as_u16();
-    let body = response.into_body().collect().await.expect("a whole body");
-    (status, said, String::from_utf8(body).expect("text"))
 }
 
 #[tokio::test]
@@ -164,13 +93,13 @@ async fn broken_requests_change_nothing() {
     let cut = good[..good.len() - 3].to_vec();
     let broken = snappy(&[series(&[("a", "1")], 1.0, 5), vec![0x0a, 0x7f]].concat());
     let long = snappy(&series(&[("a", &"x".repeat(20_000))], 1.0, 5));
-    let version_2 = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
+    let unknown = "application/x-protobuf;proto=io.prometheus.write.v3.Request";
     for (request, status, part) in [
         (post(cut), 400, "snappy"),
         (post(broken), 400, "length beyond the end at byte"),
         (post(long), 413, "at most 10000 are allowed"),
         (post(vec![0; 10_001]), 413, "longer than the allowed 10000"),
-        (with(post(good.clone()), header::CONTENT_TYPE, version_2), 415, "2.0"),
+        (with(post(good.clone()), header::CONTENT_TYPE, unknown), 415, "v3"),
         (with(post(good.clone()), header::CONTENT_ENCODING, "br"), 415, "\"br\""),
         (with(post(good.clone()), header::CONTENT_LENGTH, "99999999"), 413, "longer"),
         (Request::in_memory(Method::GET, "/api/v1/write", ""), 405, "POST"),
@@ -196,7 +125,7 @@ async fn a_store_that_cannot_take_rows_is_a_reason_to_come_again() {
         let receiver = receiver(&store);
         let (status, said, why) = ask(&receiver, post(snappy(&series(&[("a", "1")], 1.0, 5)))).await;
         assert_eq!((status, said.as_str(), why), (503, "5", error.to_string()));
-        assert_eq!(receiver.stats.rows_inserted.get(), 0);
+        assert_eq!(receiver.stats.kind(Kind::RemoteWrite).rows_inserted.get(), 0);
     }
 }
 
@@ -227,4 +156,58 @@ async fn a_full_gate_is_a_reason_to_come_again() {
     let (status, said, why) = ask(&receiver, post(snappy(&series(&[("a", "1")], 1.0, 5)))).await;
     assert_eq!((status, said.as_str()), (503, "5"), "{why}");
     assert!(why.contains("waited 1.000 seconds"), "{why}");
+}
+
+/// A body of version 2 with two series, one of them with a histogram and an exemplar.
+fn version_2_body() -> Vec<u8> {
+    let symbols = ["", "__name__", "up", "job", "a", "Help."].map(|symbol| field(0x22, symbol.as_bytes())).concat();
+    let sample = |time: u64| {
+        let mut sample = vec![0x09];
+        sample.extend_from_slice(&1.5f64.to_le_bytes());
+        sample.push(0x10);
+        encode_varint(time, &mut sample);
+        field(0x12, &sample)
+    };
+    let first = [field(0x0a, &[1, 2, 3, 4]), sample(5), sample(6), field(0x2a, &[0x08, 2, 0x18, 5])].concat();
+    let second = [field(0x0a, &[3, 4]), sample(7), field(0x1a, b""), field(0x22, b"")].concat();
+    let twice = [field(0x0a, &[3, 4, 3, 4]), sample(7)].concat();
+    [symbols, field(0x2a, &first), field(0x2a, &second), field(0x2a, &twice)].concat()
+}
+
+#[tokio::test]
+async fn version_2_is_told_what_was_written() {
+    let store = store(10, Ok(()));
+    let receiver = receiver(&store);
+    let version_2 = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
+    let request = || with(post(snappy(&version_2_body())), header::CONTENT_TYPE, version_2);
+    let entrance = crate::Door::find(PATH).expect("a door").expect("a tenant");
+    let response = receiver.receive(entrance, request()).await;
+    assert_eq!(response.status(), StatusCode::NO_CONTENT);
+    let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or("none");
+    let written = ["samples", "histograms", "exemplars"];
+    let written = written.map(|what| header(&format!("x-prometheus-remote-write-{what}-written")));
+    assert_eq!(written, ["3", "0", "0"]);
+    assert_eq!(header("x-basalt-refused"), "invalid_labels=1, exemplar=1, native_histogram=1");
+    assert_eq!(store.take(), ["7:9 __name__=up,job=a 1.5@5 1.5@6", "7:9 job=a 1.5@7", "7:9 up gauge"]);
+
+    let broken = [version_2_body(), field(0x2a, &field(0x0a, &[9, 9]))].concat();
+    let broken = with(post(snappy(&broken)), header::CONTENT_TYPE, version_2);
+    assert!(ask(&receiver, broken).await.2.contains("symbol that is not there"));
+    assert!(store.take().is_empty());
+}
+
+#[tokio::test]
+async fn a_request_adds_labels_to_its_rows() {
+    let store = store(10, Ok(()));
+    let receiver = receiver(&store);
+    let path = format!("{PATH}?extra_label=job=x&extra_label=dc=y");
+    let body = snappy(&series(&[("__name__", "up"), ("job", "a")], 1.0, 5));
+    assert_eq!(ask(&receiver, crate::testing::post(&path, body.clone())).await.0, 204);
+    assert_eq!(store.take(), ["7:9 __name__=up,dc=y,job=x 1@5"]);
+    let version_2 = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
+    let request = with(crate::testing::post(&path, snappy(&version_2_body())), header::CONTENT_TYPE, version_2);
+    assert_eq!(ask(&receiver, request).await.0, 204);
+    assert_eq!(store.take()[0], "7:9 __name__=up,dc=y,job=x 1.5@5 1.5@6");
+    let broken = format!("{PATH}?extra_label=job");
+    assert_eq!(ask(&receiver, crate::testing::post(&broken, body)).await.0, 400);
 }

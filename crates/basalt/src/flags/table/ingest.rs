@@ -61,7 +61,7 @@ pub const FLAGS: &[Flag] = &[
     ),
     later("relabelConfig", Kind::Text, "", "File with relabeling rules for all incoming series."),
     later("relabelDebug", Kind::Switch, "false", "Logs what relabeling does."),
-    later("import.maxLineLen", Kind::Bytes, "10MiB", "Longest line at /api/v1/import."),
+    obeyed("import.maxLineLen", Kind::Bytes, "10MiB", "A request with a longer line at /api/v1/import is refused."),
     later("csvTrimTimestamp", Kind::Duration, "1ms", "Precision of timestamps at /api/v1/import/csv."),
     later("graphiteListenAddr", Kind::Text, "", "Address for Graphite plaintext over TCP and UDP."),
     later("graphiteTrimTimestamp", Kind::Duration, "1s", "Precision of Graphite timestamps."),

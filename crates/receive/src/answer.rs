@@ -1,0 +1,55 @@
+//! Answers that acknowledge, and say what they do not acknowledge.
+
+use std::fmt::Write;
+
+use basalt_http::{HeaderName, HeaderValue, Response};
+use storage_api::{Refusal, Refusals};
+
+use crate::{Receiver, session::Taken};
+
+/// Says what was not taken of a request that was acknowledged.
+static REFUSED: HeaderName = HeaderName::from_static("x-basalt-refused");
+
+/// What remote write 2.0 wants to hear.
+static SAMPLES_WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-remote-write-samples-written");
+static HISTOGRAMS_WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-remote-write-histograms-written");
+static EXEMPLARS_WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-remote-write-exemplars-written");
+
+impl Receiver {
+    /// Names in an answer what was refused, and logs it at a bounded rate.
+    pub(crate) fn name_refused(&self, taken: &Taken, protocol: &str, mut response: Response) -> Response {
+        let refused = taken.all_refused();
+        if refused.total() == 0 {
+            return response;
+        }
+        let reasons = list(&refused);
+        if let Some(held_back) = self.refusals.admit() {
+            let first = taken.first_wrong.as_ref().filter(|_| refused.get(Refusal::Malformed) > 0);
+            let first = first.map(|why| format!("; {why}")).unwrap_or_default();
+            log::warn!(
+                "refused samples of a request by {protocol}: {reasons}{first} ({held_back} such lines held back)"
+            );
+        }
+        let reasons = HeaderValue::try_from(reasons).expect("BUG: names of reasons are plain text");
+        response.headers_mut().insert(REFUSED.clone(), reasons);
+        response
+    }
+}
+
+/// Counts by reason, as the header has them.
+pub fn list(refused: &Refusals) -> String {
+    let mut reasons = String::new();
+    for (reason, samples) in refused.iter() {
+        let comma = if reasons.is_empty() { "" } else { ", " };
+        write!(reasons, "{comma}{}={samples}", reason.name()).expect("BUG: writing to a string cannot fail");
+    }
+    reasons
+}
+
+/// Says how much was written, as remote write 2.0 wants it; the store keeps no histograms and exemplars.
+pub fn name_written(samples: u64, mut response: Response) -> Response {
+    for (name, count) in [(&SAMPLES_WRITTEN, samples), (&HISTOGRAMS_WRITTEN, 0), (&EXEMPLARS_WRITTEN, 0)] {
+        response.headers_mut().insert(name.clone(), HeaderValue::from(count));
+    }
+    response
+}

@@ -1,0 +1,190 @@
+//! Protocols of lines: bodies of any length in bounded memory.
+//!
+//! 1. The body comes in frames, which are unpacked piece by piece into a buffer, until that holds a chunk of whole lines or the body ends.
+//! 2. The chunk is read at the gate, line by line, into rows. A line that cannot be read is counted and left out; the others are taken.
+//! 3. Rows go to the store whenever they are many, and at the end of each chunk: a sender that goes on for hours has its samples stored
+//!    meanwhile, and costs no more than a chunk while it is silent.
+//! 4. A line longer than a chunk reserves memory for the longest line that is allowed. One that is longer still ends the request.
+
+use basalt_http::{Permit, Request, RequestBody, StatusCode};
+use decode::{
+    Packing, StreamUnpacker,
+    rows::{LineReader, Rows},
+};
+use memchr::memchr;
+
+use crate::{Receiver, rejection::Rejection, session::Session};
+
+/// Bytes of lines that are read at one go at the gate.
+const CHUNK_BYTES: usize = 256 << 10;
+/// What a stream costs: a chunk, a frame, and what a step of unpacking makes.
+const STREAM_BYTES: u64 = 1 << 20;
+
+/// Lines of a body that comes in.
+struct LineStream<'a> {
+    receiver: &'a Receiver,
+    body: &'a mut RequestBody,
+    unpacker: StreamUnpacker,
+    buffer: Vec<u8>,
+    ended: bool,
+    line_bytes_max: usize,
+    _reserved: Permit,
+    reserved_line: Option<Permit>,
+}
+
+/// Where a reader of lines is in its body.
+#[derive(Default)]
+pub struct Position {
+    line: u64,
+}
+
+impl Receiver {
+    /// Reads the whole body of a request.
+    pub(crate) async fn read_lines(
+        &self,
+        request: &mut Request,
+        line_bytes_max: usize,
+        reader: &mut dyn LineReader,
+        session: &mut Session<'_>,
+    ) -> Result<(), Rejection> {
+        let packing = packing(request)?;
+        let Some(unpacker) = StreamUnpacker::new(packing) else {
+            return self.read_block_of_lines(request, packing, reader, session).await;
+        };
+        let mut stream = LineStream {
+            receiver: self,
+            unpacker: unpacker?,
+            buffer: Vec::new(),
+            ended: false,
+            line_bytes_max,
+            _reserved: self.budget.reserve(Some(STREAM_BYTES)).await?,
+            reserved_line: None,
+            body: &mut request.body,
+        };
+        let mut position = Position::default();
+        while !stream.ended {
+            stream.fill().await?;
+            session.enter().await?;
+            let mut workspace = self.pool.workspace();
+            let rows = &mut workspace.pairs;
+            let end = stream.lines_end();
+            session.count_bytes(end as u64);
+            session.read_chunk(&stream.buffer[..end], &mut position, reader, rows).await?;
+            if stream.ended {
+                reader.end(rows);
+            }
+            session.insert_rows(rows).await?;
+            session.leave();
+            stream.buffer.drain(..end);
+        }
+        Ok(())
+    }
+
+    /// Reads a body whose packing cannot be taken apart.
+    async fn read_block_of_lines(
+        &self,
+        request: &mut Request,
+        packing: Packing,
+        reader: &mut dyn LineReader,
+        session: &mut Session<'_>,
+    ) -> Result<(), Rejection> {
+        let (packed, reserved) = self.read_body(request, self.body_bytes_max).await?;
+        session.enter().await?;
+        let mut workspace = self.pool.workspace();
+        let workspace = &mut *workspace;
+        workspace.body.unpack(&packed, packing, self.body_bytes_max)?;
+        drop((packed, reserved));
+        session.count_bytes(workspace.body.bytes().len() as u64);
+        let (bytes, rows) = (workspace.body.bytes(), &mut workspace.pairs);
+        session.read_chunk(bytes, &mut Position::default(), reader, rows).await?;
+        reader.end(rows);
+        session.insert_rows(rows).await?;
+        Ok(())
+    }
+}
+
+/// The packing that a request's headers name.
+pub fn packing(request: &Request) -> Result<Packing, Rejection> {
+    let encoding = request.header(basalt_http::header::CONTENT_ENCODING).unwrap_or("");
+    Packing::named(encoding).ok_or_else(|| {
+        let why = format!("content encoding {encoding:?} is not supported; want gzip, deflate, zstd or snappy");
+        Rejection::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why)
+    })
+}
+
+impl LineStream<'_> {
+    /// Reads on until there is a chunk of whole lines, or nothing more comes.
+    async fn fill(&mut self) -> Result<(), Rejection> {
+        let mut has_line = self.buffer.contains(&b'\n');
+        loop {
+            if self.buffer.len() >= CHUNK_BYTES {
+                if has_line {
+                    return Ok(());
+                }
+                self.check_line().await?;
+            }
+            let Some(frame) = self.body.next_frame().await? else {
+                self.unpacker.end(&mut self.buffer)?;
+                self.ended = true;
+                return Ok(());
+            };
+            let before = self.buffer.len();
+            let taken = self.unpacker.step(&frame, &mut self.buffer)?;
+            has_line |= self.buffer[before..].contains(&b'\n');
+            if taken < frame.len() {
+                // It unfolds to an unknown length, which has to wait for room.
+                self.body.put_back(frame.slice(taken..));
+            }
+        }
+    }
+
+    /// A line that does not fit into a chunk needs memory of its own, and may not be longer than allowed.
+    async fn check_line(&mut self) -> Result<(), Rejection> {
+        if self.buffer.len() > self.line_bytes_max {
+            let why = format!("a line is longer than the allowed {} bytes", self.line_bytes_max);
+            return Err(Rejection::new(StatusCode::BAD_REQUEST, why));
+        }
+        if self.reserved_line.is_none() {
+            self.reserved_line = Some(self.receiver.budget.reserve(Some(self.line_bytes_max as u64)).await?);
+        }
+        Ok(())
+    }
+
+    /// Where the last whole line ends.
+    fn lines_end(&self) -> usize {
+        if self.ended {
+            return self.buffer.len();
+        }
+        memchr::memrchr(b'\n', &self.buffer).map_or(0, |at| at + 1)
+    }
+}
+
+impl Session<'_> {
+    /// Reads whole lines into rows, which go to the store whenever they are many.
+    pub(crate) async fn read_chunk(
+        &mut self,
+        mut lines: &[u8],
+        position: &mut Position,
+        reader: &mut dyn LineReader,
+        rows: &mut Rows,
+    ) -> Result<(), Rejection> {
+        while !lines.is_empty() {
+            let len = memchr(b'\n', lines).unwrap_or(lines.len());
+            let line = lines[..len].strip_suffix(b"\r").unwrap_or(&lines[..len]);
+            lines = &lines[(len + 1).min(lines.len())..];
+            position.line += 1;
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            let mark = rows.mark();
+            if let Err(wrong) = reader.read(line, rows) {
+                rows.rewind(mark);
+                self.malformed(1, format_args!("line {}: {wrong}", position.line));
+            }
+            if rows.is_full() {
+                decode::rows::Sink::flush(self, rows).await?;
+            }
+        }
+        Ok(())
+    }
+}

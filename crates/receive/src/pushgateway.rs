@@ -1,0 +1,98 @@
+//! Labels in paths, as clients of a push gateway send them: `…/metrics/job/<job>/<name>/<value>/…`, each name perhaps with `@base64` behind it.
+
+use basalt_http::StatusCode;
+use decode::rows::ExtraLabels;
+
+use crate::{door::IMPORT_PROMETHEUS, rejection::Rejection};
+
+/// The labels behind the import's path; `None` if there is nothing behind it.
+pub fn labels(path: &str) -> Result<Option<ExtraLabels>, Rejection> {
+    let at = path.find(IMPORT_PROMETHEUS).map_or(path.len(), |at| at + IMPORT_PROMETHEUS.len());
+    let Some(rest) = path[at..].strip_prefix("/metrics/") else {
+        return Ok(None);
+    };
+    let wrong =
+        |why: &str| Rejection::new(StatusCode::BAD_REQUEST, format!("cannot read labels in path {path:?}: {why}"));
+    let parts: Vec<&str> =
+        rest.strip_suffix('/').filter(|rest| !rest.ends_with('/')).unwrap_or(rest).split('/').collect();
+    let (pairs, left) = parts.as_chunks::<2>();
+    if !left.is_empty() {
+        return Err(wrong("want pairs of name and value"));
+    }
+    let read = |[name, value]: &[&str; 2]| {
+        let name = percent_decode(name).ok_or_else(|| wrong("a name that is no text"))?;
+        let value = percent_decode(value).ok_or_else(|| wrong("a value that is no text"))?;
+        Ok(match name.strip_suffix("@base64") {
+            Some(name) => (name.to_string(), base64_decode(&value).ok_or_else(|| wrong("a value that is no base64"))?),
+            None => (name, value),
+        })
+    };
+    let pairs = pairs.iter().map(read).collect::<Result<Vec<_>, Rejection>>()?;
+    Ok(Some(ExtraLabels::new(pairs)?))
+}
+
+fn percent_decode(text: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            out.push(byte);
+            continue;
+        }
+        let mut digit = || char::from(bytes.next()?).to_digit(16);
+        out.push((digit()? << 4 | digit()?) as u8);
+    }
+    String::from_utf8(out).ok()
+}
+
+/// Base64 in the alphabet of URLs or the usual one, with padding or without.
+fn base64_decode(text: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len() * 3 / 4);
+    let (mut bits, mut count) = (0u32, 0);
+    for byte in text.trim_end_matches('=').bytes() {
+        let six = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'-' | b'+' => 62,
+            b'_' | b'/' => 63,
+            _ => return None,
+        };
+        bits = bits << 6 | u32::from(six);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            out.push((bits >> count) as u8);
+        }
+    }
+    // Six bits are left only if a character was lost.
+    if count >= 6 { None } else { String::from_utf8(out).ok() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(rest: &str) -> Result<Option<ExtraLabels>, String> {
+        labels(&format!("/insert/0/prometheus{IMPORT_PROMETHEUS}{rest}")).map_err(|error| error.to_string())
+    }
+
+    fn want(pairs: &[(&str, &str)]) -> Result<Option<ExtraLabels>, String> {
+        let pairs = pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        Ok(Some(ExtraLabels::new(pairs).expect("few labels")))
+    }
+
+    #[test]
+    fn labels_stand_in_the_path() {
+        assert_eq!(read(""), Ok(None));
+        assert_eq!(read("/metrics/job/a"), want(&[("job", "a")]));
+        assert_eq!(read("/metrics/job/a%20b/instance/x%2Fy"), want(&[("job", "a b"), ("instance", "x/y")]));
+        assert_eq!(read("/metrics/job@base64/L2EvYsO8/x@base64/="), want(&[("job", "/a/bü"), ("x", "")]));
+        assert_eq!(read("/metrics/job@base64/w7w_/"), read("/metrics/job@base64/w7w%2F"));
+        for broken in
+            ["/metrics/job", "/metrics/job/a/b", "/metrics/job@base64/A", "/metrics/job@base64/!", "/metrics/job/%zz"]
+        {
+            assert!(read(broken).is_err_and(|error| error.starts_with("400")), "{broken}");
+        }
+    }
+}
