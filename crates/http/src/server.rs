@@ -146,7 +146,7 @@ impl Connection {
 
     async fn answer<H: Handler>(&self, handler: &H, request: hyper::Request<Incoming>) -> Result<Response, Infallible> {
         let (head, body) = request.into_parts();
-        let request = Request { head, body: RequestBody::network(body), peer: self.peer };
+        let request = Request::new(head, RequestBody::network(body), self.peer);
         let mut response = handler.handle(request).await;
         if self.born.elapsed() >= self.age_max() {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
