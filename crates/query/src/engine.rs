@@ -16,10 +16,17 @@ use model::Clock;
 use storage_api::Select;
 
 use crate::{
-    api::{ActiveQuery, Answer, Query, QueryError, Span},
+    answer,
+    api::{ActiveQuery, Answer, Query, QueryError, Span, Stats, Value},
+    budget::{AllQueries, Ledger},
+    dialect,
+    eval::Evaluation,
+    frame::Grid,
+    functions::Annotations,
     options::EngineOptions,
     registry::Registry,
     top::{LastQueries, TopBy, TopQuery},
+    trace::Trace,
 };
 
 /// Answers queries.
@@ -29,6 +36,7 @@ pub struct Engine {
     options: EngineOptions,
     registry: Arc<Registry>,
     last: LastQueries,
+    all: Arc<AllQueries>,
     counters: Counters,
 }
 
@@ -71,14 +79,16 @@ impl Engine {
     /// An engine over a store.
     pub fn new(select: Arc<dyn Select>, clock: Arc<dyn Clock>, options: EngineOptions) -> Self {
         let last = LastQueries::new(options.top_queries_max);
-        Self { select, clock, options, registry: Arc::default(), last, counters: Counters::default() }
+        let all = Arc::new(AllQueries::new(&options));
+        Self { select, clock, options, registry: Arc::default(), last, all, counters: Counters::default() }
     }
 
     /// Evaluates a query. Blocks the calling thread, and may use further ones.
     pub fn run(&self, query: &Query) -> Result<Answer, QueryError> {
         let begin = Instant::now();
         let _entry = self.registry.enter(query);
-        let answer = self.answer(query);
+        let mut peak = 0;
+        let answer = self.answer(query, &mut peak);
         self.counters.queries.fetch_add(1, Ordering::Relaxed);
         match &answer {
             Ok(answer) => {
@@ -89,7 +99,7 @@ impl Engine {
                 self.counters.failed.fetch_add(1, Ordering::Relaxed);
             }
         }
-        self.last.add(&query.text, time_range(query.span), begin.elapsed(), 0);
+        self.last.add(&query.text, time_range(query.span), begin.elapsed(), peak);
         answer
     }
 
@@ -123,23 +133,88 @@ impl Engine {
             cache_entries: 0,
             series_read: get(&self.counters.series_read),
             samples_scanned: get(&self.counters.samples_scanned),
-            memory_held: 0,
+            memory_held: self.all.held(),
             active: self.registry.list().len() as u64,
         }
     }
 
-    fn answer(&self, query: &Query) -> Result<Answer, QueryError> {
-        if query.text.len() > self.options.query_len_max {
+    fn answer(&self, query: &Query, peak: &mut u64) -> Result<Answer, QueryError> {
+        let begin = Instant::now();
+        if query.text.len() > self.options.query_len_max && self.options.query_len_max > 0 {
             return Err(QueryError::Limit(format!(
                 "the expression has {} bytes, -search.maxQueryLen allows {}",
                 query.text.len(),
                 self.options.query_len_max
             )));
         }
-        let _ = (&self.select, &self.clock);
-        Err(QueryError::Evaluation("expressions cannot be evaluated".into()))
+        let expr = metricsql::parse(&query.text, &dialect::syntax(query.dialect))
+            .map_err(|error| QueryError::Parse(error.to_string()))?;
+        let now = self.clock.now_ms();
+        let times = dialect::times(query, &self.options, now);
+        self.check_points(&times.grid)?;
+        let evaluation = Evaluation {
+            select: &*self.select,
+            options: &self.options,
+            query,
+            grid: times.grid,
+            now,
+            lookback: dialect::lookback(query, &self.options),
+            notes: Annotations::new(query.text.as_str()),
+            ledger: Ledger::new(query, &self.options, &self.all),
+            trace: Trace::new(query.trace),
+        };
+        let value = evaluate(&evaluation, &expr, &times);
+        *peak = evaluation.ledger.peak();
+        let value = value?;
+        let (warnings, infos) = evaluation.notes.to_strings();
+        let (series_fetched, samples_scanned) = evaluation.ledger.read();
+        let stats = Stats { series_fetched, samples_scanned, elapsed: begin.elapsed() };
+        let trace = evaluation.trace.finish(format!("query {}", query.text), begin);
+        Ok(Answer { value, stats, warnings, infos, trace, is_partial: None })
+    }
+
+    fn check_points(&self, grid: &Grid) -> Result<(), QueryError> {
+        let max = self.options.points_per_series_max;
+        if grid.points > max && max > 0 {
+            return Err(QueryError::Limit(format!(
+                "too many points for the given start={}, end={} and step={}: {}; the maximum number of points is {max} (-search.maxPointsPerTimeseries)",
+                grid.start,
+                grid.end(),
+                grid.step,
+                grid.points
+            )));
+        }
+        let ends = [grid.start, grid.end(), grid.step];
+        if ends.iter().any(|time| time.saturating_abs() > TIME_MAX_MS) {
+            return Err(QueryError::Evaluation(format!(
+                "cannot evaluate from {} to {}: times lie within {TIME_MAX_MS} milliseconds of 1970",
+                grid.start,
+                grid.end()
+            )));
+        }
+        Ok(())
     }
 }
+
+/// What the tree comes to, as an answer.
+fn evaluate(evaluation: &Evaluation<'_>, expr: &metricsql::Expr, times: &dialect::Times) -> Result<Value, QueryError> {
+    let query = evaluation.query;
+    let is_instant = matches!(query.span, Span::Instant { .. });
+    if is_instant && let Some(series) = evaluation.run_raw(expr)? {
+        return Ok(Value::Matrix(series));
+    }
+    if is_instant && let Some((rows, grid)) = evaluation.run_range_of(expr)? {
+        let query =
+            Query { span: Span::Range { start: grid.start, end: grid.end(), step: grid.step }, ..query.clone() };
+        let times = dialect::Times { grid, answered_later: 0, held_back: None };
+        return answer::value(&query, expr, &times, rows, evaluation.options);
+    }
+    let operand = evaluation.run(expr)?;
+    answer::value(query, expr, times, operand, evaluation.options)
+}
+
+/// No query reaches further from 1970: lengths can be added to its times without overflow.
+const TIME_MAX_MS: i64 = 10_000_000_000_000_000;
 
 fn time_range(span: Span) -> Duration {
     match span {

@@ -2,8 +2,12 @@
 //!
 //! Architecture invariant: knows nothing of HTTP and JSON, and nothing of how series are stored.
 
+mod answer;
 mod api;
+mod budget;
+mod dialect;
 mod engine;
+mod eval;
 mod frame;
 mod functions;
 mod labels;
@@ -11,6 +15,7 @@ mod options;
 mod registry;
 mod rollup;
 mod top;
+mod trace;
 
 pub use api::{ActiveQuery, Answer, AnswerSeries, Dialect, Points, Query, QueryError, Span, Stats, TraceNode, Value};
 pub use engine::{Engine, EngineStats};

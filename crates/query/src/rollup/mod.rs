@@ -15,9 +15,8 @@ mod table;
 mod vmrange;
 mod window;
 
-pub use metricsql::{Function as MetricsqlFunction, Numbers};
 pub use promql::{Extended, Function as PromqlFunction};
-pub use recipe::{Change, Cleaning, Output, Recipe, Tag, What};
+pub use recipe::{Cleaning, Recipe, Tag, What};
 pub use roller::{Emit, Roller, output_labels};
 pub use table::{Arguments, is_rollup, needs_samples_before, series_argument};
 pub use window::{Layout, Length, Spacing};

@@ -21,7 +21,6 @@ pub struct Roller<'a> {
     recipe: &'a Recipe,
     layout: &'a Layout,
     cache: BoundsCache,
-    values: Vec<f64>,
     out: Vec<f64>,
     spreading: Spreading,
 }
@@ -32,14 +31,7 @@ pub type Emit<'e> = dyn FnMut(Tag<'_>, &mut Vec<f64>) -> Result<(), QueryError> 
 impl<'a> Roller<'a> {
     /// For series whose windows lie as `layout` says.
     pub fn new(recipe: &'a Recipe, layout: &'a Layout) -> Self {
-        Self {
-            recipe,
-            layout,
-            cache: BoundsCache::default(),
-            values: Vec::new(),
-            out: Vec::new(),
-            spreading: Spreading::default(),
-        }
+        Self { recipe, layout, cache: BoundsCache::default(), out: Vec::new(), spreading: Spreading::default() }
     }
 
     /// Takes a series. Its values may be changed.
@@ -69,16 +61,6 @@ impl<'a> Roller<'a> {
             emit(tag, &mut self.out)?;
         }
         Ok(())
-    }
-
-    /// As [`Self::roll`], of values that must stay as they are.
-    pub fn roll_copy(&mut self, times: &Arc<Vec<i64>>, values: &[f64], emit: &mut Emit<'_>) -> Result<(), QueryError> {
-        let mut copy = std::mem::take(&mut self.values);
-        copy.clear();
-        copy.extend_from_slice(values);
-        let done = self.roll(times, &mut copy, emit);
-        self.values = copy;
-        done
     }
 
     fn fill(&mut self, what: &What, bounds: &Bounds, times: &[i64], values: &[f64]) {

@@ -1,10 +1,9 @@
 //! Which names are rollup functions, and what each does.
 
 use super::{
-    Cleaning, Numbers,
-    metricsql::Function as M,
+    metricsql::{Function as M, Numbers},
     promql::Function as P,
-    recipe::{Change, Output, Recipe, Then, What},
+    recipe::{Change, Cleaning, Output, Recipe, Then, What},
     spread::{Spread, general},
 };
 use crate::api::{Dialect, QueryError};

@@ -1,0 +1,194 @@
+//! What a query may cost, counted as it runs.
+//!
+//! 1. Memory is counted where rows and states are made. While a function runs, what it makes counts beside its arguments; when it is done, only its result
+//!    counts ([`Ledger::settle`]).
+//! 2. Samples are counted as they are read.
+//! 3. Whoever works for long asks from time to time whether the query must end.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use storage_api::{Budget, SelectError};
+
+use crate::{
+    api::{Query, QueryError},
+    frame::{Operand, Row},
+    options::EngineOptions,
+};
+
+/// The account of a query.
+#[derive(Debug)]
+pub struct Ledger {
+    /// What requests to the store may cost.
+    pub budget: Budget,
+    memory_max: u64,
+    samples_max: u64,
+    series_samples_max: u64,
+    held: AtomicU64,
+    peak: AtomicU64,
+    samples: AtomicU64,
+    series: AtomicU64,
+    all: Arc<AllQueries>,
+}
+
+/// The account of all queries together.
+#[derive(Debug)]
+pub struct AllQueries {
+    memory_max: u64,
+    held: AtomicU64,
+}
+
+fn or_unlimited(limit: u64) -> u64 {
+    if limit == 0 { u64::MAX } else { limit }
+}
+
+impl AllQueries {
+    /// An empty account.
+    pub fn new(options: &EngineOptions) -> Self {
+        Self { memory_max: or_unlimited(options.memory_max), held: AtomicU64::new(0) }
+    }
+
+    /// Bytes that running queries hold.
+    pub fn held(&self) -> u64 {
+        self.held.load(Ordering::Relaxed)
+    }
+}
+
+impl Ledger {
+    /// The account of a query that begins.
+    pub fn new(query: &Query, options: &EngineOptions, all: &Arc<AllQueries>) -> Self {
+        let budget = Budget {
+            series_max: or_unlimited(options.series_max),
+            cancel: query.cancel.clone(),
+            deadline: query.deadline,
+        };
+        Self {
+            budget,
+            memory_max: or_unlimited(options.memory_per_query_max),
+            samples_max: or_unlimited(options.samples_per_query_max),
+            series_samples_max: or_unlimited(options.samples_per_series_max),
+            held: AtomicU64::new(0),
+            peak: AtomicU64::new(0),
+            samples: AtomicU64::new(0),
+            series: AtomicU64::new(0),
+            all: Arc::clone(all),
+        }
+    }
+
+    /// Fails if the query must end.
+    pub fn check(&self) -> Result<(), QueryError> {
+        self.budget.check().map_err(QueryError::from)
+    }
+
+    /// Counts bytes that are about to be held, and fails if there may not be so many or the query must end.
+    pub fn hold(&self, bytes: usize) -> Result<(), QueryError> {
+        self.check()?;
+        let bytes = bytes as u64;
+        let held = self.held.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let all = self.all.held.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.peak.fetch_max(held, Ordering::Relaxed);
+        if held > self.memory_max {
+            return Err(QueryError::Limit(format!(
+                "the query needs {held} bytes of memory at least, -search.maxMemoryPerQuery allows {}; narrow its matchers or its time range, or raise its step",
+                self.memory_max
+            )));
+        }
+        if all > self.all.memory_max {
+            return Err(QueryError::Limit(format!(
+                "the query needs {held} bytes of memory at least, with which all queries together would hold {all} of the {} that -memory.allowedPercent and \
+                 -memory.allowedBytes give them; narrow its matchers or its time range, raise its step, or ask again later",
+                self.all.memory_max
+            )));
+        }
+        Ok(())
+    }
+
+    /// Bytes that are not held any more.
+    pub fn release(&self, bytes: usize) {
+        self.held.fetch_sub(bytes as u64, Ordering::Relaxed);
+        self.all.held.fetch_sub(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// How many bytes are held; for [`Self::settle`].
+    pub fn mark(&self) -> u64 {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// Of what is held since `mark`, only so many bytes stay.
+    pub fn settle(&self, mark: u64, bytes: usize) {
+        let wanted = mark + bytes as u64;
+        let held = self.held.swap(wanted, Ordering::Relaxed);
+        if wanted >= held {
+            self.all.held.fetch_add(wanted - held, Ordering::Relaxed);
+        } else {
+            self.all.held.fetch_sub(held - wanted, Ordering::Relaxed);
+        }
+        self.peak.fetch_max(wanted, Ordering::Relaxed);
+    }
+
+    /// Counts series that are read.
+    pub fn read_series(&self, series: u64) {
+        self.series.fetch_add(series, Ordering::Relaxed);
+    }
+
+    /// Counts samples of one series that were read.
+    pub fn read_samples(&self, samples: u64) -> Result<(), QueryError> {
+        if samples > self.series_samples_max {
+            return Err(QueryError::Limit(format!(
+                "a series has {samples} samples in the time range, -search.maxSamplesPerSeries allows {}; narrow the time range",
+                self.series_samples_max
+            )));
+        }
+        let all = self.samples.fetch_add(samples, Ordering::Relaxed) + samples;
+        if all > self.samples_max {
+            return Err(QueryError::Limit(format!(
+                "the query looks at {all} samples at least, -search.maxSamplesPerQuery allows {}; narrow its matchers or its time range",
+                self.samples_max
+            )));
+        }
+        Ok(())
+    }
+
+    /// Series and samples that were read.
+    pub fn read(&self) -> (u64, u64) {
+        (self.series.load(Ordering::Relaxed), self.samples.load(Ordering::Relaxed))
+    }
+
+    /// The most bytes that were held at once.
+    pub fn peak(&self) -> u64 {
+        self.peak.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Ledger {
+    fn drop(&mut self) {
+        self.all.held.fetch_sub(self.held.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+}
+
+/// Bytes that a row holds.
+pub fn row_bytes(row: &Row) -> usize {
+    size_of::<Row>() + row.labels.bytes() + row.values.capacity() * size_of::<f64>()
+}
+
+/// Bytes that an operand holds.
+pub fn operand_bytes(operand: &Operand) -> usize {
+    match operand {
+        Operand::Scalar(values) => values.capacity() * size_of::<f64>(),
+        Operand::Text(text) => text.len(),
+        Operand::Rows(rows) => rows.iter().map(row_bytes).sum(),
+    }
+}
+
+/// Whether a request failed because its query must end, or by the store.
+pub fn select_error(error: SelectError, budget: &Budget) -> QueryError {
+    match error {
+        SelectError::TooManySeries { found, .. } => QueryError::Limit(format!(
+            "the query means at least {found} series, -search.maxUniqueTimeseries allows {}; narrow its matchers or its time range",
+            budget.series_max
+        )),
+        other => other.into(),
+    }
+}

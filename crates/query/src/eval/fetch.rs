@@ -1,0 +1,247 @@
+//! Runs a plan over a selector.
+//!
+//! 1. The store gives the series as a stream, over the time that the windows reach.
+//! 2. Each thread has a [`Reader`]: a roller, and buffers that are used again for the next series.
+//! 3. What comes out of a series becomes a row.
+
+use model::{METRIC_NAME, MatchOp, Matcher, Selector, SeriesKey, TimeRange};
+use storage_api::{LabelsWanted, SamplesWanted, SelectRequest, SeriesChunk, SeriesData, SeriesStream};
+
+use super::{
+    Evaluation, Scope,
+    batches::{self, Batch, block_on},
+    rollups::{Plan, Source},
+    unlabelled,
+};
+use crate::{
+    api::{Dialect, QueryError},
+    budget::{row_bytes, select_error},
+    dialect,
+    frame::{ABSENT, Row, is_absent},
+    labels::Labels,
+    rollup::{Emit, Roller, output_labels},
+};
+
+/// What a thread needs to read series and roll them up.
+pub(super) struct Reader<'a> {
+    evaluation: &'a Evaluation<'a>,
+    roller: Roller<'a>,
+    data: SeriesData,
+    /// The key of the series that was read last.
+    pub(super) key: SeriesKey,
+    wants_keys: bool,
+    buffered: usize,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(evaluation: &'a Evaluation<'a>, plan: &'a Plan<'_>, wants_keys: bool) -> Self {
+        Self {
+            evaluation,
+            roller: Roller::new(&plan.recipe, &plan.layout),
+            data: SeriesData::default(),
+            key: SeriesKey::default(),
+            wants_keys,
+            buffered: 0,
+        }
+    }
+
+    /// Reads a series. False if it has no samples.
+    pub(super) fn read(&mut self, chunk: &mut dyn SeriesChunk, index: usize) -> Result<bool, QueryError> {
+        let ledger = &self.evaluation.ledger;
+        chunk.read(index, &mut self.data)?;
+        let in_heads: u64 = self.data.heads.iter().map(|head| head.summary.count).sum();
+        ledger.read_samples(self.data.values.len() as u64 + in_heads)?;
+        let buffer = self.data.values.capacity() * size_of::<f64>();
+        if buffer > self.buffered {
+            ledger.hold(buffer - self.buffered)?;
+            self.buffered = buffer;
+        }
+        if self.data.values.is_empty() && self.data.heads.is_empty() {
+            return Ok(false);
+        }
+        if self.wants_keys {
+            chunk.key(index, &mut self.key)?;
+        }
+        Ok(true)
+    }
+
+    /// Rolls up what was read last.
+    pub(super) fn roll(&mut self, emit: &mut Emit<'_>) -> Result<(), QueryError> {
+        self.roller.roll(&self.data.times, &mut self.data.values, emit)
+    }
+}
+
+impl Evaluation<'_> {
+    /// The rows that a plan comes to.
+    pub(super) fn run_plan(&self, plan: &Plan<'_>, scope: &Scope) -> Result<Vec<Row>, QueryError> {
+        match &plan.source {
+            Source::Nothing => Ok(vec![unlabelled(vec![ABSENT; scope.grid.points])]),
+            Source::Subquery { expr, grid } => self.run_subquery(plan, expr, *grid, scope),
+            Source::Selector { selector, range } => self.run_selector(plan, selector, *range, scope),
+        }
+    }
+
+    fn run_selector(
+        &self,
+        plan: &Plan<'_>,
+        selector: &Selector,
+        range: TimeRange,
+        scope: &Scope,
+    ) -> Result<Vec<Row>, QueryError> {
+        let stream = self.open(selector, range, LabelsWanted::All, SamplesWanted::Raw)?;
+        let mut rows = Vec::new();
+        batches::run(
+            &*stream,
+            self.options.workers_per_query_max,
+            || Reader::new(self, plan, true),
+            |reader, batch| self.rows_of(reader, batch, plan, scope),
+            |batch| {
+                rows.extend(batch);
+                Ok(())
+            },
+        )?;
+        if let Some(span) = plan.counter_at {
+            rows.iter().for_each(|row| self.note_counter(span, row.labels.metric_name()));
+        }
+        Ok(rows)
+    }
+
+    /// Asks the store for series.
+    pub(super) fn open(
+        &self,
+        selector: &Selector,
+        range: TimeRange,
+        labels: LabelsWanted,
+        samples: SamplesWanted,
+    ) -> Result<Box<dyn SeriesStream>, QueryError> {
+        let budget = self.ledger.budget.clone();
+        let request = SelectRequest {
+            labels,
+            samples,
+            one_per_timestamp: dialect::one_per_timestamp(self.query.dialect),
+            budget: budget.clone(),
+            ..SelectRequest::raw(self.query.tenant, restricted(selector, &self.query.extra_filters), range)
+        };
+        let stream = self.trace.step(
+            |stream: &Result<Box<dyn SeriesStream>, _>| {
+                let found = stream.as_ref().ok().and_then(|stream| stream.series_total());
+                format!("select from {} to {}: {} series", range.min, range.max, found.unwrap_or(0))
+            },
+            || block_on(self.select.select(request)),
+        );
+        let stream = stream.map_err(|error| select_error(error, &budget))?;
+        self.ledger.read_series(stream.series_total().unwrap_or(0));
+        Ok(stream)
+    }
+
+    fn rows_of(
+        &self,
+        reader: &mut Reader<'_>,
+        batch: Batch,
+        plan: &Plan<'_>,
+        scope: &Scope,
+    ) -> Result<Vec<Row>, QueryError> {
+        let mut rows = Vec::new();
+        for mut chunk in batch.chunks {
+            for index in 0..chunk.len() {
+                if !reader.read(&mut *chunk, index)? {
+                    continue;
+                }
+                let mut labels = None;
+                let key = std::mem::take(&mut reader.key);
+                reader.roll(&mut |tag, values| {
+                    if self.is_dropped(values) {
+                        return Ok(());
+                    }
+                    let labels = labels.get_or_insert_with(|| self.output_labels(&key, plan));
+                    let labels = output_labels(labels, tag).into_owned();
+                    let row = self.row(labels, std::mem::take(values), plan, scope)?;
+                    rows.push(row);
+                    Ok(())
+                })?;
+                reader.key = key;
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Whether a series without any sample on the grid is no series.
+    pub(super) fn is_dropped(&self, values: &[f64]) -> bool {
+        self.query.dialect == Dialect::PromQl && values.iter().all(|value| is_absent(*value))
+    }
+
+    /// A row of an output, over all instants of the grid.
+    pub(super) fn row(
+        &self,
+        labels: Labels,
+        mut values: Vec<f64>,
+        plan: &Plan<'_>,
+        scope: &Scope,
+    ) -> Result<Row, QueryError> {
+        if plan.spreads {
+            let value = values.first().copied().unwrap_or(ABSENT);
+            values.clear();
+            values.resize(scope.grid.points, value);
+        }
+        let drop_name = !plan.keeps_name && self.query.dialect == Dialect::PromQl;
+        let row = Row { labels, values, drop_name };
+        self.ledger.hold(row_bytes(&row))?;
+        Ok(row)
+    }
+
+    fn output_labels(&self, key: &SeriesKey, plan: &Plan<'_>) -> Labels {
+        let mut labels = Labels::from(key);
+        if !plan.keeps_name && self.query.dialect == Dialect::MetricsQl {
+            labels.remove(METRIC_NAME);
+        }
+        labels
+    }
+
+    /// Tells of a metric that is used as a counter, though its name does not say that it is one.
+    pub(super) fn note_counter(&self, span: metricsql::Span, name: &str) {
+        const COUNTERS: [&str; 4] = ["_total", "_sum", "_count", "_bucket"];
+        if !name.is_empty() && !COUNTERS.iter().any(|ending| name.ends_with(ending)) {
+            self.notes.info(
+                span,
+                format_args!(
+                    "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {name:?}"
+                ),
+            );
+        }
+    }
+
+    /// 1 where no series has samples in the window, with the labels that equality asks for.
+    pub(super) fn run_absent(&self, plan: &Plan<'_>, scope: &Scope) -> Result<Vec<Row>, QueryError> {
+        let present = self.run_plan(plan, scope)?;
+        let mut values = vec![1.0; scope.grid.points];
+        for row in &present {
+            for (value, have) in values.iter_mut().zip(&row.values).filter(|(_, have)| !is_absent(**have)) {
+                *value = if have.is_nan() { *value } else { ABSENT };
+            }
+        }
+        if self.is_dropped(&values) {
+            return Ok(Vec::new());
+        }
+        Ok(vec![Row { labels: self.absent_labels(plan), values, drop_name: false }])
+    }
+}
+
+/// The selector, of whose series only those count for which one of the sets of filters holds.
+pub(super) fn restricted(selector: &Selector, filters: &[Vec<Matcher>]) -> Selector {
+    if filters.is_empty() {
+        return selector.clone();
+    }
+    let both = |own: &Vec<Matcher>, extra: &Vec<Matcher>| own.iter().chain(extra).cloned().collect();
+    let any_of = selector.any_of.iter().flat_map(|own| filters.iter().map(move |extra| both(own, extra))).collect();
+    Selector { any_of }
+}
+
+/// The metric name that all series of a selector have, if it asks for one.
+pub(super) fn name_of(selector: &Selector) -> Option<&str> {
+    let mut names = selector.any_of.iter().map(|matchers| {
+        let of_name = |matcher: &&Matcher| matcher.name == METRIC_NAME && matcher.op == MatchOp::Equal;
+        matchers.iter().find(of_name).map(|matcher| matcher.value.as_str())
+    });
+    let first = names.next()??;
+    names.all(|name| name == Some(first)).then_some(first)
+}

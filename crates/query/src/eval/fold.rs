@@ -1,0 +1,265 @@
+//! Aggregates over rollups, folded series by series.
+//!
+//! 1. `aggr by (…) (rollup(selector[…]))` needs no rows: each thread rolls a series up and adds it to the state of its group.
+//! 2. Each batch has states of its own; they are merged in the order of batches, so that the result does not depend on threads.
+//! 3. Only the labels that the grouping reads are asked of the store.
+
+use std::{
+    borrow::Cow,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use metricsql::{Aggregate, Expr, ExprKind, Grouping};
+use model::{METRIC_NAME, SeriesKey};
+use storage_api::{LabelsWanted, SamplesWanted};
+
+use super::{
+    Evaluation, Scope,
+    batches::{self, Batch},
+    fetch::{Reader, name_of},
+    rollups::{Plan, Source},
+};
+use crate::{
+    api::{Dialect, QueryError},
+    dialect,
+    frame::{ABSENT, Row},
+    functions::{
+        Groups,
+        fold::{Fold, FoldKind},
+    },
+    labels::Labels,
+    rollup::{Tag, is_rollup, series_argument},
+};
+
+/// What an aggregate folds.
+#[derive(Debug, Clone)]
+pub struct FoldPlan<'e> {
+    kind: FoldKind,
+    grouping: Option<&'e Grouping>,
+    groups_max: usize,
+}
+
+/// The groups of a batch, or of all.
+struct Folded {
+    groups: Groups,
+    folds: Vec<Fold>,
+    /// Of each group the labels of its first series, where the result has them.
+    first: Vec<Labels>,
+}
+
+impl Evaluation<'_> {
+    /// The plans of an aggregate that folds over a rollup of a selector.
+    pub(super) fn plan_fold<'e>(
+        &self,
+        aggregate: &'e Aggregate,
+        scope: &Scope,
+    ) -> Result<Option<(Plan<'e>, FoldPlan<'e>)>, QueryError> {
+        let ([arg], Some(kind)) = (aggregate.args.as_slice(), FoldKind::of(self.query.dialect, &aggregate.name)) else {
+            return Ok(None);
+        };
+        let Some(plan) = self.plan_of_selector(arg.without_parens(), scope)? else { return Ok(None) };
+        let groups_max = aggregate.limit.filter(|limit| *limit > 0);
+        let fold = FoldPlan {
+            kind,
+            grouping: aggregate.grouping.as_ref(),
+            groups_max: groups_max.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX),
+        };
+        Ok(Some((plan, fold)))
+    }
+
+    /// The plan of an expression, if it is a rollup of a selector.
+    fn plan_of_selector<'e>(&self, expr: &'e Expr, scope: &Scope) -> Result<Option<Plan<'e>>, QueryError> {
+        let plan = match &expr.kind {
+            ExprKind::Selector(_) => self.plan_samples(expr, scope)?,
+            ExprKind::Rollup(rollup)
+                if rollup.subquery.is_none()
+                    && matches!(rollup.inner.without_parens().kind, ExprKind::Selector(_))
+                    && (self.query.dialect == Dialect::MetricsQl || rollup.window.is_none()) =>
+            {
+                self.plan_samples(expr, scope)?
+            }
+            ExprKind::Call(call) => {
+                let name = dialect::function_name(self.query.dialect, &call.name);
+                let place = series_argument(self.query.dialect, &name, call.args.len());
+                let over_selector = call.args.get(place).is_some_and(reads_selector);
+                if !over_selector || !is_rollup(self.query.dialect, &name) || name == "absent_over_time" {
+                    return Ok(None);
+                }
+                self.plan_call(call, &name, expr.span, scope)?
+            }
+            _ => return Ok(None),
+        };
+        Ok(matches!(plan.source, Source::Selector { .. }).then_some(plan))
+    }
+
+    /// The rows of an aggregate that folds.
+    pub(super) fn run_fold(&self, plan: &Plan<'_>, fold: &FoldPlan<'_>, scope: &Scope) -> Result<Vec<Row>, QueryError> {
+        let Source::Selector { selector, range } = &plan.source else {
+            return Err(QueryError::Internal("a fold without a selector".into()));
+        };
+        let mark = self.ledger.mark();
+        let counter_name = plan.counter_at.and_then(|_| name_of(selector));
+        let labels = self.labels_wanted(fold, plan.counter_at.is_some() && counter_name.is_none());
+        let wants_keys = labels != LabelsWanted::None;
+        let stream = self.open(selector, *range, labels, SamplesWanted::Raw)?;
+        let found = AtomicBool::new(false);
+        let mut all = Folded::new(fold);
+        batches::run(
+            &*stream,
+            self.options.workers_per_query_max,
+            || Reader::new(self, plan, wants_keys),
+            |reader, batch| self.fold_batch(reader, batch, plan, fold, &found),
+            |batch| all.merge(&batch, fold, self, plan.layout.points),
+        )?;
+        if let (Some(span), Some(name), true) = (plan.counter_at, counter_name, found.into_inner()) {
+            self.note_counter(span, name);
+        }
+        let rows = all.finish(fold, plan, self.query.dialect, scope);
+        self.ledger.settle(mark, rows.iter().map(crate::budget::row_bytes).sum());
+        Ok(rows)
+    }
+
+    /// The labels that are read.
+    fn labels_wanted(&self, fold: &FoldPlan<'_>, with_name: bool) -> LabelsWanted {
+        if fold.kind.keeps_labels() {
+            return LabelsWanted::All;
+        }
+        let mut names = match fold.grouping {
+            Some(Grouping::Without(_)) => return LabelsWanted::All,
+            Some(Grouping::By(names)) => names.clone(),
+            None => Vec::new(),
+        };
+        if with_name {
+            names.push(METRIC_NAME.into());
+        }
+        if names.is_empty() { LabelsWanted::None } else { LabelsWanted::Only(names) }
+    }
+
+    fn fold_batch(
+        &self,
+        reader: &mut Reader<'_>,
+        batch: Batch,
+        plan: &Plan<'_>,
+        fold: &FoldPlan<'_>,
+        found: &AtomicBool,
+    ) -> Result<Folded, QueryError> {
+        let mut folded = Folded::new(fold);
+        let drops_name = !plan.keeps_name && self.query.dialect == Dialect::MetricsQl;
+        let mut noted = String::new();
+        for mut chunk in batch.chunks {
+            self.ledger.check()?;
+            for index in 0..chunk.len() {
+                if !reader.read(&mut *chunk, index)? {
+                    continue;
+                }
+                let key = std::mem::take(&mut reader.key);
+                reader.roll(&mut |tag, values| {
+                    if self.is_dropped(values) {
+                        return Ok(());
+                    }
+                    if plan.counter_at.is_some() {
+                        found.store(true, Ordering::Relaxed);
+                        self.note_counter_of(&key, plan, &mut noted);
+                    }
+                    folded.add(&key, tag, drops_name, values, fold, self)
+                })?;
+                reader.key = key;
+            }
+        }
+        Ok(folded)
+    }
+
+    /// Tells of the metric of a series once for all series of it that stand side by side.
+    fn note_counter_of(&self, key: &SeriesKey, plan: &Plan<'_>, noted: &mut String) {
+        let (Some(span), Some(name)) = (plan.counter_at, key.label(METRIC_NAME)) else { return };
+        if *noted != *name {
+            self.note_counter(span, &name);
+            *noted = name.into_owned();
+        }
+    }
+}
+
+impl Folded {
+    fn new(fold: &FoldPlan<'_>) -> Self {
+        Self { groups: Groups::new(fold.grouping), folds: Vec::new(), first: Vec::new() }
+    }
+
+    fn add(
+        &mut self,
+        key: &SeriesKey,
+        tag: Tag<'_>,
+        drops_name: bool,
+        values: &[f64],
+        fold: &FoldPlan<'_>,
+        evaluation: &Evaluation<'_>,
+    ) -> Result<(), QueryError> {
+        let mut pairs: Vec<(Cow<'_, str>, Cow<'_, str>)> =
+            key.labels().filter(|(name, _)| !drops_name || name != METRIC_NAME).collect();
+        if let Tag::Label(name, value) = tag {
+            pairs.retain(|(have, _)| have != name);
+            pairs.push((name.into(), value.into()));
+        }
+        pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
+        let sorted = pairs.iter().map(|(name, value)| (&**name, &**value));
+        // Which groups count is decided when all are put together, in the order of series.
+        let Some(number) = self.groups.number(sorted.clone(), usize::MAX) else { return Ok(()) };
+        if number == self.folds.len() {
+            evaluation.ledger.hold(Fold::bytes(fold.kind, evaluation.query.dialect, values.len()))?;
+            self.folds.push(Fold::new(fold.kind, evaluation.query.dialect, values.len()));
+            if fold.kind.keeps_labels() {
+                self.first.push(Labels::from_sorted(sorted));
+            }
+        }
+        self.folds[number].add(values);
+        Ok(())
+    }
+
+    /// Takes over the groups of the next batch.
+    fn merge(
+        &mut self,
+        batch: &Self,
+        fold: &FoldPlan<'_>,
+        evaluation: &Evaluation<'_>,
+        points: usize,
+    ) -> Result<(), QueryError> {
+        let bytes = Fold::bytes(fold.kind, evaluation.query.dialect, points);
+        for (number, theirs) in batch.folds.iter().enumerate() {
+            let labels = batch.groups.labels(number);
+            let Some(mine) = self.groups.number(labels.iter(), fold.groups_max) else { continue };
+            if mine == self.folds.len() {
+                evaluation.ledger.hold(bytes)?;
+                self.folds.push(theirs.clone());
+                self.first.extend(batch.first.get(number).cloned());
+            } else {
+                self.folds[mine].merge(theirs);
+            }
+        }
+        evaluation.ledger.release(bytes * batch.folds.len());
+        Ok(())
+    }
+
+    fn finish(self, fold: &FoldPlan<'_>, plan: &Plan<'_>, dialect: Dialect, scope: &Scope) -> Vec<Row> {
+        let labels = if fold.kind.keeps_labels() { self.first } else { self.groups.into_labels() };
+        let drop_name = !plan.keeps_name && dialect == Dialect::PromQl;
+        let row = |(labels, state): (Labels, Fold)| {
+            let mut values = state.finish();
+            if plan.spreads {
+                let value = values.first().copied().unwrap_or(ABSENT);
+                values.clear();
+                values.resize(scope.grid.points, value);
+            }
+            Row { labels, values, drop_name }
+        };
+        labels.into_iter().zip(self.folds).map(row).collect()
+    }
+}
+
+fn reads_selector(expr: &Expr) -> bool {
+    match &expr.without_parens().kind {
+        ExprKind::Selector(_) => true,
+        ExprKind::Rollup(rollup) => {
+            rollup.subquery.is_none() && matches!(rollup.inner.without_parens().kind, ExprKind::Selector(_))
+        }
+        _ => false,
+    }
+}
