@@ -1,6 +1,6 @@
 //! The arguments of a call, taken out one by one as what the function wants.
 
-use metricsql::{Call, Span};
+use metricsql::{Expr, ExprKind, Span};
 
 use super::Context;
 use crate::{
@@ -12,16 +12,19 @@ use crate::{
 /// Evaluated arguments.
 pub(super) struct Args<'a> {
     pub(super) ctx: &'a Context<'a>,
-    pub(super) call: &'a Call,
+    /// The name of the function as it was written.
+    pub(super) name: &'a str,
+    /// Where the call stands.
     pub(super) span: Span,
-    /// The name as the table has it.
-    pub(super) lower_name: &'static str,
+    /// Whether the call keeps metric names.
+    pub(super) keeps_names: bool,
+    exprs: &'a [Expr],
     values: Vec<Option<Operand>>,
 }
 
 impl<'a> Args<'a> {
-    pub(super) fn new(ctx: &'a Context<'a>, call: &'a Call, span: Span, args: Vec<Operand>) -> Self {
-        Self { ctx, call, span, lower_name: "", values: args.into_iter().map(Some).collect() }
+    pub(super) fn new(ctx: &'a Context<'a>, name: &'a str, span: Span, exprs: &'a [Expr], args: Vec<Operand>) -> Self {
+        Self { ctx, name, span, keeps_names: false, exprs, values: args.into_iter().map(Some).collect() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -32,13 +35,22 @@ impl<'a> Args<'a> {
         self.ctx.dialect == Dialect::PromQl
     }
 
-    /// Whether the metric name stays: because the call says so.
-    pub(super) fn keeps_names(&self) -> bool {
-        self.call.keep_metric_names
+    /// What argument `at` was computed from, without parentheses around it.
+    pub(super) fn expr(&self, at: usize) -> Option<&'a Expr> {
+        let mut expr = self.exprs.get(at)?;
+        while let ExprKind::Paren(inner) = &expr.kind {
+            expr = inner;
+        }
+        Some(expr)
+    }
+
+    /// Where argument `at` stands.
+    pub(super) fn span_of(&self, at: usize) -> Span {
+        self.expr(at).map_or(self.span, |expr| expr.span)
     }
 
     pub(super) fn expect_count(&self, (least, most): (usize, usize)) -> Result<(), QueryError> {
-        let (name, got) = (&self.call.name, self.len());
+        let (name, got) = (self.name, self.len());
         if (least..=most).contains(&got) {
             return Ok(());
         }
@@ -71,7 +83,7 @@ impl<'a> Args<'a> {
             Operand::Rows(rows) if !self.is_promql() => {
                 self.fail(format!("arg #{} must contain a single timeseries; got {} timeseries", at + 1, rows.len()))
             }
-            _ => self.fail(format!("arg #{} of {:?} must be a scalar", at + 1, self.call.name)),
+            _ => self.fail(format!("arg #{} of {:?} must be a scalar", at + 1, self.name)),
         }
     }
 
@@ -84,8 +96,25 @@ impl<'a> Args<'a> {
     pub(super) fn text(&mut self, at: usize) -> Result<String, QueryError> {
         match self.take(at) {
             Operand::Text(text) => Ok(text),
-            _ => self.fail(format!("arg #{} of {:?} must be a string", at + 1, self.call.name)),
+            _ => self.fail(format!("arg #{} of {:?} must be a string", at + 1, self.name)),
         }
+    }
+
+    /// Argument `at` as a whole number that is the same at all points.
+    pub(super) fn whole(&mut self, at: usize) -> Result<i64, QueryError> {
+        let values = self.scalar(at)?;
+        // A float beyond the range of a whole number becomes its border.
+        Ok(values.first().map_or(0, |value| *value as i64))
+    }
+
+    /// All arguments, one after the other.
+    pub(super) fn into_operands(self) -> impl Iterator<Item = Operand> {
+        self.values.into_iter().flatten()
+    }
+
+    /// Every argument that is left, as series one behind the other.
+    pub(super) fn all_rows(&mut self) -> Vec<Row> {
+        self.values.iter_mut().filter_map(Option::take).flat_map(into_rows).collect()
     }
 
     /// The arguments from `from` on as texts.

@@ -14,7 +14,6 @@ use crate::{
 
 /// An aggregate that folds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "their names say it")]
 pub enum FoldKind {
     Sum,
     Avg,

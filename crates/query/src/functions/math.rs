@@ -59,7 +59,7 @@ pub(super) fn map_points(
     map: impl Fn(usize, f64) -> f64,
 ) -> Result<Operand, QueryError> {
     let dialect = args.ctx.dialect;
-    let keeps = args.keeps_names() || (is_named && dialect == Dialect::MetricsQl);
+    let keeps = args.keeps_names || (is_named && dialect == Dialect::MetricsQl);
     for row in &mut rows {
         (args.ctx.check)(0)?;
         if !keeps {

@@ -9,11 +9,20 @@ mod aggregate;
 mod annotations;
 mod args;
 mod binary;
+mod date;
 pub mod fold;
 mod group;
+mod histogram;
+mod label;
 mod math;
 mod names;
 mod number;
+mod order;
+mod pattern;
+mod range;
+mod series;
+mod source;
+mod stats;
 mod text;
 
 use metricsql::{Call, Span};
@@ -23,6 +32,8 @@ pub use annotations::Annotations;
 pub use binary::binary;
 pub use group::{Groups, group_labels};
 pub use names::finish_names;
+pub use order::keeps_order;
+pub use source::{absent_labels, negate, union};
 
 use crate::{
     api::{Dialect, QueryError},
@@ -105,7 +116,16 @@ const fn function(name: &'static str, dialects: Dialects, args: (usize, usize), 
     Function { name, dialects, args, run }
 }
 
-const TABLES: &[&[Function]] = &[math::TABLE];
+const TABLES: &[&[Function]] = &[
+    math::TABLE,
+    date::TABLE,
+    source::TABLE,
+    label::TABLE,
+    order::TABLE,
+    series::TABLE,
+    range::TABLE,
+    histogram::TABLE,
+];
 
 fn find(dialect: Dialect, name: &str) -> Option<&'static Function> {
     let is_named = |function: &&Function| match dialect {
@@ -124,15 +144,13 @@ pub fn is_transform(dialect: Dialect, name: &str) -> bool {
 pub fn call(ctx: &Context<'_>, call: &Call, span: Span, args: Vec<Operand>) -> Result<Operand, QueryError> {
     let function = find(ctx.dialect, &call.name)
         .ok_or_else(|| QueryError::Evaluation(format!("unknown function {:?}", call.name)))?;
-    let mut args = Args::new(ctx, call, span, args);
+    let mut args = Args::new(ctx, &call.name, span, &call.args, args);
+    args.keeps_names = call.keep_metric_names;
     args.expect_count(function.args)?;
     match function.run {
         Run::Map(map) => math::map_values(args, false, map),
         Run::MapNamed(map) => math::map_values(args, true, map),
-        Run::Whole(run) => {
-            args.lower_name = function.name;
-            run(args)
-        }
+        Run::Whole(run) => run(args),
     }
 }
 
