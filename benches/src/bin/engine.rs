@@ -6,12 +6,18 @@
 //!    over its life.
 //! 3. The folder's bytes are divided by the samples; the store is killed (by leaving it) with a full log and opened again; some selects are timed.
 //!
+//! 4. How long each insert took by the clock, and with `--readers` how long selects of one metric took meanwhile, shows what flushes and merges make others wait.
+//!
 //! `--series`, `--scrapes`, `--jitter`, `--churn` (replacements), `--ack` (power, process, none), `--samples-per-request`, `--select-days` (a separate folder of so many
 //! day partitions).
 
 use std::{
     path::Path,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -51,6 +57,7 @@ fn run() -> Result<(), String> {
     };
     let select_days = flags.take("select-days", 0i64)?;
     let restart = flags.take("restart", false)?;
+    let readers = flags.take("readers", 0usize)?;
     flags.finish()?;
 
     println!("{}", traffic::machine::describe());
@@ -73,11 +80,22 @@ fn run() -> Result<(), String> {
     let mut feeder = Feeder::new(&store);
     let first = feeder.feed(&mut traffic, 0..1);
     println!("first scrape (new series):   {}", first.show());
+    feeder.waits.clear();
     let mut later = Cost::default();
-    for scrape in 1..scrapes {
-        later.add(&feeder.feed(&mut traffic, scrape..scrape + 1));
-    }
+    let done = AtomicBool::new(false);
+    let mut selects = thread::scope(|scope| {
+        let threads: Vec<_> = (0..readers).map(|_| scope.spawn(|| watch(&store, &done))).collect();
+        for scrape in 1..scrapes {
+            later.add(&feeder.feed(&mut traffic, scrape..scrape + 1));
+        }
+        done.store(true, Ordering::Relaxed);
+        threads.into_iter().flat_map(|thread| thread.join().expect("BUG: a reader panicked")).collect::<Vec<_>>()
+    });
     println!("later scrapes (known):       {}", later.show());
+    println!("inserts by the clock:        {}", show_waits(&mut feeder.waits));
+    if readers > 0 {
+        println!("selects meanwhile:           {}", show_waits(&mut selects));
+    }
     let samples = first.samples + later.samples;
     let stats = store.stats();
     println!(
@@ -154,6 +172,8 @@ struct Feeder<'a> {
     labels: RemoteWriteLabels,
     body: Unpacked,
     rows: Rows,
+    /// Of each insert, by the clock.
+    waits: Vec<Duration>,
 }
 
 /// What feeding cost.
@@ -192,6 +212,7 @@ impl<'a> Feeder<'a> {
             labels: RemoteWriteLabels::new(LabelLimits::default(), 0, ExtraLabels::default()),
             body: Unpacked::default(),
             rows: Rows::default(),
+            waits: Vec::new(),
         }
     }
 
@@ -211,7 +232,9 @@ impl<'a> Feeder<'a> {
                 samples: self.rows.samples(),
                 metadata: &[],
             };
+            let asked = Instant::now();
             let inserted = block_on(self.store.insert(batch)).expect("the store takes writes");
+            self.waits.push(asked.elapsed());
             assert_eq!(inserted.samples as usize, self.rows.samples().len(), "{:?}", inserted.refused);
             cost.samples += inserted.samples;
             cost.walk += walked - start;
@@ -220,6 +243,28 @@ impl<'a> Feeder<'a> {
         });
         cost
     }
+}
+
+/// Selects the last minutes of one metric again and again.
+fn watch(store: &Store, done: &AtomicBool) -> Vec<Duration> {
+    const PAUSE: Duration = Duration::from_millis(20);
+    let mut waits = Vec::new();
+    while !done.load(Ordering::Relaxed) {
+        let selector = Selector::all_of(vec![Matcher::equal("__name__", "node_load1")]);
+        let asked = Instant::now();
+        let request = SelectRequest::raw(Tenant::DEFAULT, selector, TimeRange::ALL);
+        read(store, request).expect("what is selected can be read");
+        waits.push(asked.elapsed());
+        thread::sleep(PAUSE);
+    }
+    waits
+}
+
+fn show_waits(waits: &mut [Duration]) -> String {
+    waits.sort_unstable();
+    let at = |share: f64| waits.get(((waits.len() as f64 - 1.0) * share) as usize).map_or(0.0, Duration::as_secs_f64);
+    let [median, late, last] = [0.5, 0.99, 1.0].map(|share| at(share) * 1e3);
+    format!("{} of them, median {median:.2} ms, p99 {late:.2} ms, longest {last:.2} ms", waits.len())
 }
 
 fn time_selects(store: &Store) -> Result<(), String> {
