@@ -28,9 +28,15 @@ impl Parser<'_> {
             binary.right = self.nested(|parser| parser.binary(right_min))?;
             binary.left = left;
             binary.keep_metric_names = self.take_word("keep_metric_names");
+            let keeps = binary.keep_metric_names;
             self.grow(height.max(self.height))?;
-            height = self.height;
             left = self.made(start, self.folded(binary));
+            if keeps {
+                // As it is meant: `a * (b + c) keep_metric_names` is `a * ((b + c) keep_metric_names)`.
+                self.grow(self.height)?;
+                left = self.made(start, ExprKind::Paren(Box::new(left)));
+            }
+            height = self.height;
         }
         self.height = height;
         Ok(left)
@@ -123,7 +129,7 @@ impl Parser<'_> {
 
 /// `"a" + "b"` as one text, a comparison of two texts as the number it comes to; everything else as it is.
 pub(crate) fn fold_texts(binary: Binary) -> ExprKind {
-    let plain = binary.matching.is_none() && !binary.keep_metric_names;
+    let plain = binary.matching.is_none();
     let (Some(left), Some(right), true) = (as_text(&binary.left), as_text(&binary.right), plain) else {
         return ExprKind::Binary(Box::new(binary));
     };

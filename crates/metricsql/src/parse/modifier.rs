@@ -64,7 +64,8 @@ impl Parser<'_> {
         while let Kind::Text(text) = self.peek() {
             prefix.push_str(text);
             self.advance();
-            let more = self.peek() == &Kind::Add && matches!(self.peek_second(), Kind::Text(_));
+            let more =
+                self.options.folds_texts && self.peek() == &Kind::Add && matches!(self.peek_second(), Kind::Text(_));
             if !more {
                 break;
             }

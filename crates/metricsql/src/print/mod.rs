@@ -65,7 +65,7 @@ impl Printer<'_> {
             ExprKind::Binary(binary) => self.binary(out, binary),
             ExprKind::Negate(inner) => self.signed(out, "-", inner),
             ExprKind::Plus(inner) => self.signed(out, "+", inner),
-            ExprKind::Paren(inner) => self.paren(out, inner),
+            ExprKind::Paren(inner) => self.wrapped(out, self.style != Style::Compact, inner),
             ExprKind::Union(members) => self.list(out, members),
             ExprKind::Template(template) => self.template(out, template),
         }
@@ -80,22 +80,13 @@ impl Printer<'_> {
         out.push(')');
     }
 
-    fn in_parens(&self, out: &mut String, needs: bool, write: impl FnOnce(&mut String)) {
+    /// The expression, in parentheses if it needs them where it stands. An operation that keeps names has its own.
+    fn wrapped(&self, out: &mut String, needs: bool, expr: &Expr) {
+        let has_own = matches!(&expr.kind, ExprKind::Binary(binary) if binary.keep_metric_names);
+        let needs = needs && (self.style == Style::Compact || !has_own);
         out.push_str(if needs { "(" } else { "" });
-        write(out);
+        self.expr(out, expr);
         out.push_str(if needs { ")" } else { "" });
-    }
-
-    fn paren(&self, out: &mut String, inner: &Expr) {
-        match &inner.kind {
-            _ if self.style == Style::Compact => self.expr(out, inner),
-            ExprKind::Binary(binary) if binary.keep_metric_names => {
-                out.push('(');
-                self.operation(out, binary);
-                out.push_str(") keep_metric_names");
-            }
-            _ => self.in_parens(out, true, |out| self.expr(out, inner)),
-        }
     }
 
     fn call(&self, out: &mut String, call: &Call) {
@@ -154,7 +145,7 @@ impl Printer<'_> {
     }
 
     fn rollup(&self, out: &mut String, rollup: &Rollup) {
-        self.in_parens(out, self.inner_needs_parens(rollup), |out| self.expr(out, &rollup.inner));
+        self.wrapped(out, self.inner_needs_parens(rollup), &rollup.inner);
         self.rollup_tail(out, rollup);
     }
 
@@ -206,10 +197,11 @@ impl Printer<'_> {
             _ => ("", offset),
         };
         out.push_str(sign);
-        let is_one =
-            matches!(length.kind, ExprKind::Number(_) | ExprKind::Duration(_) | ExprKind::Call(_) | ExprKind::Paren(_))
-                || matches!(length.kind, ExprKind::Selector(_));
-        self.in_parens(out, !is_one, |out| self.length(out, length));
+        let plain = if self.style == Style::Compact { length.without_parens() } else { length };
+        match &plain.kind {
+            ExprKind::Binary(_) | ExprKind::Negate(_) | ExprKind::Plus(_) => self.wrapped(out, true, length),
+            _ => self.length(out, length),
+        }
     }
 
     fn at(&self, out: &mut String, rollup: &Rollup) {
@@ -231,7 +223,7 @@ impl Printer<'_> {
                     ExprKind::Template(template) => matches!(**template, Template::With { .. }),
                     _ => false,
                 };
-                self.in_parens(out, needs, |out| self.expr(out, time));
+                self.wrapped(out, needs, time);
             }
         }
     }

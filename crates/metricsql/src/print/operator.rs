@@ -13,8 +13,9 @@ pub(super) enum Side {
 impl Printer<'_> {
     pub(super) fn binary(&self, out: &mut String, binary: &Binary) {
         let keeps = binary.keep_metric_names;
-        self.in_parens(out, keeps && self.style == Style::Compact, |out| self.operation(out, binary));
-        out.push_str(if keeps { " keep_metric_names" } else { "" });
+        out.push_str(if keeps { "(" } else { "" });
+        self.operation(out, binary);
+        out.push_str(if keeps { ") keep_metric_names" } else { "" });
     }
 
     /// Without `keep_metric_names`.
@@ -26,7 +27,7 @@ impl Printer<'_> {
                 out.push(' ');
             }
             let needs = self.operand_needs_parens(binary, operand, side);
-            self.in_parens(out, needs, |out| self.expr(out, operand));
+            self.wrapped(out, needs, operand);
         }
     }
 
@@ -73,38 +74,36 @@ impl Printer<'_> {
     }
 
     pub(super) fn operand_needs_parens(&self, parent: &Binary, operand: &Expr, side: Side) -> bool {
-        if self.style == Style::Compact {
-            return compact_needs_parens(operand.without_parens());
-        }
+        let is_compact = self.style == Style::Compact;
+        let operand = if is_compact { operand.without_parens() } else { operand };
         match &operand.kind {
+            // A sign would take the whole power for itself.
+            ExprKind::Negate(_) | ExprKind::Plus(_) => {
+                side == Side::Left && parent.op.precedence() > BinaryOp::UNARY_PRECEDENCE
+            }
+            _ if is_compact => compact_needs_parens(operand),
             ExprKind::Binary(child) => {
                 let (mine, parents) = (child.op.precedence(), parent.op.precedence());
                 let natural = if parent.op.is_right_associative() { Side::Right } else { Side::Left };
-                let steals_keep = side == Side::Right && parent.keep_metric_names && !child.keep_metric_names;
-                mine < parents || (mine == parents && side != natural) || steals_keep
+                mine < parents || (mine == parents && side != natural)
             }
-            ExprKind::Negate(_) | ExprKind::Plus(_) => {
-                let is_tighter = parent.op.precedence() > BinaryOp::UNARY_PRECEDENCE;
-                side == Side::Left && is_tighter
-            }
-            ExprKind::Call(call) => side == Side::Right && parent.keep_metric_names && !call.keep_metric_names,
             ExprKind::Template(template) => side == Side::Left && matches!(**template, Template::With { .. }),
             _ => false,
         }
     }
 
     pub(super) fn signed(&self, out: &mut String, sign: &str, inner: &Expr) {
-        let plain = if self.style == Style::Compact { inner.without_parens() } else { inner };
-        let needs = match &plain.kind {
-            ExprKind::Binary(binary) => {
-                self.style == Style::Compact
-                    || binary.op.precedence() <= BinaryOp::UNARY_PRECEDENCE
-                    || binary.keep_metric_names
-            }
-            _ => false,
-        };
         out.push_str(sign);
-        self.in_parens(out, needs, |out| self.expr(out, inner));
+        self.wrapped(out, self.signed_needs_parens(inner), inner);
+    }
+
+    pub(super) fn signed_needs_parens(&self, inner: &Expr) -> bool {
+        let is_compact = self.style == Style::Compact;
+        let plain = if is_compact { inner.without_parens() } else { inner };
+        match &plain.kind {
+            ExprKind::Binary(binary) => is_compact || binary.op.precedence() <= BinaryOp::UNARY_PRECEDENCE,
+            _ => false,
+        }
     }
 }
 

@@ -36,8 +36,7 @@ impl Printer<'_> {
             return out.push_str(&line);
         }
         match &expr.kind {
-            ExprKind::Paren(inner) if self.style == Style::Compact => self.pretty(out, inner, depth),
-            ExprKind::Paren(inner) => self.pretty_paren(out, inner, depth),
+            ExprKind::Paren(inner) => self.pretty_in_parens(out, self.style != Style::Compact, inner, depth),
             ExprKind::Binary(binary) => self.pretty_binary(out, binary, depth),
             ExprKind::Call(call) => {
                 indent(out, depth);
@@ -68,7 +67,8 @@ impl Printer<'_> {
     }
 
     fn pretty_in_parens(&self, out: &mut String, needs: bool, expr: &Expr, depth: usize) {
-        if !needs {
+        let has_own = matches!(&expr.kind, ExprKind::Binary(binary) if binary.keep_metric_names);
+        if !needs || (has_own && self.style != Style::Compact) {
             return self.pretty(out, expr, depth);
         }
         let line = format!("({})", self.line(expr));
@@ -82,37 +82,22 @@ impl Printer<'_> {
     fn pretty_paren(&self, out: &mut String, inner: &Expr, depth: usize) {
         indent(out, depth);
         out.push_str("(\n");
-        let keeps = match &inner.kind {
-            ExprKind::Binary(binary) if self.style != Style::Compact && binary.keep_metric_names => {
-                self.pretty_operation(out, binary, depth + 1);
-                true
-            }
-            _ => {
-                self.pretty(out, inner, depth + 1);
-                false
-            }
-        };
+        self.pretty(out, inner, depth + 1);
         out.push('\n');
         indent(out, depth);
-        out.push_str(if keeps { ") keep_metric_names" } else { ")" });
+        out.push(')');
     }
 
     fn pretty_binary(&self, out: &mut String, binary: &Binary, depth: usize) {
-        match binary.keep_metric_names {
-            false => self.pretty_operation(out, binary, depth),
-            true if self.style == Style::Compact => {
-                indent(out, depth);
-                out.push_str("(\n");
-                self.pretty_operation(out, binary, depth + 1);
-                out.push('\n');
-                indent(out, depth);
-                out.push_str(") keep_metric_names");
-            }
-            true => {
-                self.pretty_operation(out, binary, depth);
-                out.push_str(" keep_metric_names");
-            }
+        if !binary.keep_metric_names {
+            return self.pretty_operation(out, binary, depth);
         }
+        indent(out, depth);
+        out.push_str("(\n");
+        self.pretty_operation(out, binary, depth + 1);
+        out.push('\n');
+        indent(out, depth);
+        out.push_str(") keep_metric_names");
     }
 
     /// The compact style indents the operator, the wide one its sides.
@@ -145,7 +130,7 @@ impl Printer<'_> {
     }
 
     fn pretty_signed(&self, out: &mut String, sign: &str, inner: &Expr, depth: usize) {
-        let needs = matches!(inner.kind, ExprKind::Binary(_));
+        let needs = self.signed_needs_parens(inner);
         let mut behind = String::new();
         self.pretty_in_parens(&mut behind, needs, inner, depth);
         indent(out, depth);

@@ -27,7 +27,7 @@ impl Printer<'_> {
         let has_filters = selector.any_of.iter().any(|matchers| matchers.len() > 1);
         let has_bare = selector.any_of.iter().any(|matchers| matchers.len() == 1);
         // An alternative cannot be empty, so one with the name alone has to write it.
-        let in_front = is_plain_metric(name) && !(has_filters && has_bare);
+        let in_front = is_plain_metric(name) && (selector.any_of.len() == 1 || !has_bare);
         if in_front && !has_filters {
             return (name.to_string(), Vec::new());
         }

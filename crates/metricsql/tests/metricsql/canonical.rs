@@ -183,8 +183,8 @@ fn modifiers_of_operators() {
         ("a + fill", "a + {\"fill\"}"),
         ("a + (on)", "a + ({\"on\"})"),
         ("(a + b) keep_metric_names", "(a + b) keep_metric_names"),
-        ("a + b keep_metric_names", "a + b keep_metric_names"),
-        ("a + b * c keep_metric_names keep_metric_names", "a + b * c keep_metric_names keep_metric_names"),
+        ("a + b keep_metric_names", "(a + b) keep_metric_names"),
+        ("a + b * c keep_metric_names keep_metric_names", "(a + (b * c) keep_metric_names) keep_metric_names"),
         ("abs(a) keep_metric_names + 1", "abs(a) keep_metric_names + 1"),
         ("a IF on(x) b", "a if on (x) b"),
     ]);

@@ -4,5 +4,8 @@ mod canonical;
 mod errors;
 mod formats;
 mod fuzz;
+mod generate;
+mod oracle;
+mod property;
 mod shared;
 mod templates;
