@@ -1,0 +1,5 @@
+//! Queries against a real store.
+
+mod driver;
+mod script;
+mod scripts;
