@@ -14,6 +14,10 @@ use crate::{
 
 /// Share of the allowed memory that bodies may take while they come in.
 const BODIES_SHARE: u64 = 16;
+/// Share of the allowed memory that running queries may hold together.
+const QUERIES_SHARE: u64 = 2;
+/// Share of the allowed memory that cached results may take.
+const RESULTS_SHARE: u64 = 16;
 /// Queries that work at once by default, however many processors there are.
 const CONCURRENT_QUERIES_MAX: usize = 16;
 /// Memory that a store cannot do without.
@@ -38,6 +42,8 @@ pub struct Settings {
     pub store: store::Options,
     /// Of the doors.
     pub receive: receive::Options,
+    /// Of the query engine.
+    pub engine: query::EngineOptions,
     /// Of the API.
     pub serve: serve::Options,
 }
@@ -60,6 +66,7 @@ impl Settings {
             data_path: flags.text("storageDataPath").into(),
             memory_allowed_bytes,
             receive: receive_options(flags, memory_allowed_bytes),
+            engine: engine_options(flags, memory_allowed_bytes),
             serve: serve_options(flags, &store),
             store,
         })
@@ -119,6 +126,49 @@ fn receive_options(flags: &Flags, memory_allowed_bytes: u64) -> receive::Options
     }
 }
 
+fn engine_options(flags: &Flags, memory_allowed_bytes: u64) -> query::EngineOptions {
+    let usual = query::EngineOptions::default();
+    let cache_bytes_max = if flags.switch("search.disableCache") { 0 } else { memory_allowed_bytes / RESULTS_SHARE };
+    query::EngineOptions {
+        workers_per_query_max: match flags.number("search.maxWorkersPerQuery") {
+            0 => usual.workers_per_query_max,
+            number => number as usize,
+        },
+        points_per_series_max: flags.number("search.maxPointsPerTimeseries") as usize,
+        subquery_points_max: flags.number("search.maxPointsSubqueryPerTimeseries") as usize,
+        series_max: flags.number("search.maxUniqueTimeseries"),
+        response_series_max: flags.number("search.maxResponseSeries") as usize,
+        samples_per_query_max: flags.number("search.maxSamplesPerQuery"),
+        samples_per_series_max: flags.number("search.maxSamplesPerSeries"),
+        memory_per_query_max: flags.bytes("search.maxMemoryPerQuery"),
+        memory_max: memory_allowed_bytes / QUERIES_SHARE,
+        query_len_max: flags.bytes("search.maxQueryLen") as usize,
+        latency_offset: flags.duration("search.latencyOffset"),
+        staleness_interval_min: flags.duration("search.minStalenessInterval"),
+        no_stale_markers: flags.switch("search.noStaleMarkers"),
+        no_implicit_conversion: flags.switch("search.disableImplicitConversion"),
+        cache_bytes_max: cache_bytes_max as usize,
+        cache_timestamp_offset: flags.duration("search.cacheTimestampOffset"),
+        top_queries_max: flags.number("search.queryStats.lastQueriesCount") as usize,
+        ..usual
+    }
+}
+
+fn query_options(flags: &Flags) -> serve::QueryOptions {
+    let lookbacks = ["search.maxLookback", "search.maxStalenessInterval"].map(|name| flags.duration(name));
+    serve::QueryOptions {
+        dialect: match flags.text("search.dialect") {
+            "promql" => query::Dialect::PromQl,
+            _ => query::Dialect::MetricsQl,
+        },
+        time_max: flags.duration("search.maxQueryDuration"),
+        text_bytes_max: flags.bytes("search.maxQueryLen") as usize,
+        lookback: lookbacks.into_iter().find(|lookback| !lookback.is_zero()),
+        lookback_is_step: flags.switch("search.setLookbackToStep"),
+        slow: flags.duration("search.logSlowQueryDuration"),
+    }
+}
+
 fn serve_options(flags: &Flags, store: &store::Options) -> serve::Options {
     serve::Options {
         concurrent_max: match flags.number("search.maxConcurrentRequests") {
@@ -126,6 +176,9 @@ fn serve_options(flags: &Flags, store: &store::Options) -> serve::Options {
             number => number as usize,
         },
         queue_wait_max: flags.duration("search.maxQueueDuration"),
+        queries: query_options(flags),
+        compress: !flags.switch("http.disableResponseCompression"),
+        federate_series_max: unlimited_if_zero(flags.number("search.maxFederateSeries")),
         export_series_max: unlimited_if_zero(flags.number("search.maxExportSeries")),
         export_time_max: flags.duration("search.maxExportDuration"),
         series_max: unlimited_if_zero(flags.number("search.maxSeries")),
@@ -142,6 +195,7 @@ fn serve_options(flags: &Flags, store: &store::Options) -> serve::Options {
             snapshot: flags.text("snapshotAuthKey").to_string(),
             force_merge: flags.text("forceMergeAuthKey").to_string(),
             force_flush: flags.text("forceFlushAuthKey").to_string(),
+            reset_cache: flags.text("search.resetCacheAuthKey").to_string(),
             metrics: flags.text("metricsAuthKey").to_string(),
             flags: flags.text("flagsAuthKey").to_string(),
         },

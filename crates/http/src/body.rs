@@ -89,6 +89,14 @@ impl Body {
         (writer, Self { inner: Inner::Stream { chunks, ended: false }, guard: None })
     }
 
+    /// How long it is, unless it is a stream.
+    pub fn len_if_whole(&self) -> Option<usize> {
+        match &self.inner {
+            Inner::Whole(bytes) => Some(bytes.len()),
+            Inner::Stream { .. } => None,
+        }
+    }
+
     /// The same body, which keeps `guard` until it was sent or the client has left.
     #[must_use]
     pub fn holding(self, guard: impl Any + Send + Sync) -> Self {

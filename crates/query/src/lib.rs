@@ -19,6 +19,7 @@ mod trace;
 
 pub use api::{ActiveQuery, Answer, AnswerSeries, Dialect, Points, Query, QueryError, Span, Stats, TraceNode, Value};
 pub use engine::{Engine, EngineStats};
+pub use frame::{ABSENT, is_absent};
 pub use labels::Labels;
 pub use options::EngineOptions;
 pub use top::{TopBy, TopQuery};

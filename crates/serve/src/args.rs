@@ -27,6 +27,7 @@ impl Server {
             | Endpoint::SnapshotDelete
             | Endpoint::SnapshotDeleteAll => (&keys.snapshot, "snapshotAuthKey"),
             Endpoint::ForceMerge => (&keys.force_merge, "forceMergeAuthKey"),
+            Endpoint::ResetCache => (&keys.reset_cache, "search.resetCacheAuthKey"),
             Endpoint::ForceFlush => (&keys.force_flush, "forceFlushAuthKey"),
             Endpoint::Metrics => (&keys.metrics, "metricsAuthKey"),
             Endpoint::Flags => (&keys.flags, "flagsAuthKey"),
@@ -70,6 +71,29 @@ impl Server {
     }
 }
 
+/// What `extra_label` and `extra_filters[]` come to: sets of matchers of which one must hold; none at all if there are no such arguments.
+pub(crate) fn extra_filters(params: &Params) -> Result<Vec<Vec<Matcher>>, ApiError> {
+    let mut filters = Vec::new();
+    for text in ["extra_filters[]", "extra_filters"].into_iter().flat_map(|name| params.all(name)) {
+        filters.extend(parse(text)?);
+    }
+    for label in params.all("extra_label") {
+        let (name, value) = label.split_once('=').ok_or_else(|| {
+            ApiError::bad_request(format!("cannot parse argument extra_label={label:?}: want name=value"))
+        })?;
+        if filters.is_empty() {
+            filters.push(Vec::new());
+        }
+        filters.iter_mut().for_each(|set| set.push(Matcher::equal(name, value)));
+    }
+    if filters.len() > ALTERNATIVES_MAX {
+        return Err(ApiError::bad_request(format!(
+            "extra_filters[] come to more than {ALTERNATIVES_MAX} alternatives"
+        )));
+    }
+    Ok(filters)
+}
+
 /// What the arguments `match[]` mean together with `extra_label` and `extra_filters[]`; everything if there is no `match[]`.
 pub(crate) fn selector_or_everything(params: &Params) -> Result<Selector, ApiError> {
     let mut any_of = Vec::new();
@@ -79,16 +103,7 @@ pub(crate) fn selector_or_everything(params: &Params) -> Result<Selector, ApiErr
     if any_of.is_empty() {
         any_of.push(Vec::new());
     }
-    for label in params.all("extra_label") {
-        let (name, value) = label.split_once('=').ok_or_else(|| {
-            ApiError::bad_request(format!("cannot parse argument extra_label={label:?}: want name=value"))
-        })?;
-        any_of.iter_mut().for_each(|set| set.push(Matcher::equal(name, value)));
-    }
-    let mut filters = Vec::new();
-    for text in ["extra_filters[]", "extra_filters"].into_iter().flat_map(|name| params.all(name)) {
-        filters.extend(parse(text)?);
-    }
+    let filters = extra_filters(params)?;
     if filters.is_empty() {
         return Ok(Selector { any_of });
     }
@@ -143,7 +158,7 @@ mod tests {
         assert_eq!(
             alternatives("match[]=a&match[]={b=\"1\" or c=\"2\"}&extra_label=e=f&extra_filters[]={g=\"h\"}&extra_filters[]={i=\"j\"}")
                 .map(|sets| (sets.len(), sets[2].clone())),
-            Ok((6, r#"b="1" e="f" g="h""#.to_string()))
+            Ok((6, r#"b="1" g="h" e="f""#.to_string()))
         );
         assert!(alternatives("match[]={").is_err_and(|why| why.contains("cannot parse selector")));
         assert!(alternatives("extra_label=e").is_err());

@@ -2,8 +2,14 @@
 
 use basalt_http::{Method, StatusCode};
 use model::{Tenant, TenantParseError};
+use query::Dialect;
 
 use crate::error::ApiError;
+
+/// What stands before paths of both dialects, and the dialect that it means; `None` leaves it to the request and the flag.
+const PREFIXES: &[(&str, Option<Dialect>)] = &[("prometheus", None), ("promql", Some(Dialect::PromQl))];
+/// Paths that ask for data of one tenant, beside those under `/api/v1/`.
+const OF_DATA: &[Endpoint] = &[Endpoint::Federate, Endpoint::PrettifyQuery, Endpoint::ExpandWithExprs];
 
 macro_rules! endpoints {
     ($($(#[$doc:meta])* $name:ident = $path:literal,)*) => {
@@ -44,8 +50,26 @@ endpoints! {
     Flags = "/flags",
     /// Counters of the process.
     Metrics = "/metrics",
+    /// Evaluates an expression once.
+    Query = "/api/v1/query",
+    /// Evaluates an expression over a range.
+    QueryRange = "/api/v1/query_range",
+    /// Prints an expression in its usual form.
+    FormatQuery = "/api/v1/format_query",
+    /// The tree of an expression.
+    ParseQuery = "/api/v1/parse_query",
+    /// Prints an expression over several lines.
+    PrettifyQuery = "/prettify-query",
+    /// Prints an expression without its templates.
+    ExpandWithExprs = "/expand-with-exprs",
+    /// Samples for other Prometheus.
+    RemoteRead = "/api/v1/read",
+    /// The newest samples, to be scraped.
+    Federate = "/federate",
     /// Samples as JSON lines.
     Export = "/api/v1/export",
+    /// Samples as CSV.
+    ExportCsv = "/api/v1/export/csv",
     /// Series.
     Series = "/api/v1/series",
     /// Label names.
@@ -56,6 +80,26 @@ endpoints! {
     SeriesCount = "/api/v1/series/count",
     /// How series spread over metrics and labels.
     StatusTsdb = "/api/v1/status/tsdb",
+    /// What runs now.
+    ActiveQueries = "/api/v1/status/active_queries",
+    /// What ran most.
+    TopQueries = "/api/v1/status/top_queries",
+    /// Ends a query.
+    CancelQuery = "/api/v1/admin/cancel",
+    /// What kind of process this is.
+    RuntimeInfo = "/api/v1/status/runtimeinfo",
+    /// The flags as JSON.
+    StatusFlags = "/api/v1/status/flags",
+    /// The configuration file, of which there is none.
+    StatusConfig = "/api/v1/status/config",
+    /// Exemplars, which are not kept.
+    QueryExemplars = "/api/v1/query_exemplars",
+    /// Rules, which others evaluate.
+    Rules = "/api/v1/rules",
+    /// Alerts, which others raise.
+    Alerts = "/api/v1/alerts",
+    /// Those who are told about alerts.
+    Notifiers = "/api/v1/notifiers",
     /// What is known about metrics.
     Metadata = "/api/v1/metadata",
     /// Deletes series.
@@ -74,6 +118,8 @@ endpoints! {
     ForceFlush = "/internal/force_flush",
     /// Merges parts.
     ForceMerge = "/internal/force_merge",
+    /// Forgets cached results.
+    ResetCache = "/internal/resetRollupResultCache",
 }
 
 /// An endpoint, and whose data is meant.
@@ -81,8 +127,10 @@ endpoints! {
 pub struct Entrance {
     /// The endpoint.
     pub endpoint: Endpoint,
-    /// Whose data.
-    pub tenant: Tenant,
+    /// Whose data; `None` leaves it to the headers.
+    pub tenant: Option<Tenant>,
+    /// Whose meaning queries have; `None` leaves it to the request and the flag.
+    pub dialect: Option<Dialect>,
     /// The label in the path, if there is one.
     pub label: Option<String>,
 }
@@ -92,16 +140,21 @@ impl Endpoint {
     pub fn find(path: &str) -> Option<Result<Entrance, TenantParseError>> {
         for role in ["/select/", "/delete/"] {
             if let Some(rest) = path.strip_prefix(role) {
-                let (tenant, rest) = rest.split_once('/')?;
-                let (endpoint, label) = Self::of_data(rest.strip_prefix("prometheus")?)?;
-                return Some(tenant.parse().map(|tenant| Entrance { endpoint, tenant, label }));
+                let (tenant, rest) = match dialect_prefix(rest) {
+                    Some(_) => (None, rest),
+                    None => rest.split_once('/').map(|(tenant, rest)| (Some(tenant), rest))?,
+                };
+                let (dialect, rest) = dialect_prefix(rest)?;
+                let (endpoint, label) = Self::of_data(rest)?;
+                let tenant = tenant.map(str::parse).transpose();
+                return Some(tenant.map(|tenant| Entrance { endpoint, tenant, dialect, label }));
             }
         }
-        let bare = path.strip_prefix("/prometheus").filter(|rest| rest.starts_with('/')).unwrap_or(path);
+        let (dialect, bare) = path.strip_prefix('/').and_then(dialect_prefix).unwrap_or((None, path));
         let bare = if bare.len() > 1 { bare.trim_end_matches('/') } else { bare };
         let of_process = || Self::ALL.iter().find(|endpoint| endpoint.path() == bare).map(|found| (*found, None));
         let (endpoint, label) = Self::of_data(bare).or_else(of_process)?;
-        Some(Ok(Entrance { endpoint, tenant: Tenant::DEFAULT, label }))
+        Some(Ok(Entrance { endpoint, tenant: Some(Tenant::DEFAULT), dialect, label }))
     }
 
     /// Endpoints that ask for data of one tenant.
@@ -110,14 +163,15 @@ impl Endpoint {
             let label = percent_decoded(label)?;
             return (!label.is_empty() && !label.contains('/')).then_some((Self::LabelValues, Some(label)));
         }
-        let data = Self::ALL.iter().filter(|endpoint| endpoint.path().starts_with("/api/v1/"));
+        let is_of_data = |endpoint: &&Self| endpoint.path().starts_with("/api/v1/") || OF_DATA.contains(endpoint);
+        let data = Self::ALL.iter().filter(is_of_data);
         data.into_iter().find(|endpoint| endpoint.path() == path).map(|found| (*found, None))
     }
 
-    /// Deleting wants POST, everything else takes GET as well.
+    /// Deleting, cancelling and remote read want POST, everything else takes GET as well.
     pub(crate) fn check_method(self, method: &Method) -> Result<(), ApiError> {
         let allowed = match self {
-            Self::DeleteSeries => *method == Method::POST,
+            Self::DeleteSeries | Self::CancelQuery | Self::RemoteRead => *method == Method::POST,
             _ => matches!(*method, Method::GET | Method::HEAD | Method::POST),
         };
         if allowed {
@@ -126,6 +180,14 @@ impl Endpoint {
         let why = format!("{} does not take {method}", self.path());
         Err(ApiError::new(StatusCode::METHOD_NOT_ALLOWED, why))
     }
+}
+
+/// The dialect that a first part of a path means, and the path behind it.
+fn dialect_prefix(path: &str) -> Option<(Option<Dialect>, &str)> {
+    PREFIXES.iter().find_map(|(prefix, dialect)| {
+        let rest = path.strip_prefix(prefix).filter(|rest| rest.starts_with('/'))?;
+        Some((*dialect, rest))
+    })
 }
 
 fn percent_decoded(text: &str) -> Option<String> {
@@ -148,7 +210,8 @@ mod tests {
 
     fn find(path: &str) -> Option<(Endpoint, String, Option<String>)> {
         let entrance = Endpoint::find(path)?.ok()?;
-        Some((entrance.endpoint, entrance.tenant.to_string(), entrance.label))
+        let tenant = entrance.tenant.map_or("by headers".to_string(), |tenant| tenant.to_string());
+        Some((entrance.endpoint, tenant, entrance.label))
     }
 
     #[test]
@@ -168,12 +231,23 @@ mod tests {
         );
         assert_eq!(find("/health").map(|found| found.0), Some(Endpoint::Health));
         assert_eq!(find("/").map(|found| found.0), Some(Endpoint::Index));
+        assert_eq!(find("/select/prometheus/api/v1/query").map(|found| found.1), Some("by headers".to_string()));
+        assert_eq!(find("/select/7/prometheus/federate").map(|found| found.0), Some(Endpoint::Federate));
         for path in
             ["", "/x", "/select/0/prometheus/health", "/select/0/export", "/api/v1/label//values", "/prometheusx"]
         {
             assert_eq!(find(path), None, "{path}");
         }
         assert!(Endpoint::find("/select/x/prometheus/api/v1/export").is_some_and(|found| found.is_err()));
+    }
+
+    #[test]
+    fn a_path_may_name_the_dialect() {
+        let dialect = |path: &str| Endpoint::find(path)?.ok()?.dialect;
+        for path in ["/promql/api/v1/query", "/select/3/promql/api/v1/query", "/select/promql/api/v1/query"] {
+            assert_eq!(dialect(path), Some(Dialect::PromQl), "{path}");
+        }
+        assert_eq!(dialect("/select/3/prometheus/api/v1/query"), None);
     }
 
     #[test]

@@ -1,9 +1,10 @@
-//! Why a request has no answer, and how the API says so: `{"status":"error","errorType":"422","error":"…"}`, where the type is the HTTP status as
-//! VictoriaMetrics has it.
+//! Why a request has no answer, and how the API says so: `{"status":"error","errorType":"422","error":"…"}`. In dialect `metricsql` the type is the
+//! HTTP status, as VictoriaMetrics has it; in dialect `promql` it is Prometheus' word, and a few statuses are others.
 
 use std::fmt;
 
 use basalt_http::{BodyError, GateFull, HeaderValue, ParamError, Response, StatusCode, header, json};
+use query::{Dialect, QueryError};
 use storage_api::{AdminError, SelectError};
 
 use crate::json::Json;
@@ -15,13 +16,20 @@ const RETRY_AFTER_SECONDS: &str = "10";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiError {
     status: StatusCode,
+    /// Status and type in dialect `promql`, where they do not follow from the status.
+    of_promql: Option<(u16, &'static str)>,
     why: String,
 }
 
 impl ApiError {
     /// An error by its status and reason.
     pub fn new(status: StatusCode, why: impl Into<String>) -> Self {
-        Self { status, why: why.into() }
+        Self { status, of_promql: None, why: why.into() }
+    }
+
+    /// An argument makes no sense; in Prometheus' words.
+    pub fn invalid_parameter(name: &str, why: impl fmt::Display) -> Self {
+        Self::bad_request(format!("invalid parameter \"{name}\": {why}"))
     }
 
     /// The request makes no sense.
@@ -45,15 +53,32 @@ impl ApiError {
     }
 
     /// The answer.
-    pub fn into_response(self) -> Response {
+    pub fn into_response(self, dialect: Dialect) -> Response {
+        let (status, kind) = match dialect {
+            Dialect::MetricsQl => (self.status, self.status.as_str().to_string()),
+            Dialect::PromQl => self.prometheus(),
+        };
         let mut body = Json::default();
-        body.raw("{\"status\":\"error\",\"errorType\":\"").raw(self.status.as_str()).raw("\",\"error\":");
-        body.text(&self.why).raw("}");
-        let mut response = json(self.status, body.into_bytes());
+        body.raw("{\"status\":\"error\",\"errorType\":").text(&kind).raw(",\"error\":").text(&self.why).raw("}");
+        let mut response = json(status, body.into_bytes());
         if matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
         }
         response
+    }
+
+    fn prometheus(&self) -> (StatusCode, String) {
+        if let Some((status, kind)) = self.of_promql {
+            return (StatusCode::from_u16(status).expect("BUG: a constant is a good status"), kind.to_string());
+        }
+        let kind = match self.status {
+            StatusCode::UNPROCESSABLE_ENTITY => "execution",
+            StatusCode::NOT_FOUND => "not_found",
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => "unavailable",
+            status if status.is_server_error() => "internal",
+            _ => "bad_data",
+        };
+        (self.status, kind.to_string())
     }
 }
 
@@ -76,6 +101,21 @@ impl From<SelectError> for ApiError {
             SelectError::Corrupt(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         Self::new(status, error.to_string())
+    }
+}
+
+impl From<QueryError> for ApiError {
+    fn from(error: QueryError) -> Self {
+        let (status, of_promql) = match error {
+            QueryError::Parse(_) => (StatusCode::BAD_REQUEST, None),
+            QueryError::Evaluation(_) | QueryError::Limit(_) => (StatusCode::UNPROCESSABLE_ENTITY, None),
+            QueryError::Timeout(_) => (StatusCode::UNPROCESSABLE_ENTITY, Some((503, "timeout"))),
+            // The status that proxies use for a client that has left.
+            QueryError::Cancelled => (StatusCode::UNPROCESSABLE_ENTITY, Some((499, "canceled"))),
+            QueryError::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, None),
+            QueryError::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, None),
+        };
+        Self { status, of_promql, why: error.to_string() }
     }
 }
 
@@ -110,5 +150,32 @@ impl From<BodyError> for ApiError {
 impl From<GateFull> for ApiError {
     fn from(full: GateFull) -> Self {
         Self::new(StatusCode::TOO_MANY_REQUESTS, format!("cannot start the query: {full}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn both_dialects_name_the_same_error_in_their_way() {
+        for (error, status, promql_status, kind) in [
+            (QueryError::Parse("x".into()), 400, 400, "bad_data"),
+            (QueryError::Evaluation("x".into()), 422, 422, "execution"),
+            (QueryError::Limit("x".into()), 422, 422, "execution"),
+            (QueryError::Timeout("x".into()), 422, 503, "timeout"),
+            (QueryError::Cancelled, 422, 499, "canceled"),
+            (QueryError::Unavailable("x".into()), 503, 503, "unavailable"),
+            (QueryError::Internal("x".into()), 500, 500, "internal"),
+        ] {
+            for (dialect, status, kind) in
+                [(Dialect::MetricsQl, status, status.to_string()), (Dialect::PromQl, promql_status, kind.to_string())]
+            {
+                let response = ApiError::from(error.clone()).into_response(dialect);
+                assert_eq!(response.status().as_u16(), status, "{error:?}");
+                let body = String::from_utf8(response.into_body().collect().await.expect("whole")).expect("text");
+                assert!(body.contains(&format!("\"errorType\":\"{kind}\"")), "{body}");
+            }
+        }
     }
 }

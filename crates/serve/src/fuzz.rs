@@ -1,6 +1,6 @@
 //! Entry points for fuzzers: whatever the bytes, nothing panics.
 
-use crate::{selector, time};
+use crate::{remote_read, selector, time};
 
 /// Takes `data` as a selector, as a time and as a duration.
 pub fn fuzz_selector(data: &[u8]) {
@@ -10,4 +10,9 @@ pub fn fuzz_selector(data: &[u8]) {
     }
     let _ = time::parse_time(&text, 1_767_323_045_678);
     let _ = time::parse_duration(&text);
+}
+
+/// Takes `data` as an unpacked request of the remote-read protocol.
+pub fn fuzz_read_request(data: &[u8]) {
+    remote_read::fuzz_read_request(data);
 }

@@ -4,6 +4,8 @@ use std::io::Write;
 
 use model::{METRIC_NAME, SeriesKey};
 
+use crate::number::{Layout, put_float, put_whole};
+
 /// Writes JSON piece by piece.
 #[derive(Debug, Default)]
 pub struct Json(Vec<u8>);
@@ -23,7 +25,7 @@ impl Json {
 
     /// A whole number.
     pub fn number(&mut self, number: u64) -> &mut Self {
-        put(&mut self.0, format_args!("{number}"));
+        put_whole(&mut self.0, number);
         self
     }
 
@@ -112,7 +114,7 @@ pub fn put_labels(out: &mut Vec<u8>, key: &SeriesKey) {
 /// no NaN (stale markers are one), which becomes null, as in VictoriaMetrics.
 pub fn put_value(out: &mut Vec<u8>, value: f64) {
     if value.is_finite() {
-        put(out, format_args!("{value}"));
+        put_float(out, value, Layout::Plain);
     } else if value.is_nan() {
         out.extend_from_slice(b"null");
     } else {
@@ -120,29 +122,9 @@ pub fn put_value(out: &mut Vec<u8>, value: f64) {
     }
 }
 
-/// Appends a whole number with sign.
-pub fn put_integer(out: &mut Vec<u8>, number: i64) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    let mut rest = number.unsigned_abs();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    if number < 0 {
-        out.push(b'-');
-    }
-    out.extend_from_slice(&digits[at..]);
-}
-
 #[cfg(test)]
 mod tests {
     use model::{KeyBuilder, STALE_NAN_BITS, Tenant};
-    use proptest::prelude::*;
 
     use super::*;
 
@@ -175,21 +157,5 @@ mod tests {
         }
         let key = builder.build(Tenant::DEFAULT).expect("a series");
         assert_eq!(text_of(|out| put_labels(out, &key)), r#"{"__name__":"m","A":"a","job":"j","le":"5","zone":"z"}"#);
-    }
-
-    proptest! {
-        #[test]
-        fn finite_values_read_back_to_the_bit(bits in any::<u64>()) {
-            let value = f64::from_bits(bits);
-            if value.is_finite() {
-                let text = text_of(|out| put_value(out, value));
-                prop_assert_eq!(text.parse::<f64>().expect("a number").to_bits(), bits);
-            }
-        }
-
-        #[test]
-        fn integers_read_back(number in any::<i64>()) {
-            prop_assert_eq!(text_of(|out| put_integer(out, number)), number.to_string());
-        }
     }
 }

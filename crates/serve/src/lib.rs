@@ -2,10 +2,11 @@
 //!
 //! 1. [`Endpoint::find`] knows an endpoint by its path, and whose data it is asked about.
 //! 2. Arguments are read ([`args`], [`time`], [`selector`]) and checked before any work is done.
-//! 3. Work on the store blocks, so it runs on a blocking thread, behind a gate that lets a bounded number of queries work at once ([`work`]). When
+//! 3. Queries go to the engine ([`evaluate`]); their answers look as the rival's whose dialect was asked for ([`answer`], [`error`]).
+//! 4. Work on the store blocks, so it runs on a blocking thread, behind a gate that lets a bounded number of queries work at once ([`work`]). When
 //!    the client leaves, the query is cancelled.
-//! 4. Short answers are built whole. Exports stream in bounded memory; one that fails in the middle breaks the connection, so that no client
-//!    takes it for complete.
+//! 5. Short answers are built whole. Long ones and exports stream in bounded memory; one that fails in the middle breaks the connection, so that no
+//!    client takes it for complete. All are packed as the client accepts it ([`packing`]).
 //!
 //! Architecture invariant: the only place where JSON goes out; knows nothing of who stands behind `Select` and `Admin`.
 
@@ -14,104 +15,53 @@ pub mod selector;
 pub mod time;
 
 mod admin;
+mod answer;
 mod args;
+mod asker;
 mod cardinality;
+mod csv;
 mod endpoint;
 mod error;
+mod evaluate;
 mod export;
+mod federate;
 mod json;
 mod labels;
+mod language;
 mod metrics;
+mod names;
+mod number;
+mod options;
+mod packing;
 mod pages;
+mod prometheus_args;
+mod raw;
+mod remote_read;
+mod status;
 mod work;
 
 use std::{
     sync::{Arc, atomic::AtomicU64},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use basalt_http::{Gate, MetricsSource, Request, Response};
+use basalt_http::{Counter, Gate, MetricsSource, Params, Request, Response, header};
 use model::Clock;
+use query::Engine;
 use storage_api::{Admin, Select};
 
 pub use endpoint::{Endpoint, Entrance};
 pub use error::ApiError;
+pub use options::{Keys, Options, QueryOptions};
 
-use crate::metrics::EndpointStats;
+use crate::{asker::Asker, metrics::EndpointStats, packing::Packing};
 
 /// Queries that wait at the gate.
 const WAITING_MAX: usize = 1000;
 
-/// Bounds, keys and what there is to show.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// Queries and exports at once.
-    pub concurrent_max: usize,
-    /// How long one waits for its turn.
-    pub queue_wait_max: Duration,
-    /// Series of an export.
-    pub export_series_max: u64,
-    /// Time of an export.
-    pub export_time_max: Duration,
-    /// Series of an answer of `/api/v1/series`.
-    pub series_max: u64,
-    /// Series that label names and values are collected from.
-    pub labels_series_max: u64,
-    /// Time of requests for series, label names and values.
-    pub labels_time_max: Duration,
-    /// Label names in an answer.
-    pub label_names_max: usize,
-    /// Label values in an answer.
-    pub label_values_max: usize,
-    /// Series that `/api/v1/status/tsdb` looks at.
-    pub status_series_max: u64,
-    /// The largest `topN` there.
-    pub status_top_max: usize,
-    /// Series of a delete.
-    pub delete_series_max: u64,
-    /// Time of a delete.
-    pub delete_time_max: Duration,
-    /// What `authKey` must be, by what it protects.
-    pub keys: Keys,
-    /// Every flag with its value, and whether it was given.
-    pub flags: Vec<(&'static str, String, bool)>,
-    /// The program's name and version.
-    pub version: &'static str,
-    /// The data folder as the operator knows it, a label of some metrics.
-    pub data_path: String,
-    /// `-storage.minFreeDiskSpaceBytes`, for `/metrics`.
-    pub free_disk_bytes_min: u64,
-    /// `-storage.maxHourlySeries`, for `/metrics`.
-    pub hourly_series_max: u64,
-    /// `-storage.maxDailySeries`, for `/metrics`.
-    pub daily_series_max: u64,
-}
-
-/// What `authKey` must be; empty lets everybody in.
-#[derive(Clone, Default)]
-pub struct Keys {
-    /// For deleting series.
-    pub delete: String,
-    /// For snapshots.
-    pub snapshot: String,
-    /// For forced merges.
-    pub force_merge: String,
-    /// For forced flushes.
-    pub force_flush: String,
-    /// For `/metrics`.
-    pub metrics: String,
-    /// For `/flags`.
-    pub flags: String,
-}
-
-impl std::fmt::Debug for Keys {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Keys(secret)")
-    }
-}
-
 /// Answers requests out of a store.
 pub struct Server {
+    engine: Arc<Engine>,
     select: Arc<dyn Select>,
     admin: Arc<dyn Admin>,
     clock: Arc<dyn Clock>,
@@ -119,12 +69,15 @@ pub struct Server {
     options: Options,
     gate: Gate,
     stats: Vec<EndpointStats>,
+    slow_queries: Counter,
     forced_merges: Arc<AtomicU64>,
+    started_ms: i64,
 }
 
 impl Server {
-    /// A server in front of a store; `/metrics` shows the `sources` as well.
+    /// A server in front of an engine and the store behind it; `/metrics` shows the `sources` as well.
     pub fn new(
+        engine: Arc<Engine>,
         select: Arc<dyn Select>,
         admin: Arc<dyn Admin>,
         clock: Arc<dyn Clock>,
@@ -133,54 +86,103 @@ impl Server {
     ) -> Self {
         let gate = Gate::new(options.concurrent_max, WAITING_MAX, options.queue_wait_max);
         let stats = Endpoint::ALL.iter().map(|_| EndpointStats::default()).collect();
-        Self { select, admin, clock, sources, options, gate, stats, forced_merges: Arc::default() }
+        let started_ms = clock.now_ms();
+        let (slow_queries, forced_merges) = (Counter::default(), Arc::default());
+        Self { engine, select, admin, clock, sources, options, gate, stats, slow_queries, forced_merges, started_ms }
     }
 
     /// Answers a request at an endpoint.
-    pub async fn serve(&self, entrance: Entrance, request: Request) -> Response {
+    pub async fn serve(&self, entrance: Entrance, mut request: Request) -> Response {
         let began = Instant::now();
         let (peer, endpoint) = (request.peer, entrance.endpoint);
-        let outcome = self.dispatch(entrance, request).await;
+        let packing = self.packing(&request);
+        let params = request.params().await;
+        let dialect =
+            params.as_ref().map_or(self.options.queries.dialect, |params| self.dialect_of_errors(&entrance, params));
+        let outcome = match params {
+            Ok(params) => self.check_and_dispatch(entrance, request, &params).await,
+            Err(error) => Err(error.into()),
+        };
         let stats = &self.stats[endpoint as usize];
         stats.count(began.elapsed(), outcome.is_err());
-        outcome.unwrap_or_else(|error| {
+        let response = outcome.unwrap_or_else(|error| {
             if error.is_ours() {
                 log::warn!("cannot answer {} for {peer}: {error}", endpoint.path());
             }
-            error.into_response()
-        })
+            error.into_response(dialect)
+        });
+        packing.pack(response).await
+    }
+
+    fn packing(&self, request: &Request) -> Packing {
+        let header = request.header(header::ACCEPT_ENCODING).filter(|_| self.options.compress);
+        Packing::accepted(header)
+    }
+
+    async fn check_and_dispatch(
+        &self,
+        entrance: Entrance,
+        request: Request,
+        params: &Params,
+    ) -> Result<Response, ApiError> {
+        let endpoint = entrance.endpoint;
+        endpoint.check_method(request.method())?;
+        self.check_key(endpoint, params)?;
+        let asker = self.asker(&entrance, &request, params)?;
+        let label = entrance.label.unwrap_or_default();
+        self.dispatch(&asker, &label, params, request).await
     }
 
     async fn dispatch(
         &self,
-        Entrance { endpoint, tenant, label }: Entrance,
-        mut request: Request,
+        asker: &Asker,
+        label: &str,
+        params: &Params,
+        request: Request,
     ) -> Result<Response, ApiError> {
-        endpoint.check_method(request.method())?;
-        let params = request.params().await?;
-        self.check_key(endpoint, &params)?;
+        let (endpoint, tenant, dialect) = (asker.endpoint, asker.tenant, asker.dialect);
         match endpoint {
             Endpoint::Index | Endpoint::Health | Endpoint::Healthy | Endpoint::Ready | Endpoint::Robots => {
                 Ok(pages::fixed(endpoint, self.options.version))
             }
-            Endpoint::BuildInfo => Ok(pages::build_info()),
+            Endpoint::BuildInfo => Ok(self.build_info(dialect)),
+            Endpoint::RuntimeInfo => Ok(self.runtime_info(asker.now_ms)),
+            Endpoint::StatusFlags => Ok(self.status_flags()),
             Endpoint::Flags => Ok(pages::flags(&self.options.flags)),
             Endpoint::Metrics => self.metrics().await,
-            Endpoint::Export => self.export(tenant, &params).await,
-            Endpoint::Series => self.series(tenant, &params).await,
-            Endpoint::LabelNames => self.label_names(tenant, &params).await,
-            Endpoint::LabelValues => self.label_values(tenant, label.unwrap_or_default(), &params).await,
+            Endpoint::Query => self.instant(asker, params).await,
+            Endpoint::QueryRange => self.range_query(asker, params).await,
+            Endpoint::FormatQuery => self.format_query(asker, params),
+            Endpoint::ParseQuery => self.parse_query(asker, params),
+            Endpoint::PrettifyQuery => self.prettify_query(params),
+            Endpoint::ExpandWithExprs => self.expand_with_exprs(params),
+            Endpoint::ActiveQueries => Ok(self.active_queries()),
+            Endpoint::TopQueries => self.top_queries(params),
+            Endpoint::CancelQuery => self.cancel_query(params),
+            Endpoint::ResetCache => Ok(self.reset_cache()),
+            Endpoint::RemoteRead => self.remote_read(asker, request).await,
+            Endpoint::Federate => self.federate(asker, params).await,
+            Endpoint::Export => self.export(asker, params).await,
+            Endpoint::ExportCsv => self.export_csv(asker, params).await,
+            Endpoint::Series => self.series(asker, params).await,
+            Endpoint::LabelNames => self.label_names(asker, params).await,
+            Endpoint::LabelValues => self.label_values(asker, label, params).await,
             Endpoint::SeriesCount => self.series_count(tenant).await,
-            Endpoint::StatusTsdb => self.status_tsdb(tenant, &params).await,
-            Endpoint::Metadata => self.metadata(tenant, &params).await,
-            Endpoint::DeleteSeries => self.delete_series(tenant, &params).await,
+            Endpoint::StatusTsdb => self.status_tsdb(tenant, params).await,
+            Endpoint::StatusConfig
+            | Endpoint::QueryExemplars
+            | Endpoint::Rules
+            | Endpoint::Alerts
+            | Endpoint::Notifiers => Ok(status::nothing(endpoint)),
+            Endpoint::Metadata => self.metadata(tenant, params).await,
+            Endpoint::DeleteSeries => self.delete_series(tenant, params).await,
             Endpoint::SnapshotCreate => self.snapshot_create().await,
             Endpoint::SnapshotCreatePrometheus => self.snapshot_create_prometheus().await,
             Endpoint::SnapshotList => self.snapshot_list().await,
-            Endpoint::SnapshotDelete => self.snapshot_delete(&params).await,
+            Endpoint::SnapshotDelete => self.snapshot_delete(params).await,
             Endpoint::SnapshotDeleteAll => self.snapshot_delete_all().await,
             Endpoint::ForceFlush => self.force_flush().await,
-            Endpoint::ForceMerge => self.force_merge(&params).await,
+            Endpoint::ForceMerge => self.force_merge(params).await,
         }
     }
 }

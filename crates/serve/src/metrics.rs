@@ -30,6 +30,7 @@ impl Server {
         let mut out = MetricsText::default();
         self.write_store(&stats, &mut out);
         self.write_endpoints(&mut out);
+        self.write_queries(&mut out);
         for source in &self.sources {
             source.write_metrics(&mut out);
         }
@@ -62,6 +63,26 @@ impl Server {
         out.line("vm_concurrent_select_capacity", self.gate.capacity());
         out.line("vm_concurrent_select_current", self.gate.current());
         out.line("vm_concurrent_select_limit_timeout_total", self.gate.refused());
+    }
+
+    fn write_queries(&self, out: &mut MetricsText) {
+        let stats = self.engine.stats();
+        let results = "{type=\"promql/rollupResult\"}";
+        out.line(format_args!("vm_cache_requests_total{results}"), stats.cache_hits + stats.cache_misses);
+        out.line(format_args!("vm_cache_misses_total{results}"), stats.cache_misses);
+        out.line(format_args!("vm_cache_entries{results}"), stats.cache_entries);
+        out.line(format_args!("vm_cache_size_bytes{results}"), stats.cache_bytes);
+        out.line("vm_slow_queries_total", self.slow_queries.get());
+        for (metric, value) in [
+            ("basalt_queries_total", stats.queries),
+            ("basalt_query_errors_total", stats.failed),
+            ("basalt_query_series_read_total", stats.series_read),
+            ("basalt_query_samples_scanned_total", stats.samples_scanned),
+            ("basalt_query_memory_held_bytes", stats.memory_held),
+            ("basalt_queries_running", stats.active),
+        ] {
+            out.line(metric, value);
+        }
     }
 
     fn write_flags(&self, out: &mut MetricsText) {

@@ -2,12 +2,9 @@
 
 use std::fmt::Write;
 
-use basalt_http::{Response, StatusCode, json, plain};
+use basalt_http::{Response, StatusCode, plain};
 
 use crate::Endpoint;
-
-/// The version of the API that Grafana picks features by, as VictoriaMetrics names it.
-const API_VERSION: &str = "2.24.0";
 
 /// What never changes.
 pub fn fixed(endpoint: Endpoint, version: &str) -> Response {
@@ -27,10 +24,6 @@ fn index(version: &str) -> String {
         writeln!(text, "{}", endpoint.path()).expect("BUG: writing to a string cannot fail");
     }
     text
-}
-
-pub fn build_info() -> Response {
-    json(StatusCode::OK, format!("{{\"status\":\"success\",\"data\":{{\"version\":\"{API_VERSION}\"}}}}"))
 }
 
 /// The flags as they could stand on a command line; secrets are masked before they come here.

@@ -27,14 +27,27 @@ const UNITS_MS: &[(&str, f64)] = &[
 /// Longer durations (10,000 years) are mistakes.
 const DURATION_MS_MAX: f64 = 10_000.0 * 365.0 * DAY_MS as f64;
 
+/// The earliest and the latest time of Go, which Prometheus' clients send for "no bound", and what they mean here: all of the times that are exact
+/// in nanoseconds.
+pub const MIN_TIME: &str = "-292273086-05-16T16:47:06Z";
+/// See [`MIN_TIME`].
+pub const MAX_TIME: &str = "292277025-08-18T07:12:54.999999999Z";
+/// What [`MIN_TIME`] means.
+pub const MIN_TIME_MS: i64 = i64::MIN / 1_000_000;
+/// What [`MAX_TIME`] means.
+pub const MAX_TIME_MS: i64 = i64::MAX / 1_000_000;
+
 /// What [`parse_time`] wants, for messages.
 pub const TIME_FORMS: &str = "seconds since 1970, RFC 3339 or an offset such as -1h";
 
 /// Reads a time into milliseconds since 1970; `None` if it is none.
 pub fn parse_time(text: &str, now_ms: i64) -> Option<i64> {
     let text = text.trim();
-    if text == "now" {
-        return Some(now_ms);
+    match text {
+        "now" => return Some(now_ms),
+        MIN_TIME => return Some(MIN_TIME_MS),
+        MAX_TIME => return Some(MAX_TIME_MS),
+        _ => {}
     }
     let first = text.bytes().next()?;
     let last = text.bytes().last()?;
@@ -158,6 +171,8 @@ mod tests {
             ("-1h", NOW - 3_600_000),
             ("now-1h30m", NOW - 5_400_000),
             ("90s", NOW - 90_000),
+            (MIN_TIME, MIN_TIME_MS),
+            (MAX_TIME, MAX_TIME_MS),
         ] {
             assert_eq!(parse_time(text, NOW), Some(want), "{text}");
         }

@@ -3,9 +3,13 @@
 //! A query takes a place at the gate, holds it until its thread is done, and is cancelled when the future that waits for it is dropped, which
 //! happens when the client leaves.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use basalt_http::{Permit, StatusCode};
+use query::QueryError;
 use storage_api::{Admin, BoxFuture, Budget, Cancel, Select, SelectError, SelectRequest, SeriesStream};
 use tokio::{runtime::Handle, task::spawn_blocking};
 
@@ -14,6 +18,12 @@ use crate::{Server, error::ApiError};
 /// Cancels a query when dropped.
 #[derive(Debug)]
 pub(crate) struct CancelOnDrop(Cancel);
+
+impl CancelOnDrop {
+    pub(crate) fn new(cancel: Cancel) -> Self {
+        Self(cancel)
+    }
+}
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
@@ -33,10 +43,19 @@ pub(crate) struct Query {
 }
 
 impl Server {
+    /// Waits for a place at the gate, until the deadline at most.
+    pub(crate) async fn enter(&self, deadline: Option<Instant>) -> Result<Permit, ApiError> {
+        let left = deadline.map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
+        match tokio::time::timeout(left, self.gate.enter()).await {
+            Ok(entered) => Ok(entered?),
+            Err(_) => Err(QueryError::Timeout("the query ran out of time while it waited for its turn".into()).into()),
+        }
+    }
+
     /// Waits for a place at the gate.
     pub(crate) async fn begin(&self, series_max: u64, time_max: Duration) -> Result<Query, ApiError> {
         let permit = self.gate.enter().await?;
-        let deadline = std::time::Instant::now().checked_add(time_max);
+        let deadline = Instant::now().checked_add(time_max);
         let budget = Budget { series_max, cancel: Cancel::default(), deadline };
         Ok(Query { permit, guard: CancelOnDrop(budget.cancel.clone()), budget })
     }
@@ -67,11 +86,15 @@ impl Server {
         request: SelectRequest,
     ) -> Result<(Box<dyn SeriesStream>, Permit, CancelOnDrop), ApiError> {
         let Query { permit, guard, .. } = query;
+        Ok((self.find_series(request).await?, permit, guard))
+    }
+
+    /// Finds series for one who holds a place at the gate.
+    pub(crate) async fn find_series(&self, request: SelectRequest) -> Result<Box<dyn SeriesStream>, ApiError> {
         let select = Arc::clone(&self.select);
         let runtime = Handle::current();
-        let working = spawn_blocking(move || (runtime.block_on(select.select(request)), permit));
-        let (found, permit) = working.await.map_err(|_| panicked())?;
-        Ok((found?, permit, guard))
+        let working = spawn_blocking(move || runtime.block_on(select.select(request)));
+        Ok(working.await.map_err(|_| panicked())??)
     }
 
     /// Does an operator's work on a blocking thread.
@@ -89,6 +112,6 @@ impl Server {
     }
 }
 
-fn panicked() -> ApiError {
+pub(crate) fn panicked() -> ApiError {
     ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "the work for this request ended in a panic; see the log")
 }

@@ -10,7 +10,8 @@ use std::{
 use basalt_http::{Method, MetricsSource, MetricsText, Request};
 use fake::Fake;
 use model::STALE_NAN_BITS;
-use serve::{Endpoint, Keys, Options, Server};
+use query::{Dialect, Engine, EngineOptions};
+use serve::{Endpoint, Keys, Options, QueryOptions, Server};
 use testkit::ManualClock;
 
 /// 2026-01-02T03:04:05.678Z
@@ -28,6 +29,16 @@ fn options() -> Options {
     Options {
         concurrent_max: 2,
         queue_wait_max: Duration::from_secs(10),
+        compress: true,
+        queries: QueryOptions {
+            dialect: Dialect::MetricsQl,
+            time_max: Duration::from_secs(30),
+            text_bytes_max: 100,
+            lookback: None,
+            lookback_is_step: false,
+            slow: Duration::ZERO,
+        },
+        federate_series_max: 100,
         export_series_max: 100,
         export_time_max: Duration::from_secs(60),
         series_max: 3,
@@ -59,7 +70,8 @@ fn fake() -> Fake {
 fn server_with(fake: Fake, options: Options) -> (Arc<Fake>, Arc<Server>) {
     let fake = Arc::new(fake);
     let clock = Arc::new(ManualClock::new(NOW));
-    let server = Server::new(fake.clone(), fake.clone(), clock, vec![Arc::new(Source)], options);
+    let engine = Arc::new(Engine::new(fake.clone(), clock.clone(), EngineOptions::default()));
+    let server = Server::new(engine, fake.clone(), fake.clone(), clock, vec![Arc::new(Source)], options);
     (fake, Arc::new(server))
 }
 

@@ -16,6 +16,7 @@ use basalt_http::{
 };
 use disk::RealDisk;
 use model::{Clock, SystemClock};
+use query::Engine;
 use receive::{Door, Receiver};
 use serve::{Endpoint, Server};
 use storage_api::{Admin, Refusal};
@@ -97,7 +98,8 @@ fn open(settings: Settings) -> Result<(Arc<Store>, Single), Failure> {
     let refused = Refused { receiver: Arc::clone(&receiver), store: store.clone() };
     let process = machine::Process::begin(settings.memory_allowed_bytes);
     let sources: Vec<Arc<dyn MetricsSource>> = vec![receiver.clone(), Arc::new(refused), Arc::new(process)];
-    let server = Server::new(store.clone(), store.clone(), clock, sources, settings.serve);
+    let engine = Arc::new(Engine::new(store.clone(), Arc::clone(&clock), settings.engine));
+    let server = Server::new(engine, store.clone(), store.clone(), clock, sources, settings.serve);
     let hostname = HeaderValue::try_from(machine::hostname()).unwrap_or(HeaderValue::from_static(""));
     Ok((store, Single { receiver, server, path_prefix: settings.path_prefix, hostname }))
 }

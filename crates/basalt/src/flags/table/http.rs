@@ -43,7 +43,7 @@ pub const FLAGS: &[Flag] = &[
     later("reloadAuthKey", Kind::Secret, "", "What authKey= must be for /-/reload."),
     later("configAuthKey", Kind::Secret, "", "What authKey= must be for /config."),
     later("pprofAuthKey", Kind::Secret, "", "What authKey= must be under /debug/pprof."),
-    later("search.resetCacheAuthKey", Kind::Secret, "", "What authKey= must be for /internal/resetRollupResultCache."),
+    obeyed("search.resetCacheAuthKey", Kind::Secret, "", "What authKey= must be for /internal/resetRollupResultCache."),
     later("httpAuth.username", Kind::Text, "", "User name for basic authorization on every path."),
     later("httpAuth.password", Kind::Secret, "", "Password for basic authorization on every path."),
     later("tls", Kind::Switch, "false", "Speaks TLS on every listener."),
@@ -71,12 +71,11 @@ pub const FLAGS: &[Flag] = &[
         "Closes every connection after one request.",
         "an idle connection costs next to nothing, and clients may send Connection: close themselves",
     ),
-    moot(
+    obeyed(
         "http.disableResponseCompression",
         Kind::Switch,
         "false",
-        "Sends answers uncompressed.",
-        "this version sends all answers uncompressed",
+        "Sends answers uncompressed, also to clients that take gzip or zstd.",
     ),
     later("enableTCP6", Kind::Switch, "false", "Listens at IPv6 addresses where only a port is given."),
     later("vmalert.proxyURL", Kind::Text, "", "Where requests for rules and alerts go."),

@@ -1,0 +1,355 @@
+//! The answer of a query as JSON, as the rival whose dialect was asked for writes it.
+//!
+//! 1. VictoriaMetrics: vectors and matrices only; times with the digits that they need, values without exponent; `stats` behind the data, then `trace`.
+//! 2. Prometheus: scalars and strings too; times with three digits or none, very small and very large values with an exponent; `warnings` and
+//!    `infos` behind the data.
+//! 3. Points without a sample are left out, and with them series that have none.
+
+use std::time::Duration;
+
+use basalt_http::Gone;
+use model::METRIC_NAME;
+use query::{Answer, AnswerSeries, Dialect, Labels, Points, TraceNode, Value, is_absent};
+
+use crate::{
+    json::put_text,
+    number::{Layout, put_float, put_seconds, put_seconds_padded, put_whole},
+    packing::Sink,
+};
+
+/// What stands around the series.
+pub(crate) const FRAME_BYTES: usize = 512;
+/// Room that a point takes, about.
+const POINT_BYTES: usize = 30;
+/// Points that are written between two looks at whether a chunk is full.
+const POINTS_PER_FLUSH: usize = 1024;
+
+/// What decides how an answer looks, beside its value.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    /// Whose answer it has to look like.
+    pub(crate) dialect: Dialect,
+    /// VictoriaMetrics: whether `stats` stands there.
+    pub(crate) with_stats: bool,
+    /// Prometheus: whether the client asked for statistics.
+    pub(crate) stats_wanted: bool,
+}
+
+/// How long the answer will be, about.
+pub(crate) fn bytes_about(answer: &Answer) -> usize {
+    let points = |series: &AnswerSeries| match &series.points {
+        Points::Grid { values, .. } | Points::Own { values, .. } => values.len(),
+    };
+    match &answer.value {
+        Value::Scalar(..) => 0,
+        Value::Text(_, text) => text.len(),
+        Value::Vector(all) | Value::Matrix(all) => {
+            all.iter().map(|series| 32 + 2 * series.labels.bytes() + POINT_BYTES * points(series)).sum()
+        }
+    }
+}
+
+/// Writes the answer.
+pub(crate) fn write(answer: &Answer, shape: &Shape, out: &mut impl Sink) -> Result<(), Gone> {
+    let writer = Writer { shape: *shape };
+    out.buffer().extend_from_slice(b"{\"status\":\"success\"");
+    if let Some(is_partial) = answer.is_partial {
+        out.buffer().extend_from_slice(if is_partial { b",\"isPartial\":true" } else { b",\"isPartial\":false" });
+    }
+    out.buffer().extend_from_slice(b",\"data\":{\"resultType\":");
+    match &answer.value {
+        Value::Scalar(time, value) => {
+            out.buffer().extend_from_slice(b"\"scalar\",\"result\":");
+            writer.put_point(out.buffer(), *time, *value);
+        }
+        Value::Text(time, text) => {
+            out.buffer().extend_from_slice(b"\"string\",\"result\":[");
+            writer.put_time(out.buffer(), *time);
+            out.buffer().push(b',');
+            put_text(out.buffer(), text);
+            out.buffer().push(b']');
+        }
+        Value::Vector(series) => {
+            out.buffer().extend_from_slice(b"\"vector\",\"result\":[");
+            writer.write_series(series, Writer::write_single, out)?;
+        }
+        Value::Matrix(series) => {
+            out.buffer().extend_from_slice(b"\"matrix\",\"result\":[");
+            writer.write_series(series, Writer::write_many, out)?;
+        }
+    }
+    put_tail(answer, shape, out.buffer());
+    Ok(())
+}
+
+struct Writer {
+    shape: Shape,
+}
+
+impl Writer {
+    /// All series that have a point, and the closing bracket.
+    fn write_series<S: Sink>(
+        &self,
+        all: &[AnswerSeries],
+        write_points: fn(&Self, &Points, &mut S) -> Result<(), Gone>,
+        out: &mut S,
+    ) -> Result<(), Gone> {
+        let mut first = true;
+        for series in all.iter().filter(|series| self.has_point(&series.points)) {
+            out.buffer().extend_from_slice(if first { b"{\"metric\":" } else { b",{\"metric\":" });
+            first = false;
+            self.put_labels(out.buffer(), &series.labels);
+            write_points(self, &series.points, out)?;
+            out.buffer().push(b'}');
+            out.flush_if_full()?;
+        }
+        out.buffer().push(b']');
+        Ok(())
+    }
+
+    fn write_single<S: Sink>(&self, points: &Points, out: &mut S) -> Result<(), Gone> {
+        let (time, value) = self.points(points).next().expect("BUG: series without points are left out");
+        out.buffer().extend_from_slice(b",\"value\":");
+        self.put_point(out.buffer(), time, value);
+        Ok(())
+    }
+
+    fn write_many<S: Sink>(&self, points: &Points, out: &mut S) -> Result<(), Gone> {
+        out.buffer().extend_from_slice(b",\"values\":[");
+        for (index, (time, value)) in self.points(points).enumerate() {
+            if index > 0 {
+                out.buffer().push(b',');
+            }
+            if index % POINTS_PER_FLUSH == POINTS_PER_FLUSH - 1 {
+                out.flush_if_full()?;
+            }
+            self.put_point(out.buffer(), time, value);
+        }
+        out.buffer().push(b']');
+        Ok(())
+    }
+
+    /// The points that there are. On a grid a NaN of VictoriaMetrics is no sample; a series' own samples are all shown.
+    fn points<'a>(&self, points: &'a Points) -> impl Iterator<Item = (i64, f64)> + 'a {
+        let (first, step, times, values): (i64, i64, &[i64], &[f64]) = match points {
+            Points::Grid { start, step, values } => (*start, *step, &[], values),
+            Points::Own { times, values } => (0, 0, times, values),
+        };
+        let nan_is_absent = self.shape.dialect == Dialect::MetricsQl;
+        let is_own = matches!(points, Points::Own { .. });
+        values.iter().enumerate().filter_map(move |(index, value)| {
+            if is_own {
+                return Some((times[index], *value));
+            }
+            let absent = if nan_is_absent { value.is_nan() } else { is_absent(*value) };
+            (!absent).then(|| (first + step * index as i64, *value))
+        })
+    }
+
+    fn has_point(&self, points: &Points) -> bool {
+        self.points(points).next().is_some()
+    }
+
+    fn put_time(&self, out: &mut Vec<u8>, time: i64) {
+        match self.shape.dialect {
+            Dialect::MetricsQl => put_seconds(out, time),
+            Dialect::PromQl => put_seconds_padded(out, time),
+        }
+    }
+
+    fn put_point(&self, out: &mut Vec<u8>, time: i64, value: f64) {
+        out.push(b'[');
+        self.put_time(out, time);
+        out.extend_from_slice(b",\"");
+        let layout = match self.shape.dialect {
+            Dialect::MetricsQl => Layout::Plain,
+            Dialect::PromQl => Layout::Exponent,
+        };
+        put_float(out, value, layout);
+        out.extend_from_slice(b"\"]");
+    }
+
+    /// The labels as an object: in VictoriaMetrics the metric's name stands first, in Prometheus where its name sorts it.
+    fn put_labels(&self, out: &mut Vec<u8>, labels: &Labels) {
+        let name_first = self.shape.dialect == Dialect::MetricsQl;
+        let is_early = |label: &(&str, &str)| name_first && label.0 == METRIC_NAME;
+        let name = labels.iter().filter(is_early);
+        let others = labels.iter().filter(|label| !is_early(label));
+        out.push(b'{');
+        for (index, (name, value)) in name.chain(others).enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            put_text(out, name);
+            out.push(b':');
+            put_text(out, value);
+        }
+        out.push(b'}');
+    }
+}
+
+/// What stands behind the series.
+fn put_tail(answer: &Answer, shape: &Shape, out: &mut Vec<u8>) {
+    match shape.dialect {
+        Dialect::MetricsQl => {
+            out.push(b'}');
+            if shape.with_stats {
+                put_stats(answer, out);
+            }
+        }
+        Dialect::PromQl => {
+            if shape.stats_wanted {
+                put_prometheus_stats(answer, out);
+            }
+            out.push(b'}');
+            put_notes(out, "warnings", &answer.warnings);
+            put_notes(out, "infos", &answer.infos);
+        }
+    }
+    if let Some(trace) = &answer.trace {
+        out.extend_from_slice(b",\"trace\":");
+        put_trace(out, trace);
+    }
+    out.push(b'}');
+}
+
+/// The series are a string for reasons of history.
+fn put_stats(answer: &Answer, out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"stats\":{\"seriesFetched\":\"");
+    put_whole(out, answer.stats.series_fetched);
+    out.extend_from_slice(b"\",\"executionTimeMsec\":");
+    put_whole(out, answer.stats.elapsed.as_millis() as u64);
+    out.push(b'}');
+}
+
+fn put_prometheus_stats(answer: &Answer, out: &mut Vec<u8>) {
+    let seconds = |out: &mut Vec<u8>, duration: Duration| put_float(out, duration.as_secs_f64(), Layout::Exponent);
+    out.extend_from_slice(b",\"stats\":{\"timings\":{");
+    for name in ["evalTotalTime", "innerEvalTime", "execTotalTime"] {
+        put_text(out, name);
+        out.push(b':');
+        seconds(out, answer.stats.elapsed);
+        out.push(b',');
+    }
+    out.extend_from_slice(b"\"resultSortTime\":0,\"queryPreparationTime\":0,\"execQueueTime\":0},\"samples\":{");
+    for (name, behind) in [("totalQueryableSamples", b','), ("peakSamples", b'}')] {
+        put_text(out, name);
+        out.push(b':');
+        put_whole(out, answer.stats.samples_scanned);
+        out.push(behind);
+    }
+    out.push(b'}');
+}
+
+fn put_notes(out: &mut Vec<u8>, name: &str, notes: &[String]) {
+    if notes.is_empty() {
+        return;
+    }
+    out.push(b',');
+    put_text(out, name);
+    out.extend_from_slice(b":[");
+    for (index, note) in notes.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        put_text(out, note);
+    }
+    out.push(b']');
+}
+
+/// A trace is as deep as the expression, which the parser bounds.
+fn put_trace(out: &mut Vec<u8>, node: &TraceNode) {
+    out.extend_from_slice(b"{\"duration_msec\":");
+    put_float(out, node.elapsed.as_micros() as f64 / 1e3, Layout::Plain);
+    out.extend_from_slice(b",\"message\":");
+    put_text(out, &node.message);
+    if !node.children.is_empty() {
+        out.extend_from_slice(b",\"children\":[");
+        for (index, child) in node.children.iter().enumerate() {
+            if index > 0 {
+                out.push(b',');
+            }
+            put_trace(out, child);
+        }
+        out.push(b']');
+    }
+    out.push(b'}');
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use query::{ABSENT, Stats};
+
+    use super::*;
+
+    fn series(labels: &[(&str, &str)], points: Points) -> AnswerSeries {
+        AnswerSeries { labels: Labels::from_sorted(labels.iter().copied()), points }
+    }
+
+    fn grid(values: &[f64]) -> Points {
+        Points::Grid { start: 1_700_000_000_500, step: 500, values: values.to_vec() }
+    }
+
+    fn text(value: Value, dialect: Dialect, change: impl FnOnce(&mut Answer, &mut Shape)) -> String {
+        let stats = Stats { series_fetched: 12, elapsed: Duration::from_millis(29), ..Stats::default() };
+        let mut answer = Answer { value, stats, warnings: vec![], infos: vec![], trace: None, is_partial: None };
+        let mut shape = Shape { dialect, with_stats: true, stats_wanted: false };
+        change(&mut answer, &mut shape);
+        let mut out = Vec::new();
+        write(&answer, &shape, &mut out).expect("memory does not leave");
+        String::from_utf8(out).expect("JSON is text")
+    }
+
+    #[test]
+    fn victoriametrics_answers_look_like_its_own() {
+        let vector = Value::Vector(vec![
+            series(&[("A", "a"), ("__name__", "m"), ("b", "\"")], grid(&[1e21])),
+            series(&[("gone", "x")], grid(&[f64::NAN])),
+        ]);
+        assert_eq!(
+            text(vector, Dialect::MetricsQl, |_, _| {}),
+            r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{"__name__":"m","A":"a","b":"\""},"value":[1700000000.5,"1000000000000000000000"]}]},"stats":{"seriesFetched":"12","executionTimeMsec":29}}"#
+        );
+        let matrix = Value::Matrix(vec![series(&[], grid(&[1.0, f64::NAN, -0.5]))]);
+        assert_eq!(
+            text(matrix, Dialect::MetricsQl, |answer, _| answer.is_partial = Some(false)),
+            r#"{"status":"success","isPartial":false,"data":{"resultType":"matrix","result":[{"metric":{},"values":[[1700000000.5,"1"],[1700000001.5,"-0.5"]]}]},"stats":{"seriesFetched":"12","executionTimeMsec":29}}"#
+        );
+        let raw = Points::Own { times: Arc::new(vec![1000, 2500]), values: vec![3.0, f64::NAN] };
+        let traced = text(Value::Matrix(vec![series(&[], raw)]), Dialect::MetricsQl, |answer, shape| {
+            shape.with_stats = false;
+            let child = TraceNode { message: "scan".into(), ..TraceNode::default() };
+            let elapsed = Duration::from_micros(1500);
+            answer.trace = Some(TraceNode { message: "query".into(), elapsed, children: vec![child] });
+        });
+        assert_eq!(
+            traced,
+            r#"{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[[1,"3"],[2.5,"NaN"]]}]},"trace":{"duration_msec":1.5,"message":"query","children":[{"duration_msec":0,"message":"scan"}]}}"#
+        );
+    }
+
+    #[test]
+    fn prometheus_answers_look_like_its_own() {
+        assert_eq!(
+            text(Value::Scalar(1500, 1e21), Dialect::PromQl, |_, _| {}),
+            r#"{"status":"success","data":{"resultType":"scalar","result":[1.500,"1e+21"]}}"#
+        );
+        assert_eq!(
+            text(Value::Text(0, "x\n".into()), Dialect::PromQl, |_, _| {}),
+            r#"{"status":"success","data":{"resultType":"string","result":[0,"x\n"]}}"#
+        );
+        let vector = Value::Vector(vec![series(&[("A", "a"), ("__name__", "m")], grid(&[f64::NAN]))]);
+        assert_eq!(
+            text(vector, Dialect::PromQl, |answer, _| {
+                answer.warnings.push("w".into());
+                answer.infos.extend(["i".into(), "j".into()]);
+            }),
+            r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{"A":"a","__name__":"m"},"value":[1700000000.500,"NaN"]}]},"warnings":["w"],"infos":["i","j"]}"#
+        );
+        let matrix = Value::Matrix(vec![series(&[], grid(&[ABSENT, 1.0]))]);
+        let with_stats = text(matrix, Dialect::PromQl, |_, shape| shape.stats_wanted = true);
+        assert!(with_stats.contains(r#""values":[[1700000001,"1"]]}],"stats":{"timings":{"evalTotalTime":0.029,"#));
+    }
+}

@@ -1,0 +1,98 @@
+//! What a server is told once: bounds, keys and what there is to show.
+
+use std::time::Duration;
+
+use query::Dialect;
+
+/// Bounds, keys and what there is to show.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Queries and exports at once.
+    pub concurrent_max: usize,
+    /// How long one waits for its turn.
+    pub queue_wait_max: Duration,
+    /// Whether answers are packed for clients that take it.
+    pub compress: bool,
+    /// What queries may cost and mean.
+    pub queries: QueryOptions,
+    /// Series of an answer of `/federate`.
+    pub federate_series_max: u64,
+    /// Series of an export.
+    pub export_series_max: u64,
+    /// Time of an export.
+    pub export_time_max: Duration,
+    /// Series of an answer of `/api/v1/series`.
+    pub series_max: u64,
+    /// Series that label names and values are collected from.
+    pub labels_series_max: u64,
+    /// Time of requests for series, label names and values.
+    pub labels_time_max: Duration,
+    /// Label names in an answer.
+    pub label_names_max: usize,
+    /// Label values in an answer.
+    pub label_values_max: usize,
+    /// Series that `/api/v1/status/tsdb` looks at.
+    pub status_series_max: u64,
+    /// The largest `topN` there.
+    pub status_top_max: usize,
+    /// Series of a delete.
+    pub delete_series_max: u64,
+    /// Time of a delete.
+    pub delete_time_max: Duration,
+    /// What `authKey` must be, by what it protects.
+    pub keys: Keys,
+    /// Every flag with its value, and whether it was given.
+    pub flags: Vec<(&'static str, String, bool)>,
+    /// The program's name and version.
+    pub version: &'static str,
+    /// The data folder as the operator knows it, a label of some metrics.
+    pub data_path: String,
+    /// `-storage.minFreeDiskSpaceBytes`, for `/metrics`.
+    pub free_disk_bytes_min: u64,
+    /// `-storage.maxHourlySeries`, for `/metrics`.
+    pub hourly_series_max: u64,
+    /// `-storage.maxDailySeries`, for `/metrics`.
+    pub daily_series_max: u64,
+}
+
+/// What queries may cost and mean, as far as it is decided before the engine sees them.
+#[derive(Debug, Clone)]
+pub struct QueryOptions {
+    /// `-search.dialect`: whose meaning queries have if the request does not say.
+    pub dialect: Dialect,
+    /// `-search.maxQueryDuration`: queries that take longer are ended.
+    pub time_max: Duration,
+    /// `-search.maxQueryLen`: the longest expression.
+    pub text_bytes_max: usize,
+    /// `-search.maxLookback`, `-search.maxStalenessInterval`: how far back a query looks for a sample; `None` leaves it to the dialect.
+    pub lookback: Option<Duration>,
+    /// `-search.setLookbackToStep`: it looks one step back.
+    pub lookback_is_step: bool,
+    /// `-search.logSlowQueryDuration`: queries that take longer are logged; zero logs none.
+    pub slow: Duration,
+}
+
+/// What `authKey` must be; empty lets everybody in.
+#[derive(Clone, Default)]
+pub struct Keys {
+    /// For deleting series.
+    pub delete: String,
+    /// For snapshots.
+    pub snapshot: String,
+    /// For forced merges.
+    pub force_merge: String,
+    /// For forced flushes.
+    pub force_flush: String,
+    /// For forgetting cached results.
+    pub reset_cache: String,
+    /// For `/metrics`.
+    pub metrics: String,
+    /// For `/flags`.
+    pub flags: String,
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Keys(secret)")
+    }
+}
