@@ -13,12 +13,13 @@ use std::{
 };
 
 use model::Clock;
-use storage_api::Select;
+use storage_api::{Select, Version};
 
 use crate::{
     answer,
     api::{ActiveQuery, Answer, Query, QueryError, Span, Stats, Value},
     budget::{AllQueries, Ledger},
+    cache::{Cacheable, Kept, ResultCache},
     dialect,
     eval::Evaluation,
     frame::Grid,
@@ -37,6 +38,7 @@ pub struct Engine {
     registry: Arc<Registry>,
     last: LastQueries,
     all: Arc<AllQueries>,
+    cache: ResultCache,
     counters: Counters,
 }
 
@@ -80,7 +82,8 @@ impl Engine {
     pub fn new(select: Arc<dyn Select>, clock: Arc<dyn Clock>, options: EngineOptions) -> Self {
         let last = LastQueries::new(options.top_queries_max);
         let all = Arc::new(AllQueries::new(&options));
-        Self { select, clock, options, registry: Arc::default(), last, all, counters: Counters::default() }
+        let cache = ResultCache::new(options.cache_bytes_max);
+        Self { select, clock, options, registry: Arc::default(), last, all, cache, counters: Counters::default() }
     }
 
     /// Evaluates a query. Blocks the calling thread, and may use further ones.
@@ -119,18 +122,21 @@ impl Engine {
     }
 
     /// Forgets all results that are kept.
-    pub fn reset_cache(&self) {}
+    pub fn reset_cache(&self) {
+        self.cache.clear();
+    }
 
     /// What the engine did.
     pub fn stats(&self) -> EngineStats {
         let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let (cache_entries, cache_bytes) = self.cache.size();
         EngineStats {
             queries: get(&self.counters.queries),
             failed: get(&self.counters.failed),
             cache_hits: get(&self.counters.cache_hits),
             cache_misses: get(&self.counters.cache_misses),
-            cache_bytes: 0,
-            cache_entries: 0,
+            cache_bytes,
+            cache_entries,
             series_read: get(&self.counters.series_read),
             samples_scanned: get(&self.counters.samples_scanned),
             memory_held: self.all.held(),
@@ -163,14 +169,38 @@ impl Engine {
             ledger: Ledger::new(query, &self.options, &self.all),
             trace: Trace::new(query.trace),
         };
+        let cacheable = Cacheable::of(query, &expr, &times, &self.options, now);
+        // The version is that of before anything is read.
+        let version = cacheable.as_ref().map(|cacheable| self.select.version(query.tenant, cacheable.range));
+        if let (Some(cacheable), Some(version)) = (&cacheable, version)
+            && let Some(answer) = self.kept(cacheable, version, begin)
+        {
+            return Ok(answer);
+        }
         let value = evaluate(&evaluation, &expr, &times);
         *peak = evaluation.ledger.peak();
         let value = value?;
         let (warnings, infos) = evaluation.notes.to_strings();
         let (series_fetched, samples_scanned) = evaluation.ledger.read();
+        if let (Some(cacheable), Some(version)) = (cacheable, version) {
+            let notes = (warnings.clone(), infos.clone());
+            self.cache.put(cacheable, version, Kept { value: value.clone(), notes, series_fetched });
+        }
         let stats = Stats { series_fetched, samples_scanned, elapsed: begin.elapsed() };
         let trace = evaluation.trace.finish(format!("query {}", query.text), begin);
         Ok(Answer { value, stats, warnings, infos, trace, is_partial: None })
+    }
+
+    /// The answer that was computed before from the same data.
+    fn kept(&self, cacheable: &Cacheable, version: Version, begin: Instant) -> Option<Answer> {
+        let Some(kept) = self.cache.get(cacheable, version) else {
+            self.counters.cache_misses.fetch_add(1, Ordering::Relaxed);
+            return None;
+        };
+        self.counters.cache_hits.fetch_add(1, Ordering::Relaxed);
+        let (warnings, infos) = kept.notes.clone();
+        let stats = Stats { series_fetched: kept.series_fetched, samples_scanned: 0, elapsed: begin.elapsed() };
+        Some(Answer { value: kept.value.clone(), stats, warnings, infos, trace: None, is_partial: None })
     }
 
     fn check_points(&self, grid: &Grid) -> Result<(), QueryError> {

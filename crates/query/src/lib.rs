@@ -5,6 +5,7 @@
 mod answer;
 mod api;
 mod budget;
+mod cache;
 mod dialect;
 mod engine;
 mod eval;

@@ -19,7 +19,7 @@ use crate::{
     dialect,
     frame::{ABSENT, Row, is_absent},
     labels::Labels,
-    rollup::{Emit, Roller, output_labels},
+    rollup::{Emit, Roller, cuts, output_labels},
 };
 
 /// What a thread needs to read series and roll them up.
@@ -67,7 +67,11 @@ impl<'a> Reader<'a> {
 
     /// Rolls up what was read last.
     pub(super) fn roll(&mut self, emit: &mut Emit<'_>) -> Result<(), QueryError> {
-        self.roller.roll(&self.data.times, &mut self.data.values, emit)
+        let SeriesData { times, values, heads, .. } = &mut self.data;
+        match heads.is_empty() {
+            true => self.roller.roll(times, values, emit),
+            false => self.roller.roll_heads(times, values, heads, emit),
+        }
     }
 }
 
@@ -88,7 +92,7 @@ impl Evaluation<'_> {
         range: TimeRange,
         scope: &Scope,
     ) -> Result<Vec<Row>, QueryError> {
-        let stream = self.open(selector, range, LabelsWanted::All, SamplesWanted::Raw)?;
+        let stream = self.open(selector, range, LabelsWanted::All, samples_wanted(plan))?;
         let mut rows = Vec::new();
         batches::run(
             &*stream,
@@ -224,6 +228,11 @@ impl Evaluation<'_> {
         }
         Ok(vec![Row { labels: self.absent_labels(plan), values, drop_name: false }])
     }
+}
+
+/// Samples one by one, or heads of blocks where they may stand for them.
+pub(super) fn samples_wanted(plan: &Plan<'_>) -> SamplesWanted {
+    cuts(&plan.recipe, &plan.layout).map_or(SamplesWanted::Raw, SamplesWanted::Heads)
 }
 
 /// The selector, of whose series only those count for which one of the sets of filters holds.

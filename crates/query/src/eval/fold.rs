@@ -11,12 +11,12 @@ use std::{
 
 use metricsql::{Aggregate, Expr, ExprKind, Grouping};
 use model::{METRIC_NAME, SeriesKey};
-use storage_api::{LabelsWanted, SamplesWanted};
+use storage_api::LabelsWanted;
 
 use super::{
     Evaluation, Scope,
     batches::{self, Batch},
-    fetch::{Reader, name_of},
+    fetch::{Reader, name_of, samples_wanted},
     rollups::{Plan, Source},
 };
 use crate::{
@@ -101,7 +101,7 @@ impl Evaluation<'_> {
         let counter_name = plan.counter_at.and_then(|_| name_of(selector));
         let labels = self.labels_wanted(fold, plan.counter_at.is_some() && counter_name.is_none());
         let wants_keys = labels != LabelsWanted::None;
-        let stream = self.open(selector, *range, labels, SamplesWanted::Raw)?;
+        let stream = self.open(selector, *range, labels, samples_wanted(plan))?;
         let found = AtomicBool::new(false);
         let mut all = Folded::new(fold);
         batches::run(

@@ -4,6 +4,7 @@
 //! 2. A [`Layout`] says where the windows lie (`window`).
 //! 3. A [`Roller`] takes one series after the other through both (`roller`, `prepare`, `spread`).
 
+mod heads;
 mod kernels;
 mod metricsql;
 mod prepare;
@@ -15,6 +16,7 @@ mod table;
 mod vmrange;
 mod window;
 
+pub use heads::cuts;
 pub use promql::{Extended, Function as PromqlFunction};
 pub use recipe::{Cleaning, Recipe, Tag, What};
 pub use roller::{Emit, Roller, output_labels};

@@ -7,8 +7,10 @@
 
 use std::{borrow::Cow, sync::Arc};
 
+use storage_api::PlacedHead;
+
 use super::{
-    kernels,
+    heads, kernels,
     prepare::{change, clean},
     recipe::{Recipe, Tag, What},
     spread::{Spread, Spreading},
@@ -61,6 +63,21 @@ impl<'a> Roller<'a> {
             emit(tag, &mut self.out)?;
         }
         Ok(())
+    }
+
+    /// As [`Self::roll`], of samples beside heads of blocks that stand for further ones.
+    pub fn roll_heads(
+        &mut self,
+        times: &Arc<Vec<i64>>,
+        values: &mut Vec<f64>,
+        heads: &[PlacedHead],
+        emit: &mut Emit<'_>,
+    ) -> Result<(), QueryError> {
+        let cleaned = clean(self.recipe.cleaning, times, values);
+        let bounds = Bounds::find(self.layout, cleaned.as_deref().unwrap_or(times));
+        self.out.clear();
+        heads::fill(self.recipe, self.layout, &bounds, values, heads, &mut self.out);
+        emit(Tag::None, &mut self.out)
     }
 
     fn fill(&mut self, what: &What, bounds: &Bounds, times: &[i64], values: &[f64]) {

@@ -13,6 +13,7 @@ use crate::{frame::ABSENT, rollup::metricsql::Numbers};
 
 pub use extended::{Extended, smoothed_instant};
 pub use rates::extrapolated_change;
+pub use sums::sum;
 
 /// Functions that make one value of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
