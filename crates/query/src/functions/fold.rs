@@ -141,7 +141,8 @@ impl Fold {
                 let (exponents, counts) = rest.split_at_mut(self.points);
                 samples.for_each(|(at, (product, value))| {
                     let start = if is_absent(*product) { 1.0 } else { *product };
-                    (*product, exponents[at]) = scaled(start * value, exponents[at]);
+                    let (value, exponent) = scaled(*value, exponents[at]);
+                    (*product, exponents[at]) = scaled(start * value, exponent);
                     counts[at] += 1.0;
                 });
             }

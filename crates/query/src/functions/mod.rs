@@ -155,22 +155,4 @@ pub fn call(ctx: &Context<'_>, call: &Call, span: Span, args: Vec<Operand>) -> R
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::*;
-
-    #[test]
-    fn every_name_stands_in_the_tables_once_a_dialect() {
-        for dialect in [Dialect::MetricsQl, Dialect::PromQl] {
-            let mut seen = BTreeSet::new();
-            for function in TABLES.iter().flat_map(|table| table.iter()) {
-                if function.dialects.contain(dialect) {
-                    assert!(seen.insert(function.name), "{} stands there twice", function.name);
-                }
-                assert!(function.args.0 <= function.args.1);
-                assert_eq!(function.name, function.name.to_ascii_lowercase());
-            }
-        }
-    }
-}
+mod tests;

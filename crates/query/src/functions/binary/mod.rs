@@ -29,9 +29,14 @@ pub fn binary(
     left: Operand,
     right: Operand,
 ) -> Result<Operand, QueryError> {
+    let has_scalar = matches!(left, Operand::Scalar(_)) || matches!(right, Operand::Scalar(_));
+    if has_scalar && ctx.dialect == Dialect::PromQl && operator::kind(binary.op) == Kind::Set {
+        let message = format!("set operator {:?} not allowed in binary scalar expression", operator::symbol(binary.op));
+        return Err(QueryError::Evaluation(message));
+    }
     match (ctx.dialect, left, right) {
-        (Dialect::PromQl, Operand::Scalar(left), Operand::Scalar(right)) => {
-            Ok(Operand::Scalar(scalars(binary.op, left, &right)?))
+        (_, Operand::Scalar(left), Operand::Scalar(right)) if is_of_numbers(ctx.dialect, binary.op) => {
+            Ok(Operand::Scalar(numbers(binary.op, left, &right)))
         }
         (Dialect::PromQl, Operand::Rows(rows), Operand::Scalar(scalar)) => {
             prometheus::with_scalar(ctx, binary, rows, &scalar, false).map(Operand::Rows)
@@ -51,24 +56,21 @@ fn rows(ctx: &Context<'_>, binary: &Binary, left: Vec<Row>, right: Vec<Row>) -> 
     }
 }
 
-fn scalars(op: BinaryOp, mut left: Vec<f64>, right: &[f64]) -> Result<Vec<f64>, QueryError> {
-    let each = |left: &mut [f64], map: &dyn Fn(f64, f64) -> f64| {
-        left.iter_mut().zip(right).for_each(|(a, b)| *a = map(*a, *b));
-    };
-    match operator::kind(op) {
-        Kind::Arithmetic => each(&mut left, &operator::arithmetic(op)),
-        Kind::Comparison => {
-            let holds = operator::compare(op);
-            each(&mut left, &|a, b| f64::from(u8::from(holds(a, b))));
-        }
-        Kind::Set => {
-            let symbol = operator::symbol(op);
-            return Err(QueryError::Evaluation(format!(
-                "set operator {symbol:?} not allowed in binary scalar expression"
-            )));
-        }
+/// Whether two numbers make a number. In dialect `metricsql` a comparison of two is one of series without labels.
+fn is_of_numbers(dialect: Dialect, op: BinaryOp) -> bool {
+    dialect == Dialect::PromQl || operator::kind(op) == Kind::Arithmetic
+}
+
+fn numbers(op: BinaryOp, mut left: Vec<f64>, right: &[f64]) -> Vec<f64> {
+    let pairs = left.iter_mut().zip(right);
+    if operator::kind(op) == Kind::Arithmetic {
+        let compute = operator::arithmetic(op);
+        pairs.for_each(|(a, b)| *a = compute(*a, *b));
+    } else {
+        let holds = operator::compare(op);
+        pairs.for_each(|(a, b)| *a = f64::from(u8::from(holds(*a, *b))));
     }
-    Ok(left)
+    left
 }
 
 /// What a pair of values becomes; [`ABSENT`] for nothing. Called only for pairs of samples (dialect `promql`).

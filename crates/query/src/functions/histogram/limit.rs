@@ -66,8 +66,8 @@ fn shrink(buckets: &mut Vec<Bucket>, limit: usize) {
     }
     while buckets.len() > limit {
         let weight = |at: usize| buckets[at].weight + buckets[at + 1].weight;
-        let lightest = (1..buckets.len() - 1).reduce(|a, b| if weight(b) < weight(a) { b } else { a });
-        let lightest = lightest.expect("BUG: a limit below three buckets").min(buckets.len() - 2);
+        let lightest = (1..buckets.len() - 2).reduce(|a, b| if weight(b) < weight(a) { b } else { a });
+        let lightest = lightest.expect("BUG: a limit below three buckets");
         let removed = buckets.remove(lightest);
         buckets[lightest].weight += removed.weight;
     }
