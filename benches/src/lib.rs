@@ -26,6 +26,7 @@ pub mod document;
 pub mod flags;
 pub mod machine;
 pub mod paired;
+pub mod queries;
 pub mod recording;
 pub mod replay;
 pub mod server;
@@ -33,6 +34,7 @@ pub mod shape;
 
 mod body;
 mod catalog;
+mod figures;
 mod label;
 mod layout;
 mod noise;

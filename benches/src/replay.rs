@@ -12,6 +12,7 @@ use std::thread::{scope, sleep};
 use std::time::{Duration, Instant};
 
 use crate::client::Client;
+use crate::figures::percentile;
 use crate::recording::{Reader, Record};
 use crate::server::Server;
 
@@ -39,9 +40,7 @@ pub struct Replay {
 impl Replay {
     /// The latency that `share` of the requests stay within.
     pub fn latency(&self, share: f64) -> Duration {
-        let last = self.latencies.len().saturating_sub(1);
-        let place = (share * self.latencies.len() as f64) as usize;
-        self.latencies.get(place.min(last)).copied().unwrap_or_default()
+        percentile(&self.latencies, share)
     }
 
     fn join(&mut self, other: Self) {
@@ -113,18 +112,4 @@ fn send_one(client: &mut Client, record: &Record, done: &mut Replay) -> io::Resu
         return Ok(());
     }
     Err(io::Error::other("the server put a request off for too long"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn latencies_are_taken_at_their_share() {
-        let latencies = (1..=100).map(Duration::from_millis).collect();
-        let replay = Replay { latencies, ..Replay::default() };
-        assert_eq!(replay.latency(0.5), Duration::from_millis(51));
-        assert_eq!(replay.latency(0.99), Duration::from_millis(100));
-        assert_eq!(Replay::default().latency(0.5), Duration::ZERO);
-    }
 }

@@ -87,12 +87,18 @@ impl Server {
         cpu_ticks(&stat).map(|ticks| ticks as f64 / TICKS_PER_SECOND).ok_or_else(|| io::Error::other("broken stat"))
     }
 
-    /// The most memory that was ever resident.
+    /// The most memory that was resident since the start or the last [`Server::forget_memory_peak`].
     pub fn memory_peak_bytes(&self) -> io::Result<u64> {
         let status = self.proc_file("status")?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kib = line.and_then(|rest| rest.split_whitespace().next()).and_then(|number| number.parse::<u64>().ok());
         kib.map(|kib| kib << 10).ok_or_else(|| io::Error::other("no VmHWM in status"))
+    }
+
+    /// Lets the peak begin anew at what is resident now.
+    pub fn forget_memory_peak(&self) -> io::Result<()> {
+        const RESET_PEAK: &str = "5";
+        fs::write(format!("/proc/{}/clear_refs", self.child.id()), RESET_PEAK)
     }
 
     /// Bytes that the process has caused to be written to disk.

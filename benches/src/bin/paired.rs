@@ -50,15 +50,8 @@ fn options() -> Result<Options, String> {
     let folder: PathBuf = flags.take("folder", std::env::temp_dir())?;
     let write = flags.take("write", String::new())?;
     flags.finish()?;
-    let contestant = |command: &str| Contestant { name: name(command), command: command.to_owned() };
-    let contestants = [contestant(&ours), contestant(&rival), contestant(&rival)];
+    let contestants = [ours, rival.clone(), rival].map(Contestant::of_command);
     Ok(Options { plan, contestants, folder, write })
-}
-
-/// A contestant is called as its program.
-fn name(command: &str) -> String {
-    let program = command.split_whitespace().next().unwrap_or_default();
-    Path::new(program).file_name().map_or_else(|| program.to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 fn compare(options: &Options) -> io::Result<()> {

@@ -68,6 +68,15 @@ pub struct Contestant {
     pub command: String,
 }
 
+impl Contestant {
+    /// Called as its program.
+    pub fn of_command(command: String) -> Self {
+        let program = command.split_whitespace().next().unwrap_or_default();
+        let name = Path::new(program).file_name().map_or_else(|| program.into(), |name| name.to_string_lossy());
+        Self { name: name.into_owned(), command }
+    }
+}
+
 /// The recorded bodies of all phases.
 #[derive(Debug)]
 pub struct Recordings {

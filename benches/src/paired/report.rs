@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::run::{Footprint, Outcome, Phase};
 use super::{Contestant, Plan};
+use crate::figures::{median, spread};
 
 /// One line of the table: what is measured, how to read it from an outcome, how to print it.
 struct Line {
@@ -91,38 +92,4 @@ fn steady(outcome: &Outcome) -> Footprint {
 
 fn churn(outcome: &Outcome) -> Footprint {
     outcome.churn
-}
-
-/// The median of the ratios within rounds, and their range.
-fn spread(over: &[f64], under: &[f64]) -> String {
-    let mut ratios: Vec<f64> = over.iter().zip(under).map(|(over, under)| over / under).collect();
-    ratios.retain(|ratio| ratio.is_finite());
-    if ratios.is_empty() {
-        return "–".to_owned();
-    }
-    ratios.sort_by(f64::total_cmp);
-    format!("{:.2} ({:.2} – {:.2})", median(&ratios), ratios[0], ratios[ratios.len() - 1])
-}
-
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    match sorted.len() {
-        0 => f64::NAN,
-        count if count % 2 == 1 => sorted[count / 2],
-        count => (sorted[count / 2 - 1] + sorted[count / 2]) / 2.0,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn medians_and_ratios() {
-        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
-        assert_eq!(spread(&[2.0, 9.0, 4.0], &[1.0, 3.0, 4.0]), "2.00 (1.00 – 3.00)");
-        assert_eq!(spread(&[0.0], &[0.0]), "–");
-    }
 }
