@@ -19,7 +19,7 @@ pub struct ParseError {
 
 impl ParseError {
     /// An error about `span` of `text`.
-    pub(crate) fn new(text: &str, span: Span, message: impl Into<String>) -> Self {
+    pub fn new(text: &str, span: Span, message: impl Into<String>) -> Self {
         let mut start = (span.start as usize).min(text.len());
         while !text.is_char_boundary(start) {
             start -= 1;

@@ -20,6 +20,7 @@ use crate::{
     api::{ActiveQuery, Answer, Query, QueryError, Span, Stats, Value},
     budget::{AllQueries, Ledger},
     cache::{Cacheable, Kept, ResultCache},
+    check,
     dialect,
     eval::Evaluation,
     frame::Grid,
@@ -154,7 +155,9 @@ impl Engine {
             )));
         }
         let expr = metricsql::parse(&query.text, &dialect::syntax(query.dialect))
-            .map_err(|error| QueryError::Parse(error.to_string()))?;
+            .map_err(|error| check::parse_error(query.dialect, &error))?;
+        let is_range = matches!(query.span, Span::Range { .. });
+        check::check(&query.text, &expr, query.dialect, is_range)?;
         let now = self.clock.now_ms();
         let times = dialect::times(query, &self.options, now);
         self.check_points(&times.grid)?;

@@ -6,6 +6,7 @@ mod answer;
 mod api;
 mod budget;
 mod cache;
+mod check;
 mod dialect;
 mod engine;
 mod eval;
