@@ -112,7 +112,10 @@ fn receive_options(flags: &Flags, memory_allowed_bytes: u64) -> receive::Options
         },
         queue_wait_max: flags.duration("insert.maxQueueDuration"),
         bodies_bytes_max: memory_allowed_bytes / BODIES_SHARE,
-        line_bytes_max: flags.bytes("import.maxLineLen") as usize,
+        doors: receive::DoorOptions {
+            line_bytes_max: flags.bytes("import.maxLineLen") as usize,
+            ..receive::DoorOptions::default()
+        },
         rules: receive::RuleOptions {
             limits: receive::LabelLimits {
                 labels_max: flags.number("maxLabelsPerTimeseries") as usize,

@@ -16,6 +16,7 @@ use std::borrow::Cow;
 
 use crate::{
     Malformed,
+    influx::trim,
     prometheus_text::float,
     rows::{LineReader, NAME, Rows},
 };
@@ -29,14 +30,15 @@ use format::Column;
 pub struct Csv {
     format: CsvFormat,
     default_time: i64,
+    trim_ms: i64,
     /// Values of a line by the number of their column.
     values: Vec<(usize, f64)>,
 }
 
 impl Csv {
-    /// A reader of lines that came at `default_time`.
-    pub fn new(format: CsvFormat, default_time: i64) -> Self {
-        Self { format, default_time, values: Vec::new() }
+    /// A reader of lines that came at `default_time`; times are cut to multiples of `trim_ms`.
+    pub fn new(format: CsvFormat, default_time: i64, trim_ms: i64) -> Self {
+        Self { format, default_time, trim_ms, values: Vec::new() }
     }
 }
 
@@ -64,6 +66,7 @@ impl LineReader for Csv {
                 }
             }
         }
+        let time = trim(time, self.trim_ms);
         let labels = rows.prefix();
         for (number, value) in &self.values {
             if let Column::Metric(name) = &self.format.columns[*number] {
@@ -138,7 +141,7 @@ mod tests {
     use crate::rows::tests::read_lines;
 
     fn read(format: &str, text: &str) -> Vec<String> {
-        read_lines(&mut Csv::new(CsvFormat::parse(format).expect("a good format"), 99), text)
+        read_lines(&mut Csv::new(CsvFormat::parse(format).expect("a good format"), 99, 1), text)
     }
 
     #[test]

@@ -7,11 +7,18 @@
 //! Architecture invariant: pure; knows nothing of files, sockets or time.
 
 pub mod csv;
+pub mod datadog;
 pub mod fuzz;
+pub mod graphite;
 pub mod import_json;
+pub mod influx;
+pub mod newrelic;
+pub mod opentsdb;
+pub mod otlp;
 pub mod prometheus_text;
 pub mod remote_write;
 pub mod rows;
+pub mod zabbix;
 
 mod error;
 mod json;

@@ -8,6 +8,7 @@
 //!    that unfold to very much (a tag set with thousands of fields) meet a hard limit.
 
 mod labels;
+mod skipped;
 
 use std::{fmt, ops::Range, str};
 
@@ -17,6 +18,7 @@ use storage_api::{EncodedSeries, MetricMetadata};
 use crate::{Malformed, proto::put_varint};
 
 pub use labels::{Duplicates, ExtraLabels, ExtraLabelsError, PairLabels};
+pub use skipped::Skipped;
 
 /// From here on a writer is full.
 const FULL_BYTES: usize = 4 << 20;
@@ -115,10 +117,7 @@ impl Rows {
         if value.is_empty() || !self.fits(name.len() + value.len()) {
             return;
         }
-        put_varint(&mut self.bytes, name.len() as u64);
-        self.bytes.extend_from_slice(name);
-        put_varint(&mut self.bytes, value.len() as u64);
-        self.bytes.extend_from_slice(value);
+        put_pair(&mut self.bytes, name, value);
     }
 
     /// Adds a label whose value consists of two parts.
@@ -267,6 +266,17 @@ impl Rows {
             + self.samples.capacity() * size_of::<Sample>()
             + self.metadata.capacity() * size_of::<Place>()
     }
+}
+
+/// Appends a label as a pair. One with an empty value counts as absent.
+pub(crate) fn put_pair(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    if value.is_empty() {
+        return;
+    }
+    put_varint(out, name.len() as u64);
+    out.extend_from_slice(name);
+    put_varint(out, value.len() as u64);
+    out.extend_from_slice(value);
 }
 
 /// The labels of a row as pairs.

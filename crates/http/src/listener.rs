@@ -2,15 +2,19 @@
 
 use std::{
     fmt, io,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
 };
 
 use tokio::net::TcpListener;
+
+use crate::tls::Tls;
 
 /// A bound socket.
 #[derive(Debug)]
 pub struct Listener {
     pub(crate) socket: TcpListener,
+    pub(crate) tls: Option<Arc<Tls>>,
     address: SocketAddr,
 }
 
@@ -41,8 +45,8 @@ impl fmt::Display for ListenError {
 
 impl std::error::Error for ListenError {}
 
-/// Reads `IP:PORT`, `[IP6]:PORT`, `localhost:PORT` and `:PORT` (all IPv4 addresses).
-pub fn parse_address(text: &str) -> Result<SocketAddr, ListenError> {
+/// Reads `IP:PORT`, `[IP6]:PORT`, `localhost:PORT` and `:PORT`, which means all addresses of version 4, and of version 6 too if `tcp6` says so.
+pub fn parse_address(text: &str, tcp6: bool) -> Result<SocketAddr, ListenError> {
     let wrong = || ListenError::Address(text.to_string());
     if let Ok(address) = text.parse() {
         return Ok(address);
@@ -50,21 +54,38 @@ pub fn parse_address(text: &str) -> Result<SocketAddr, ListenError> {
     let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
     let port = port.parse().map_err(|_| wrong())?;
     let host = match host {
-        "" => Ipv4Addr::UNSPECIFIED,
-        "localhost" => Ipv4Addr::LOCALHOST,
+        "" if tcp6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        "" => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        "localhost" => IpAddr::V4(Ipv4Addr::LOCALHOST),
         _ => return Err(wrong()),
     };
-    Ok(SocketAddr::new(IpAddr::V4(host), port))
+    Ok(SocketAddr::new(host, port))
 }
 
 impl Listener {
     /// Binds an address; port 0 takes a free one. Must be called inside a runtime.
-    pub async fn bind(text: &str) -> Result<Self, ListenError> {
-        let wanted = parse_address(text)?;
+    pub async fn bind(text: &str, tcp6: bool) -> Result<Self, ListenError> {
+        let wanted = parse_address(text, tcp6)?;
         let failed = |source| ListenError::Bind { address: wanted, source };
         let socket = TcpListener::bind(wanted).await.map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
-        Ok(Self { socket, address })
+        Ok(Self { socket, tls: None, address })
+    }
+
+    /// The same socket, on which TLS is spoken if there is any.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<Arc<Tls>>) -> Self {
+        Self { tls, ..self }
+    }
+
+    /// What the address of its pages begins with.
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+
+    /// The bare socket, for who speaks something other than HTTP there.
+    pub fn into_socket(self) -> TcpListener {
+        self.socket
     }
 
     /// The address with the real port.
@@ -85,10 +106,11 @@ mod tests {
             ("[::1]:80", "[::1]:80"),
             ("localhost:9", "127.0.0.1:9"),
         ] {
-            assert_eq!(parse_address(text).expect("a good address").to_string(), want);
+            assert_eq!(parse_address(text, false).expect("a good address").to_string(), want);
         }
         for text in ["8428", "", "example.org:80", ":99999", "1.2.3:4"] {
-            assert!(parse_address(text).is_err(), "{text}");
+            assert!(parse_address(text, false).is_err(), "{text}");
         }
+        assert_eq!(parse_address(":80", true).expect("a good address").to_string(), "[::]:80");
     }
 }

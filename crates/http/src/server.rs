@@ -1,6 +1,7 @@
 //! The accept loop and the life of a connection.
 //!
 //! 1. A connection is accepted when one of `connections_max` places is free; more wait in the kernel's backlog and cost nothing here.
+//!    On a listener with TLS it agrees on keys first, within a bounded time.
 //! 2. hyper reads a head (bounded in size, count of headers and time; the same timer ends idle connections) and calls the handler.
 //! 3. A connection older than `connection_age_max` is closed after its running request, so that clients spread anew over replicas.
 //! 4. On stop the loop ends, idle connections close at once, busy ones after their request; after `drain_max` the rest is cut off.
@@ -15,6 +16,7 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::Instant,
@@ -24,6 +26,7 @@ use crate::{
     answer::Response,
     listener::Listener,
     request::{Request, RequestBody},
+    tls::Tls,
 };
 
 /// A head longer than this is refused; queries travel in it, `-search.maxQueryLen` is far below.
@@ -50,6 +53,8 @@ pub struct ServerOptions {
     pub connection_age_max: Duration,
     /// Running requests may take this long after a stop.
     pub drain_max: Duration,
+    /// Whether a connection may serve more than one request.
+    pub keep_alive: bool,
 }
 
 /// Makes servers stop.
@@ -93,7 +98,8 @@ pub async fn serve<H: Handler>(listener: Listener, options: ServerOptions, handl
         match accepted {
             Ok((socket, peer, place)) => {
                 let connection = Connection { peer, born: Instant::now(), options: Arc::clone(&options) };
-                tokio::spawn(connection.run(socket, Arc::clone(&handler), stop.clone(), place));
+                let tls = listener.tls.clone();
+                tokio::spawn(connection.begin(socket, tls, Arc::clone(&handler), stop.clone(), place));
             }
             Err(refused) => {
                 log::warn!("cannot accept a connection at {}: {refused}", listener.address());
@@ -107,6 +113,17 @@ pub async fn serve<H: Handler>(listener: Listener, options: ServerOptions, handl
         let open = options.connections_max - places.available_permits();
         log::warn!("{open} connections did not end within {:?} and are cut off", options.drain_max);
     }
+}
+
+/// Speaks HTTP on a connection that somebody else accepted, until it ends.
+pub async fn serve_socket<H: Handler>(
+    socket: TcpStream,
+    peer: SocketAddr,
+    options: Arc<ServerOptions>,
+    handler: Arc<H>,
+    stop: Stop,
+) {
+    Connection { peer, born: Instant::now(), options }.run(socket, handler, stop).await;
 }
 
 async fn accept(
@@ -125,12 +142,32 @@ struct Connection {
 }
 
 impl Connection {
-    async fn run<H: Handler>(self, socket: TcpStream, handler: Arc<H>, mut stop: Stop, _place: OwnedSemaphorePermit) {
+    async fn begin<H: Handler>(
+        self,
+        socket: TcpStream,
+        tls: Option<Arc<Tls>>,
+        handler: Arc<H>,
+        stop: Stop,
+        _place: OwnedSemaphorePermit,
+    ) {
         // Answers are written whole; waiting to fill packets would only delay small ones.
         let _ = socket.set_nodelay(true);
+        match tls {
+            None => self.run(socket, handler, stop).await,
+            Some(tls) => {
+                // A client that speaks no TLS, or not ours, is no news.
+                if let Ok(socket) = tls.accept(socket).await {
+                    self.run(socket, handler, stop).await;
+                }
+            }
+        }
+    }
+
+    async fn run<H: Handler>(self, socket: impl AsyncRead + AsyncWrite + Unpin, handler: Arc<H>, mut stop: Stop) {
         let mut builder = http1::Builder::new();
         builder
             .timer(TokioTimer::new())
+            .keep_alive(self.options.keep_alive)
             .header_read_timeout(self.options.idle_max)
             .max_buf_size(HEAD_BYTES_MAX)
             .max_headers(HEADERS_MAX);
@@ -189,11 +226,12 @@ mod tests {
             idle_max: Duration::from_secs(60),
             connection_age_max: Duration::from_secs(120),
             drain_max: Duration::from_millis(50),
+            keep_alive: true,
         }
     }
 
     async fn start(options: ServerOptions) -> (SocketAddr, Stopper, tokio::task::JoinHandle<()>) {
-        let listener = Listener::bind("127.0.0.1:0").await.expect("a free port");
+        let listener = Listener::bind("127.0.0.1:0", false).await.expect("a free port");
         let address = listener.address();
         let (stopper, stop) = stop_signal();
         (address, stopper, tokio::spawn(serve(listener, options, Arc::new(Echo), stop)))
@@ -235,6 +273,13 @@ mod tests {
             start(ServerOptions { connection_age_max: Duration::ZERO, ..options() }).await;
         let answer = ask(address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
         assert!(answer.contains("connection: close"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn without_keep_alive_a_connection_serves_one_request() {
+        let (address, _stopper, _server) = start(ServerOptions { keep_alive: false, ..options() }).await;
+        let answer = ask(address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("connection: close"), "{answer}");
     }
 
     #[tokio::test]

@@ -18,21 +18,26 @@ static EXEMPLARS_WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-rem
 impl Receiver {
     /// Names in an answer what was refused, and logs it at a bounded rate.
     pub(crate) fn name_refused(&self, taken: &Taken, protocol: &str, mut response: Response) -> Response {
+        if let Some(reasons) = self.log_refused(taken, protocol) {
+            let reasons = HeaderValue::try_from(reasons).expect("BUG: names of reasons are plain text");
+            response.headers_mut().insert(REFUSED.clone(), reasons);
+        }
+        response
+    }
+
+    /// Logs what was refused at a bounded rate; gives it as the header has it.
+    pub(crate) fn log_refused(&self, taken: &Taken, protocol: &str) -> Option<String> {
         let refused = taken.all_refused();
         if refused.total() == 0 {
-            return response;
+            return None;
         }
         let reasons = list(&refused);
         if let Some(held_back) = self.refusals.admit() {
             let first = taken.first_wrong.as_ref().filter(|_| refused.get(Refusal::Malformed) > 0);
             let first = first.map(|why| format!("; {why}")).unwrap_or_default();
-            log::warn!(
-                "refused samples of a request by {protocol}: {reasons}{first} ({held_back} such lines held back)"
-            );
+            log::warn!("refused samples that came by {protocol}: {reasons}{first} ({held_back} such lines held back)");
         }
-        let reasons = HeaderValue::try_from(reasons).expect("BUG: names of reasons are plain text");
-        response.headers_mut().insert(REFUSED.clone(), reasons);
-        response
+        Some(reasons)
     }
 }
 

@@ -49,6 +49,38 @@ doors! {
     ImportCsv = "/api/v1/import/csv" by "csvimport" counts Csv,
     /// Text exposition, and what clients of a push gateway send.
     ImportPrometheus = "/api/v1/import/prometheus" by "prometheusimport" counts Prometheus,
+    /// Influx line protocol.
+    InfluxWrite = "/influx/write" by "influx" counts Influx,
+    /// What Influx clients ask before they write.
+    InfluxQuery = "/influx/query" by "influx" counts Influx,
+    /// Whether Influx is well.
+    InfluxHealth = "/influx/health" by "influx" counts Influx,
+    /// OpenTSDB's puts in JSON.
+    OpenTsdbPut = "/opentsdb/api/put" by "opentsdbhttp" counts OpenTsdbHttp,
+    /// OpenTelemetry metrics in protobuf.
+    OpenTelemetry = "/opentelemetry/v1/metrics" by "opentelemetry" counts OpenTelemetry,
+    /// Datadog's series, version 1.
+    DatadogSeries1 = "/datadog/api/v1/series" by "datadog" counts DatadogV1,
+    /// Datadog's series, version 2.
+    DatadogSeries2 = "/datadog/api/v2/series" by "datadog" counts DatadogV2,
+    /// Datadog's sketches, none of which are kept.
+    DatadogSketches = "/datadog/api/beta/sketches" by "datadog" counts DatadogSketches,
+    /// Whether a Datadog key is good.
+    DatadogValidate = "/datadog/api/v1/validate" by "datadog" counts DatadogV1,
+    /// Datadog's checks, which are no samples.
+    DatadogCheckRun = "/datadog/api/v1/check_run" by "datadog" counts DatadogV1,
+    /// What Datadog's agents tell about their host.
+    DatadogIntake = "/datadog/intake" by "datadog" counts DatadogV1,
+    /// What Datadog's agents tell about metrics.
+    DatadogMetadata = "/datadog/api/v1/metadata" by "datadog" counts DatadogV1,
+    /// Events of New Relic's agent.
+    NewRelicEvents = "/newrelic/infra/v2/metrics/events/bulk" by "newrelic" counts NewRelic,
+    /// What New Relic's agent tells about its host.
+    NewRelicInventory = "/newrelic/inventory/deltas" by "newrelic" counts NewRelic,
+    /// Whether New Relic is there.
+    NewRelicCheck = "/newrelic" by "newrelic" counts NewRelic,
+    /// Lines of the Zabbix connector.
+    ZabbixHistory = "/zabbixconnector/api/v1/history" by "zabbixconnector" counts Zabbix,
 }
 
 /// A door, and whose samples come through it.
@@ -86,11 +118,27 @@ impl Door {
             "/api/v1/write" | "/api/v1/push" => Some(Self::RemoteWrite),
             "/api/v1/import" => Some(Self::ImportJson),
             "/api/v1/import/csv" => Some(Self::ImportCsv),
+            "/write" | "/api/v2/write" | "/influx/write" | "/influx/api/v2/write" => Some(Self::InfluxWrite),
+            "/query" | "/influx/query" => Some(Self::InfluxQuery),
+            "/influx/health" => Some(Self::InfluxHealth),
+            "/api/put" | "/opentsdb/api/put" => Some(Self::OpenTsdbPut),
+            "/opentelemetry/v1/metrics" | "/opentelemetry/api/v1/push" => Some(Self::OpenTelemetry),
+            path if path.starts_with("/datadog/") || path.starts_with("/newrelic") => Self::of_agent(path),
+            "/zabbixconnector/api/v1/history" => Some(Self::ZabbixHistory),
             path => {
                 let rest = path.strip_prefix(IMPORT_PROMETHEUS)?;
                 (rest.is_empty() || rest.starts_with("/metrics/job")).then_some(Self::ImportPrometheus)
             }
         }
+    }
+}
+
+impl Door {
+    /// Agents put slashes where none are needed.
+    fn of_agent(path: &str) -> Option<Self> {
+        let path = path.strip_suffix('/').unwrap_or(path);
+        let agents = Self::ALL.iter().filter(|door| matches!(door.protocol(), "datadog" | "newrelic"));
+        agents.copied().find(|door| door.path() == path)
     }
 }
 

@@ -19,7 +19,15 @@ use crate::{
 impl Receiver {
     pub(crate) async fn import_json(&self, entrance: Entrance, request: Request) -> Result<Response, Rejection> {
         let extra = extra_labels(&request.query_params())?;
-        self.take_lines(entrance, request, extra, &mut ImportJson, empty(StatusCode::NO_CONTENT)).await
+        self.take_lines(
+            entrance,
+            request,
+            self.doors.line_bytes_max,
+            extra,
+            &mut ImportJson,
+            empty(StatusCode::NO_CONTENT),
+        )
+        .await
     }
 
     pub(crate) async fn import_csv(&self, entrance: Entrance, request: Request) -> Result<Response, Rejection> {
@@ -27,8 +35,9 @@ impl Receiver {
         let extra = extra_labels(&params)?;
         let missing = || Rejection::new(StatusCode::BAD_REQUEST, "missing argument format");
         let format = CsvFormat::parse(params.get("format").ok_or_else(missing)?)?;
-        let mut reader = Csv::new(format, self.clock.now_ms());
-        self.take_lines(entrance, request, extra, &mut reader, empty(StatusCode::NO_CONTENT)).await
+        let mut reader = Csv::new(format, self.clock.now_ms(), self.doors.csv_trim_ms);
+        self.take_lines(entrance, request, self.doors.line_bytes_max, extra, &mut reader, empty(StatusCode::NO_CONTENT))
+            .await
     }
 
     pub(crate) async fn import_prometheus(&self, entrance: Entrance, request: Request) -> Result<Response, Rejection> {
@@ -38,7 +47,7 @@ impl Receiver {
         let status = if in_path.is_some() { StatusCode::OK } else { StatusCode::NO_CONTENT };
         let extra = in_path.unwrap_or_default().and(&extra_labels(&params)?)?;
         let mut reader = PrometheusText::new(self.time_of(&params)?);
-        self.take_lines(entrance, request, extra, &mut reader, empty(status)).await
+        self.take_lines(entrance, request, self.doors.line_bytes_max, extra, &mut reader, empty(status)).await
     }
 
     /// Reads a request of lines under the extra labels that it names, and answers with `good`.
@@ -46,6 +55,7 @@ impl Receiver {
         &self,
         Entrance { door, tenant }: Entrance,
         mut request: Request,
+        line_bytes_max: usize,
         extra: ExtraLabels,
         reader: &mut dyn LineReader,
         good: Response,
@@ -53,7 +63,7 @@ impl Receiver {
         check_method(&request)?;
         let own = (!extra.is_empty()).then(|| self.labels_with(extra));
         let mut session = Session::new(self, tenant, door.kind(), own.as_ref().unwrap_or(&self.labels.rows));
-        self.read_lines(&mut request, self.line_bytes_max, reader, &mut session).await?;
+        self.read_lines(&mut request, line_bytes_max, reader, &mut session).await?;
         let taken = session.end().check()?;
         Ok(self.name_refused(&taken, door.protocol(), good))
     }

@@ -15,9 +15,16 @@
 mod answer;
 mod body;
 mod budget;
+mod datadog;
 mod door;
 mod imports;
+mod influx;
 mod lines;
+mod listen;
+mod newrelic;
+mod opentelemetry;
+mod opentsdb;
+mod options;
 mod pushgateway;
 mod rate;
 mod rejection;
@@ -28,10 +35,11 @@ mod stats;
 #[cfg(test)]
 mod testing;
 mod workspace;
+mod zabbix;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use basalt_http::{Gate, MetricsSource, MetricsText, Request, Response, Throttle};
+use basalt_http::{Gate, MetricsSource, MetricsText, Request, Response, StatusCode, Throttle, json};
 use decode::{
     remote_write::RemoteWriteLabels,
     rows::{Duplicates, ExtraLabels, PairLabels},
@@ -42,39 +50,24 @@ use storage_api::{Insert, Refusals};
 
 pub use decode::LabelLimits;
 pub use door::{Door, Entrance};
+pub use listen::{LineListener, LineProtocol};
+pub use options::{DoorOptions, Options};
 pub use rejection::Rejection;
 pub use rules::RuleOptions;
 
 use crate::{budget::BodyBudget, rate::IngestionRate, rules::CurrentRules, stats::Stats, workspace::Pool};
 
+/// What agents want to hear.
+const STATUS_OK: &str = r#"{"status":"ok"}"#;
 /// Inserts that wait at the gate; their bodies are in the budget already.
 const WAITING_MAX: usize = 10_000;
-
-/// Bounds on what comes in.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The longest body, packed and unpacked.
-    pub body_bytes_max: usize,
-    /// Inserts that compute at once.
-    pub concurrent_max: usize,
-    /// How long an insert waits for its turn.
-    pub queue_wait_max: Duration,
-    /// Memory for all packed bodies together; at least one of the longest fits.
-    pub bodies_bytes_max: u64,
-    /// The longest line of an import.
-    pub line_bytes_max: usize,
-    /// What is done with labels.
-    pub rules: RuleOptions,
-    /// Samples that come in per second; 0 means no limit.
-    pub samples_per_second_max: u64,
-}
 
 /// Takes samples over HTTP and hands them to a store.
 pub struct Receiver {
     insert: Arc<dyn Insert>,
     clock: Arc<dyn Clock>,
-    line_bytes_max: usize,
     body_bytes_max: usize,
+    doors: DoorOptions,
     budget: BodyBudget,
     gate: Gate,
     pool: Pool,
@@ -112,8 +105,8 @@ impl Receiver {
         Self {
             insert,
             clock,
-            line_bytes_max: options.line_bytes_max,
             body_bytes_max: options.body_bytes_max,
+            doors: options.doors.clone(),
             budget: BodyBudget::new(options.bodies_bytes_max, options.body_bytes_max, options.queue_wait_max),
             gate: Gate::new(options.concurrent_max, WAITING_MAX, options.queue_wait_max),
             pool: Pool::new(2 * options.concurrent_max),
@@ -159,6 +152,21 @@ impl Receiver {
             Door::ImportJson => self.import_json(entrance, request).await,
             Door::ImportCsv => self.import_csv(entrance, request).await,
             Door::ImportPrometheus => self.import_prometheus(entrance, request).await,
+            Door::InfluxWrite => self.influx_write(entrance, request).await,
+            Door::InfluxQuery => Ok(self.influx_query()),
+            Door::InfluxHealth => Ok(influx::health()),
+            Door::OpenTsdbPut => self.opentsdb_put(entrance, request).await,
+            Door::OpenTelemetry => self.opentelemetry(entrance, request).await,
+            Door::DatadogSeries1 => self.datadog_series(entrance, datadog::Version::One, request).await,
+            Door::DatadogSeries2 => self.datadog_series(entrance, datadog::Version::Two, request).await,
+            Door::DatadogSketches => self.datadog_sketches(entrance, request).await,
+            Door::DatadogValidate => Ok(json(StatusCode::OK, r#"{"valid":true}"#)),
+            Door::DatadogCheckRun => Ok(json(StatusCode::ACCEPTED, STATUS_OK)),
+            Door::DatadogIntake | Door::DatadogMetadata => Ok(json(StatusCode::OK, "{}")),
+            Door::NewRelicEvents => self.newrelic_events(entrance, request).await,
+            Door::NewRelicInventory => Ok(newrelic::inventory()),
+            Door::NewRelicCheck => Ok(json(StatusCode::ACCEPTED, STATUS_OK)),
+            Door::ZabbixHistory => self.zabbix_history(entrance, request).await,
         }
     }
 }

@@ -9,7 +9,7 @@
 use basalt_http::{Permit, Request, RequestBody, StatusCode};
 use decode::{
     Packing, StreamUnpacker,
-    rows::{LineReader, Rows},
+    rows::{LineReader, Rows, Sink},
 };
 use memchr::memchr;
 
@@ -163,12 +163,30 @@ impl Session<'_> {
     /// Reads whole lines into rows, which go to the store whenever they are many.
     pub(crate) async fn read_chunk(
         &mut self,
-        mut lines: &[u8],
+        lines: &[u8],
         position: &mut Position,
         reader: &mut dyn LineReader,
         rows: &mut Rows,
     ) -> Result<(), Rejection> {
-        while !lines.is_empty() {
+        let mut rest = lines;
+        while !rest.is_empty() {
+            rest = self.read_until_full(rest, position, reader, rows);
+            if rows.is_full() {
+                self.flush(rows).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads whole lines into rows until those are many; gives the lines that are left.
+    pub(crate) fn read_until_full<'b>(
+        &mut self,
+        mut lines: &'b [u8],
+        position: &mut Position,
+        reader: &mut dyn LineReader,
+        rows: &mut Rows,
+    ) -> &'b [u8] {
+        while !lines.is_empty() && !rows.is_full() {
             let len = memchr(b'\n', lines).unwrap_or(lines.len());
             let line = lines[..len].strip_suffix(b"\r").unwrap_or(&lines[..len]);
             lines = &lines[(len + 1).min(lines.len())..];
@@ -181,10 +199,7 @@ impl Session<'_> {
                 rows.rewind(mark);
                 self.malformed(1, format_args!("line {}: {wrong}", position.line));
             }
-            if rows.is_full() {
-                decode::rows::Sink::flush(self, rows).await?;
-            }
         }
-        Ok(())
+        lines
     }
 }

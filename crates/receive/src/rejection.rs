@@ -22,6 +22,11 @@ impl Rejection {
         Self { status, why: why.into() }
     }
 
+    /// The status of the answer.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// The answer.
     pub fn into_response(self) -> Response {
         let come_again = self.status == StatusCode::SERVICE_UNAVAILABLE;

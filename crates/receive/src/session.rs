@@ -7,15 +7,15 @@
 
 use std::{fmt, future::poll_fn, pin::pin, sync::Arc, task::Poll};
 
-use basalt_http::{Permit, StatusCode};
+use basalt_http::{Permit, Request, StatusCode};
 use decode::{
-    Malformed,
-    rows::{ReadError, Rows, Sink},
+    Malformed, Packing,
+    rows::{ReadError, Rows, Sink, Skipped},
 };
 use model::Tenant;
 use storage_api::{Batch, Encoding, InsertError, Inserted, Refusal, Refusals};
 
-use crate::{Receiver, rejection::Rejection, rules::Rules, stats::Kind};
+use crate::{Receiver, rejection::Rejection, rules::Rules, stats::Kind, workspace::BorrowedWorkspace};
 
 /// See the module.
 pub struct Session<'a> {
@@ -143,6 +143,36 @@ impl<'a> Session<'a> {
         drop(metadata);
         rows.clear();
         Ok(())
+    }
+
+    /// Reads a whole body and unpacks it, at the gate.
+    pub async fn unpack_body(
+        &mut self,
+        request: &mut Request,
+        packing: Packing,
+        max: usize,
+    ) -> Result<BorrowedWorkspace<'a>, Rejection> {
+        let (packed, reserved) = self.receiver.read_body(request, max).await?;
+        self.enter().await?;
+        let mut workspace = self.receiver.pool.workspace();
+        workspace.body.unpack(&packed, packing, max)?;
+        drop((packed, reserved));
+        self.count_bytes(workspace.body.bytes().len() as u64);
+        Ok(workspace)
+    }
+
+    /// Counts what a reader of a whole body left out, and stores what it left in `rows`.
+    pub async fn finish_rows(
+        &mut self,
+        read: Result<Skipped, ReadError<Rejection>>,
+        rows: &mut Rows,
+    ) -> Result<(), Rejection> {
+        let skipped = read.map_err(|error| self.rejection(error))?;
+        self.refuse_all(&skipped.refused);
+        if let Some(first) = &skipped.first {
+            self.malformed(skipped.points, first);
+        }
+        Ok(self.insert_rows(rows).await?)
     }
 
     /// Ends it.

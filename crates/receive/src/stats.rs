@@ -33,6 +33,16 @@ kinds! {
     ImportJson = "vmimport",
     Csv = "csvimport",
     Prometheus = "prometheus",
+    Influx = "influx",
+    Graphite = "graphite",
+    OpenTsdb = "opentsdb",
+    OpenTsdbHttp = "opentsdbhttp",
+    OpenTelemetry = "opentelemetry",
+    DatadogV1 = "datadogv1",
+    DatadogV2 = "datadogv2",
+    DatadogSketches = "datadogsketches",
+    NewRelic = "newrelic",
+    Zabbix = "zabbixconnector",
 }
 
 /// Counters of a door.

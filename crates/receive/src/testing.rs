@@ -10,7 +10,7 @@ use model::{Clock, KeyBuilder};
 use storage_api::{Batch, BoxFuture, Insert, InsertError, Inserted, Resolved};
 use tokio::sync::Semaphore;
 
-use crate::{Door, Options, Receiver, RuleOptions};
+use crate::{Door, DoorOptions, Options, Receiver, RuleOptions};
 
 /// What the clock says.
 pub const NOW: i64 = 1_800_000_000_000;
@@ -79,9 +79,9 @@ pub fn options() -> Options {
         concurrent_max: 1,
         queue_wait_max: Duration::from_secs(1),
         bodies_bytes_max: 100_000,
-        line_bytes_max: 1 << 20,
         rules: RuleOptions::default(),
         samples_per_second_max: 0,
+        doors: DoorOptions { line_bytes_max: 1 << 20, ..DoorOptions::default() },
     }
 }
 

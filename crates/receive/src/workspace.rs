@@ -23,6 +23,13 @@ pub struct Workspace {
     pub v2: v2::Reader,
 }
 
+impl Workspace {
+    /// The unpacked body, and rows to read it into.
+    pub fn body_and_rows(&mut self) -> (&[u8], &mut Rows) {
+        (self.body.bytes(), &mut self.pairs)
+    }
+}
+
 /// Workspaces and body buffers that wait for their next request.
 #[derive(Debug)]
 pub struct Pool {

@@ -133,6 +133,8 @@ refusals! {
     Histogram = "native_histogram",
     /// A line or a point that cannot be read.
     Malformed = "malformed",
+    /// A point that says what came since the last one; the store keeps totals.
+    DeltaTemporality = "delta_temporality",
 }
 
 const REFUSALS: usize = Refusal::ALL.len();

@@ -1,0 +1,94 @@
+//! Datadog's agents and clients.
+
+use basalt_http::{Request, Response, StatusCode, empty, header, json};
+use decode::datadog::{Datadog, count_sketches};
+
+use crate::{
+    Entrance, Receiver, STATUS_OK,
+    body::{check_method, extra_labels},
+    lines::packing,
+    rejection::Rejection,
+    session::Session,
+};
+
+pub use decode::datadog::Version;
+
+impl Receiver {
+    pub(crate) async fn datadog_series(
+        &self,
+        Entrance { door, tenant }: Entrance,
+        version: Version,
+        mut request: Request,
+    ) -> Result<Response, Rejection> {
+        check_method(&request)?;
+        let labels = self.labels_with(extra_labels(&request.query_params())?);
+        let reader = Datadog::new(version, self.clock.now_ms(), self.doors.datadog_sanitize);
+        let is_protobuf = request.header(header::CONTENT_TYPE).is_some_and(|kind| kind.contains("protobuf"));
+        let packing = packing(&request)?;
+        let mut session = Session::new(self, tenant, door.kind(), &labels);
+        let mut workspace = session.unpack_body(&mut request, packing, self.doors.datadog_bytes_max).await?;
+        let (body, rows) = workspace.body_and_rows();
+        let read = match version {
+            Version::Two if is_protobuf => reader.read_protobuf(body, rows, &mut session).await,
+            _ => reader.read_json(body, rows, &mut session).await,
+        };
+        session.finish_rows(read, rows).await?;
+        let taken = session.end().check()?;
+        Ok(self.name_refused(&taken, door.protocol(), json(StatusCode::ACCEPTED, STATUS_OK)))
+    }
+
+    /// Sketches come beside series and would be sent again for ever if they were answered with an error; they are named as refused.
+    pub(crate) async fn datadog_sketches(
+        &self,
+        Entrance { door, tenant }: Entrance,
+        mut request: Request,
+    ) -> Result<Response, Rejection> {
+        check_method(&request)?;
+        let packing = packing(&request)?;
+        let mut session = Session::new(self, tenant, door.kind(), &self.labels.rows);
+        let workspace = session.unpack_body(&mut request, packing, self.doors.datadog_bytes_max).await?;
+        let counted = count_sketches(workspace.body.bytes()).map_err(|error| session.broken(error))?;
+        session.refuse_all(&counted.refused);
+        let taken = session.end();
+        Ok(self.name_refused(&taken, door.protocol(), empty(StatusCode::ACCEPTED)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use basalt_http::header;
+
+    use crate::testing::{ask, post, receiver, store, with};
+
+    #[tokio::test]
+    async fn agents_are_answered() {
+        let store = store(100, Ok(()));
+        let receiver = receiver(&store);
+        let body = r#"{"series":[{"metric":"m","points":[[5,1]],"host":"h"},{"points":[]}]}"#;
+        let ok = r#"{"status":"ok"}"#.to_string();
+        let answer = ask(&receiver, post("/insert/4/datadog/api/v1/series?extra_label=x=y", body)).await;
+        assert_eq!(answer, (202, "malformed=1".into(), ok.clone()));
+        assert_eq!(store.take(), ["4:0 __name__=m,host=h,x=y 1@5000"]);
+        let body = r#"{"series":[{"metric":"m","points":[{"timestamp":5,"value":1}]}]}"#;
+        assert_eq!(ask(&receiver, post("/datadog/api/v2/series/", body)).await, (202, String::new(), ok.clone()));
+        let protobuf = with(
+            post("/datadog/api/v2/series", vec![0x0a, 2, 0x12, 0]),
+            header::CONTENT_TYPE,
+            "application/x-protobuf",
+        );
+        assert_eq!(ask(&receiver, protobuf).await.0, 400, "nothing in it has a name");
+        assert_eq!(store.take(), ["0:0 __name__=m 1@5000"]);
+        let sketches = ask(&receiver, post("/datadog/api/beta/sketches", vec![0x0a, 1, 0x78])).await;
+        assert_eq!(sketches, (202, "native_histogram=1".into(), String::new()));
+        for (path, answer) in [
+            ("/datadog/api/v1/validate", (200, r#"{"valid":true}"#.to_string())),
+            ("/datadog/api/v1/check_run", (202, ok)),
+            ("/datadog/intake/", (200, "{}".to_string())),
+            ("/datadog/api/v1/metadata", (200, "{}".to_string())),
+        ] {
+            let (status, _, body) = ask(&receiver, post(path, "")).await;
+            assert_eq!((status, body), answer, "{path}");
+        }
+        assert_eq!(ask(&receiver, post("/datadog/api/v1/series", "{")).await.0, 400);
+    }
+}

@@ -1,0 +1,54 @@
+//! New Relic's infrastructure agent.
+
+use basalt_http::{Request, Response, StatusCode, json};
+use decode::newrelic;
+
+use crate::{
+    Entrance, Receiver, STATUS_OK,
+    body::{check_method, extra_labels},
+    lines::packing,
+    rejection::Rejection,
+    session::Session,
+};
+
+impl Receiver {
+    pub(crate) async fn newrelic_events(
+        &self,
+        Entrance { door, tenant }: Entrance,
+        mut request: Request,
+    ) -> Result<Response, Rejection> {
+        check_method(&request)?;
+        let labels = self.labels_with(extra_labels(&request.query_params())?);
+        let packing = packing(&request)?;
+        let mut session = Session::new(self, tenant, door.kind(), &labels);
+        let mut workspace = session.unpack_body(&mut request, packing, self.doors.newrelic_bytes_max).await?;
+        let (body, rows) = workspace.body_and_rows();
+        let read = newrelic::read(body, self.clock.now_ms(), rows, &mut session).await;
+        session.finish_rows(read, rows).await?;
+        let taken = session.end().check()?;
+        Ok(self.name_refused(&taken, door.protocol(), json(StatusCode::ACCEPTED, STATUS_OK)))
+    }
+}
+
+/// Says that the inventory was noted, which it is not.
+pub fn inventory() -> Response {
+    json(StatusCode::ACCEPTED, r#"{"payload":{"version": 1, "state": {}, "reset": "false"}}"#)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{ask, post, receiver, store};
+
+    #[tokio::test]
+    async fn events_come_in() {
+        let store = store(100, Ok(()));
+        let receiver = receiver(&store);
+        let body = r#"[{"EntityID":1,"Events":[{"eventType":"S","timestamp":5,"cpu":1}]}]"#;
+        let address = "/newrelic/infra/v2/metrics/events/bulk?extra_label=x=y";
+        assert_eq!(ask(&receiver, post(address, body)).await, (202, String::new(), r#"{"status":"ok"}"#.into()));
+        assert_eq!(store.take(), ["0:0 __name__=cpu,eventType=S,x=y 1@5000"]);
+        assert_eq!(ask(&receiver, post(address, "{")).await.0, 400);
+        assert!(ask(&receiver, post("/newrelic/inventory/deltas", "")).await.2.contains("\"reset\""));
+        assert_eq!(ask(&receiver, post("/insert/1/newrelic", "")).await.0, 202);
+    }
+}
