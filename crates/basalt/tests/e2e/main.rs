@@ -2,10 +2,15 @@
 
 mod api;
 mod command_line;
+mod grafana;
 mod kill9;
 mod ledger;
 mod pressure;
 mod prometheus;
+mod promql_api;
+mod queries;
+mod query_flags;
+mod remote_read;
 mod roundtrip;
 mod server;
 mod syscalls;
