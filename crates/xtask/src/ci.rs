@@ -4,7 +4,8 @@
 //! 2. Cheap checks come first: formatting, tidy rules, lints.
 //! 3. Then all tests (unit, property, fuzz corpora, end to end against the real program, generated pages), benches in their short form, and the
 //!    release build.
-//! 4. At the end the closing lines of all test programs stand together.
+//! 4. Query scripts that lie beside the checkout are run with that build.
+//! 5. At the end the closing lines of all test programs stand together.
 
 use std::{
     io::{BufRead, BufReader},
@@ -13,7 +14,7 @@ use std::{
     time::Instant,
 };
 
-use crate::tidy;
+use crate::{shared_scripts, tidy};
 
 const CARGO_STEPS: &[(&str, &[&str])] = &[
     ("lints", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
@@ -38,6 +39,8 @@ pub fn run(root: &Path) -> Result<(), String> {
     }
     announce("static linking");
     check_static(root)?;
+    announce("scripts beside the checkout");
+    shared_scripts::run(root)?;
     println!();
     closing.iter().for_each(|line| println!("{line}"));
     println!("all passed in {} s", started.elapsed().as_secs());

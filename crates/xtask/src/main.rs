@@ -9,6 +9,7 @@
 //! | `long histories [--count N]` | the store's simulated histories of faults and power cuts, as many as wanted |
 
 mod ci;
+mod shared_scripts;
 mod source;
 mod tidy;
 
