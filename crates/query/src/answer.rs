@@ -6,13 +6,14 @@
 
 use std::{cmp::Ordering, collections::HashSet};
 
-use metricsql::{BinaryOp, Expr, ExprKind};
+use metricsql::Expr;
 use model::METRIC_NAME;
 
 use crate::{
     api::{AnswerSeries, Dialect, Points, Query, QueryError, Span, Value},
-    dialect::{self, Times},
+    dialect::Times,
     frame::{ABSENT, Operand, Row, is_absent},
+    functions,
     labels::Labels,
     options::EngineOptions,
 };
@@ -102,7 +103,9 @@ fn written(labels: &Labels) -> String {
 fn sort(rows: &mut [Row], dialect: Dialect, expr: &Expr, is_range: bool) {
     match dialect {
         Dialect::PromQl if is_range => rows.sort_by(|a, b| a.labels.cmp(&b.labels)),
-        Dialect::MetricsQl if !orders_itself(expr) => rows.sort_by(|a, b| by_name(&a.labels, &b.labels)),
+        Dialect::MetricsQl if !functions::keeps_order(dialect, expr) => {
+            rows.sort_by(|a, b| by_name(&a.labels, &b.labels))
+        }
         _ => {}
     }
 }
@@ -113,22 +116,6 @@ fn by_name(a: &Labels, b: &Labels) -> Ordering {
         labels.iter().filter(|(name, _)| *name != METRIC_NAME)
     }
     a.metric_name().cmp(b.metric_name()).then_with(|| others(a).cmp(others(b)))
-}
-
-/// Whether the outermost function or operator has an order of its own (dialect `metricsql`).
-fn orders_itself(expr: &Expr) -> bool {
-    match &expr.without_parens().kind {
-        ExprKind::Call(call) => {
-            let name = dialect::function_name(Dialect::MetricsQl, &call.name);
-            name.starts_with("sort") || name == "limit_offset"
-        }
-        ExprKind::Aggregate(aggregate) => {
-            let name = aggregate.name.as_str();
-            name.starts_with("topk") || name.starts_with("bottomk") || name == "outliersk"
-        }
-        ExprKind::Binary(binary) => binary.op == BinaryOp::Or,
-        _ => false,
-    }
 }
 
 /// Digits behind the point from which on nothing is rounded.

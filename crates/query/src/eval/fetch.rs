@@ -4,12 +4,14 @@
 //! 2. Each thread has a [`Reader`]: a roller, and buffers that are used again for the next series.
 //! 3. What comes out of a series becomes a row.
 
+use metricsql::{Expr, ExprKind};
 use model::{METRIC_NAME, MatchOp, Matcher, Selector, SeriesKey, TimeRange};
 use storage_api::{LabelsWanted, SamplesWanted, SelectRequest, SeriesChunk, SeriesData, SeriesStream};
 
 use super::{
     Evaluation, Scope,
     batches::{self, Batch, block_on},
+    graphite,
     rollups::{Plan, Source},
     unlabelled,
 };
@@ -18,6 +20,7 @@ use crate::{
     budget::{row_bytes, select_error},
     dialect,
     frame::{ABSENT, Row, is_absent},
+    functions,
     labels::Labels,
     rollup::{Emit, Roller, cuts, output_labels},
 };
@@ -124,7 +127,7 @@ impl Evaluation<'_> {
             samples,
             one_per_timestamp: dialect::one_per_timestamp(self.query.dialect),
             budget: budget.clone(),
-            ..SelectRequest::raw(self.query.tenant, restricted(selector, &self.query.extra_filters), range)
+            ..SelectRequest::raw(self.query.tenant, self.restricted(selector), range)
         };
         let stream = self.trace.step(
             |stream: &Result<Box<dyn SeriesStream>, _>| {
@@ -136,6 +139,21 @@ impl Evaluation<'_> {
         let stream = stream.map_err(|error| select_error(error, &budget))?;
         self.ledger.read_series(stream.series_total().unwrap_or(0));
         Ok(stream)
+    }
+
+    /// The selector, of whose series only those count for which one of the extra sets of filters holds.
+    fn restricted(&self, selector: &Selector) -> Selector {
+        let filters = &self.query.extra_filters;
+        let mut selector = selector.clone();
+        if !filters.is_empty() {
+            let both = |own: &Vec<Matcher>, extra: &Vec<Matcher>| own.iter().chain(extra).cloned().collect();
+            let any_of = selector.any_of.iter().flat_map(|own| filters.iter().map(move |extra| both(own, extra)));
+            selector.any_of = any_of.collect();
+        }
+        if self.query.dialect == Dialect::MetricsQl {
+            selector.any_of.iter_mut().flatten().for_each(graphite::translate);
+        }
+        selector
     }
 
     fn rows_of(
@@ -215,7 +233,7 @@ impl Evaluation<'_> {
     }
 
     /// 1 where no series has samples in the window, with the labels that equality asks for.
-    pub(super) fn run_absent(&self, plan: &Plan<'_>, scope: &Scope) -> Result<Vec<Row>, QueryError> {
+    pub(super) fn run_absent(&self, plan: &Plan<'_>, of: &Expr, scope: &Scope) -> Result<Vec<Row>, QueryError> {
         let present = self.run_plan(plan, scope)?;
         let mut values = vec![1.0; scope.grid.points];
         for row in &present {
@@ -226,23 +244,18 @@ impl Evaluation<'_> {
         if self.is_dropped(&values) {
             return Ok(Vec::new());
         }
-        Ok(vec![Row { labels: self.absent_labels(plan), values, drop_name: false }])
+        let selector = match &of.without_parens().kind {
+            ExprKind::Rollup(rollup) if rollup.subquery.is_none() => &rollup.inner,
+            _ => of,
+        };
+        let labels = functions::absent_labels(self.query.dialect, selector);
+        Ok(vec![Row { labels, values, drop_name: false }])
     }
 }
 
 /// Samples one by one, or heads of blocks where they may stand for them.
 pub(super) fn samples_wanted(plan: &Plan<'_>) -> SamplesWanted {
     cuts(&plan.recipe, &plan.layout).map_or(SamplesWanted::Raw, SamplesWanted::Heads)
-}
-
-/// The selector, of whose series only those count for which one of the sets of filters holds.
-pub(super) fn restricted(selector: &Selector, filters: &[Vec<Matcher>]) -> Selector {
-    if filters.is_empty() {
-        return selector.clone();
-    }
-    let both = |own: &Vec<Matcher>, extra: &Vec<Matcher>| own.iter().chain(extra).cloned().collect();
-    let any_of = selector.any_of.iter().flat_map(|own| filters.iter().map(move |extra| both(own, extra))).collect();
-    Selector { any_of }
 }
 
 /// The metric name that all series of a selector have, if it asks for one.

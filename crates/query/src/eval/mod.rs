@@ -10,6 +10,7 @@ mod batches;
 mod duration;
 mod fetch;
 mod fold;
+mod graphite;
 mod raw;
 mod rollups;
 mod subquery;
@@ -21,7 +22,7 @@ use crate::{
     api::{Dialect, Query, QueryError},
     budget::{Ledger, operand_bytes},
     dialect,
-    frame::{Grid, Operand, Row, is_absent},
+    frame::{Grid, Operand, Row},
     functions::{self, Annotations, Context},
     labels::Labels,
     options::EngineOptions,
@@ -115,9 +116,15 @@ impl Evaluation<'_> {
             ExprKind::Call(call) => self.eval_call(call, expr.span, scope),
             ExprKind::Aggregate(aggregate) => self.eval_aggregate(aggregate, expr.span, scope),
             ExprKind::Binary(binary) => self.eval_binary(binary, expr.span, scope),
-            ExprKind::Negate(inner) => Ok(self.negated(self.eval(inner, scope)?)),
+            ExprKind::Negate(inner) => {
+                let operand = self.eval(inner, scope)?;
+                self.with_context(scope, |ctx| functions::negate(ctx, operand))
+            }
             ExprKind::Plus(inner) | ExprKind::Paren(inner) => self.eval(inner, scope),
-            ExprKind::Union(members) => self.eval_union(members, expr.span, scope),
+            ExprKind::Union(members) => {
+                let members = self.eval_all(members, scope)?;
+                self.with_context(scope, |ctx| functions::union(ctx, members))
+            }
             ExprKind::Template(_) => Err(QueryError::Internal("a template was left in the tree".into())),
         }
     }
@@ -146,8 +153,8 @@ impl Evaluation<'_> {
         if is_rollup(self.dialect(), &name) {
             return self.eval_rollup(call, &name, span, scope);
         }
-        if self.dialect() == Dialect::PromQl && name == "timestamp" {
-            return self.eval_timestamp(call, scope);
+        if self.dialect() == Dialect::PromQl && name == "timestamp" && call.args.iter().all(is_instant_selector) {
+            return self.eval_sample_times(call, scope);
         }
         let args = self.eval_all(&call.args, scope)?;
         self.trace.step(
@@ -161,7 +168,10 @@ impl Evaluation<'_> {
         self.trace
             .step(
                 |rows: &Result<Vec<Row>, _>| format!("{}: {}", self.text(span), counted(rows)),
-                || if name == "absent_over_time" { self.run_absent(&plan, scope) } else { self.run_plan(&plan, scope) },
+                || match (name, call.args.first()) {
+                    ("absent_over_time", Some(of)) => self.run_absent(&plan, of, scope),
+                    _ => self.run_plan(&plan, scope),
+                },
             )
             .map(Operand::Rows)
     }
@@ -194,63 +204,17 @@ impl Evaluation<'_> {
         )
     }
 
-    fn eval_union(&self, members: &[Expr], span: Span, scope: &Scope) -> Result<Operand, QueryError> {
-        let call = Call { name: "union".into(), args: Vec::new(), keep_metric_names: false };
-        let args = self.eval_all(members, scope)?;
-        self.with_context(scope, |ctx| functions::call(ctx, &call, span, args))
-    }
-
-    fn negated(&self, operand: Operand) -> Operand {
-        let negate = |values: &mut Vec<f64>| {
-            values.iter_mut().filter(|value| !is_absent(**value)).for_each(|value| *value = -*value);
-        };
-        match operand {
-            Operand::Scalar(mut values) => {
-                negate(&mut values);
-                Operand::Scalar(values)
-            }
-            Operand::Rows(mut rows) => {
-                for row in &mut rows {
-                    negate(&mut row.values);
-                    self.drop_name(row);
-                }
-                Operand::Rows(rows)
-            }
-            Operand::Text(text) => Operand::Text(text),
-        }
-    }
-
-    /// The metric name of a row goes: now, or when all is evaluated.
-    fn drop_name(&self, row: &mut Row) {
-        match self.dialect() {
-            Dialect::MetricsQl => row.labels.remove(model::METRIC_NAME),
-            Dialect::PromQl => row.drop_name = true,
-        }
-    }
-
-    /// `timestamp()` of dialect `promql`: of a selector the times of the samples, of anything else the instants.
-    fn eval_timestamp(&self, call: &Call, scope: &Scope) -> Result<Operand, QueryError> {
+    /// `timestamp()` of a selector (dialect `promql`): the times of the samples. Of anything else it is a function of the instants.
+    fn eval_sample_times(&self, call: &Call, scope: &Scope) -> Result<Operand, QueryError> {
         let [arg] = call.args.as_slice() else {
             return Err(QueryError::Evaluation(format!(
                 "expected 1 argument(s) in call to \"timestamp\", got {}",
                 call.args.len()
             )));
         };
-        if is_instant_selector(arg) {
-            let plan = self.plan_sample_times(arg, scope)?;
-            let mut rows = self.run_plan(&plan, scope)?;
-            rows.iter_mut().for_each(|row| row.drop_name = true);
-            return Ok(Operand::Rows(rows));
-        }
-        let Operand::Rows(mut rows) = self.eval(arg, scope)? else {
-            return Err(QueryError::Evaluation("expected an instant vector in call to \"timestamp\"".into()));
-        };
-        for row in &mut rows {
-            row.drop_name = true;
-            for (i, value) in row.values.iter_mut().enumerate().filter(|(_, value)| !is_absent(**value)) {
-                *value = scope.grid.at(i) as f64 / 1e3;
-            }
-        }
+        let plan = self.plan_sample_times(arg, scope)?;
+        let mut rows = self.run_plan(&plan, scope)?;
+        rows.iter_mut().for_each(|row| row.drop_name = true);
         Ok(Operand::Rows(rows))
     }
 

@@ -5,7 +5,7 @@
 //! 3. Window and function decide over which time samples are read.
 
 use metricsql::{Call, Expr, ExprKind, Rollup, Smoothing, Span};
-use model::{METRIC_NAME, MatchOp, Selector, TimeRange};
+use model::{Selector, TimeRange};
 
 use super::{Evaluation, Scope};
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     frame::{Grid, Operand},
     rollup::{
         Arguments, Extended, Layout, Length, PromqlFunction, Recipe, Spacing, What, needs_samples_before,
-        series_argument,
+        series_argument, takes_numbers,
     },
 };
 
@@ -136,7 +136,7 @@ impl Evaluation<'_> {
             )));
         };
         let others = call.args.iter().enumerate().filter(|(at, _)| *at != place).map(|(_, arg)| arg);
-        let arguments = self.arguments(others, scope)?;
+        let mut arguments = self.arguments(others, scope)?;
         let written = Written::of(series);
         match self.dialect() {
             Dialect::MetricsQl => {
@@ -144,6 +144,10 @@ impl Evaluation<'_> {
                 let gap_max = if self.lookback > 0 { self.lookback + window } else { 0 };
                 // Absence is where no series is present.
                 let name = if name == "absent_over_time" { "present_over_time" } else { name };
+                if takes_numbers(name) {
+                    let texts = std::mem::take(&mut arguments.texts);
+                    arguments.numbers.extend(texts.iter().map(|_| Vec::new()));
+                }
                 let recipe = Recipe::of_metricsql(name, arguments, gap_max)?;
                 self.plan_metricsql(name, &written, recipe, call.keep_metric_names, scope)
             }
@@ -213,7 +217,8 @@ impl Evaluation<'_> {
         let spacing = Spacing {
             said: window,
             step: ends.step,
-            is_instant: ends.points == 1,
+            // The one window of `@` in a range query is made like the others of the query.
+            is_instant: ends.points == 1 && !(spreads && self.is_range()),
             lookback: self.lookback,
             staleness_min: i64::try_from(self.options.staleness_interval_min.as_millis()).unwrap_or(i64::MAX / 4),
             may_adjust: recipe.may_adjust,
@@ -230,7 +235,9 @@ impl Evaluation<'_> {
         let source = match written.selector() {
             Some(selector) if means_nothing(selector) => Source::Nothing,
             Some(selector) => {
-                let before = if needs_samples_before(name) { silence } else { 0 };
+                // A window that may be longer than the step needs as much.
+                let may_reach = needs_samples_before(name) || (window.is_none() && layout_adjusts(&layout));
+                let before = if may_reach { silence } else { 0 };
                 let length = window.unwrap_or(0).max(ends.step);
                 let min = ends.start.saturating_sub(before).saturating_sub(length);
                 Source::Selector { selector, range: TimeRange::new(min, layout.last_end()) }
@@ -391,28 +398,14 @@ impl Evaluation<'_> {
             ))),
         }
     }
-
-    /// The labels that an absent series would have: those that equality asks for.
-    pub(super) fn absent_labels(&self, plan: &Plan<'_>) -> crate::Labels {
-        let mut labels = crate::Labels::default();
-        let Source::Selector { selector, .. } = &plan.source else { return labels };
-        let [matchers] = selector.any_of.as_slice() else { return labels };
-        for (at, matcher) in matchers.iter().enumerate().filter(|(_, matcher)| matcher.name != METRIC_NAME) {
-            let is_equal = |op: MatchOp| op == MatchOp::Equal;
-            let again = matchers[..at].iter().any(|before| before.name == matcher.name && is_equal(before.op));
-            match (is_equal(matcher.op), self.dialect()) {
-                (true, Dialect::MetricsQl) => labels.set(&matcher.name, &matcher.value),
-                (true, Dialect::PromQl) if !again => labels.set(&matcher.name, &matcher.value),
-                (_, Dialect::PromQl) => labels.remove(&matcher.name),
-                (false, Dialect::MetricsQl) => {}
-            }
-        }
-        labels
-    }
 }
 
 fn layout(ends: Grid, scope: &Scope, length: Length) -> Layout {
     Layout { first_end: ends.start, step: ends.step, points: ends.points, grid: scope.grid, length }
+}
+
+fn layout_adjusts(layout: &Layout) -> bool {
+    matches!(layout.length, Length::Spaced(spacing) if spacing.may_adjust)
 }
 
 fn means_nothing(selector: &Selector) -> bool {

@@ -20,5 +20,5 @@ pub use heads::cuts;
 pub use promql::{Extended, Function as PromqlFunction};
 pub use recipe::{Cleaning, Recipe, Tag, What};
 pub use roller::{Emit, Roller, output_labels};
-pub use table::{Arguments, is_rollup, needs_samples_before, series_argument};
+pub use table::{Arguments, is_rollup, needs_samples_before, series_argument, takes_numbers};
 pub use window::{Layout, Length, Spacing};

@@ -14,12 +14,18 @@ pub fn clean(cleaning: Cleaning, times: &[i64], values: &mut Vec<f64>) -> Option
     let dirty = match cleaning {
         Cleaning::Nothing => false,
         Cleaning::Stale => has_nan(values) && values.iter().any(|value| is_stale(*value)),
+        Cleaning::NanNotStale => has_nan(values) && values.iter().any(|value| value.is_nan() && !is_stale(*value)),
         Cleaning::Nan => has_nan(values),
     };
     if !dirty {
         return None;
     }
-    let goes = |value: f64| if cleaning == Cleaning::Stale { is_stale(value) } else { value.is_nan() };
+    let goes = |value: f64| match cleaning {
+        Cleaning::Nothing => false,
+        Cleaning::Stale => is_stale(value),
+        Cleaning::NanNotStale => value.is_nan() && !is_stale(value),
+        Cleaning::Nan => value.is_nan(),
+    };
     let kept = times.iter().zip(values.iter()).filter(|(_, value)| !goes(**value)).map(|(time, _)| *time).collect();
     values.retain(|value| !goes(*value));
     Some(kept)
@@ -147,6 +153,7 @@ mod tests {
     fn cleaning_keeps_times_and_values_together() {
         let stale = f64::from_bits(model::STALE_NAN_BITS);
         let mut values = vec![1.0, f64::NAN, stale, 2.0];
+        assert_eq!(clean(Cleaning::NanNotStale, &[1, 2, 3, 4], &mut values.clone()), Some(vec![1, 3, 4]));
         assert_eq!(clean(Cleaning::Stale, &[1, 2, 3, 4], &mut values), Some(vec![1, 2, 4]));
         assert_eq!(clean(Cleaning::Nan, &[1, 2, 4], &mut values), Some(vec![1, 4]));
         assert_eq!(clean(Cleaning::Nan, &[1, 4], &mut values), None);

@@ -85,6 +85,8 @@ pub enum Cleaning {
     Nothing,
     /// Stale markers.
     Stale,
+    /// Every NaN but stale markers.
+    NanNotStale,
     /// Every NaN.
     Nan,
 }

@@ -25,6 +25,11 @@ pub fn is_rollup(dialect: Dialect, name: &str) -> bool {
     }
 }
 
+/// Whether the function takes numbers beside the series, so that a text there is one that is no number (dialect `metricsql`).
+pub fn takes_numbers(name: &str) -> bool {
+    of_metricsql(name).is_some_and(|(_, numbers)| numbers > 0)
+}
+
 /// The place of the series among `count` arguments.
 pub fn series_argument(dialect: Dialect, name: &str, count: usize) -> usize {
     match (dialect, name) {
@@ -308,7 +313,7 @@ impl Recipe {
         Ok(Self {
             outputs,
             change,
-            cleaning: if sees_stale { Cleaning::Nothing } else { Cleaning::Nan },
+            cleaning: if sees_stale { Cleaning::NanNotStale } else { Cleaning::Nan },
             keeps_name: keeps_name(name),
             numbers: Numbers(arguments.numbers),
             may_adjust: may_adjust(name),

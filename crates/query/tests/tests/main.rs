@@ -1,5 +1,9 @@
 //! Queries against a real store.
 
 mod driver;
+mod equal;
+mod fuzz;
+mod limits;
+mod naive;
 mod script;
 mod scripts;

@@ -1,0 +1,150 @@
+//! Ways to an answer that must not change it: threads, folding, heads, the cache.
+
+use std::time::Duration;
+
+use query::{Dialect, EngineOptions, Span, Value};
+
+use crate::driver::{Driver, NOW, Rows, query, rows_of};
+
+const DIALECTS: [Dialect; 2] = [Dialect::MetricsQl, Dialect::PromQl];
+
+fn options(workers: usize) -> EngineOptions {
+    EngineOptions { workers_per_query_max: workers, latency_offset: Duration::ZERO, ..EngineOptions::default() }
+}
+
+/// Many counters over half an hour, which fall now and then.
+fn with_counters(workers: usize, series: usize) -> Driver {
+    let driver = Driver::with(options(workers));
+    for number in 0..series {
+        let mut total = 0.0;
+        let samples: Vec<(i64, f64)> = (0..120)
+            .map(|i| {
+                total = if (i + number) % 50 == 0 { 0.1 } else { total + ((i * number) % 7) as f64 * 0.3 };
+                (NOW - 1_800_000 + i as i64 * 15_000, total)
+            })
+            .collect();
+        let (pod, number) = (format!("p{}", number % 5), number.to_string());
+        driver.put(&[("__name__", "c_total"), ("number", &number), ("pod", &pod)], &samples);
+    }
+    driver
+}
+
+fn bits(rows: &Rows) -> Vec<(String, Vec<(i64, u64)>)> {
+    let bits = |samples: &[(i64, f64)]| samples.iter().map(|(time, value)| (*time, value.to_bits())).collect();
+    rows.iter().map(|(labels, samples)| (format!("{labels:?}"), bits(samples))).collect()
+}
+
+fn assert_close(a: &Rows, b: &Rows, what: &str) {
+    assert_eq!(a.len(), b.len(), "{what}");
+    for ((labels, one), (others, two)) in a.iter().zip(b) {
+        assert_eq!(labels, others, "{what}");
+        assert_eq!(one.len(), two.len(), "{what}");
+        for (x, y) in one.iter().zip(two) {
+            let close = x.0 == y.0 && (x.1 - y.1).abs() <= 1e-9 * x.1.abs().max(1.0);
+            assert!(close, "{what}: {x:?} {y:?}");
+        }
+    }
+}
+
+#[test]
+fn answers_do_not_depend_on_threads() {
+    let (alone, many) = (with_counters(1, 400), with_counters(4, 400));
+    let times = (NOW - 1_500_000, NOW, 60_000);
+    for dialect in DIALECTS {
+        for text in
+            ["sum by (pod) (rate(c_total[5m]))", "stddev(rate(c_total[5m]))", "avg(c_total)", "rate(c_total[2m])"]
+        {
+            let of = |driver: &Driver| rows_of(&driver.range(dialect, text, times).expect("the query is right").value);
+            assert_eq!(bits(&of(&alone)), bits(&of(&many)), "{text}");
+        }
+    }
+}
+
+#[test]
+fn folding_series_by_series_gives_what_whole_operands_give() {
+    let driver = with_counters(2, 300);
+    let times = (NOW - 1_500_000, NOW, 60_000);
+    for dialect in DIALECTS {
+        for aggregate in ["sum", "avg", "min", "max", "count", "group", "stddev", "stdvar"] {
+            for grouping in ["by (pod)", "without (number)", "by (__name__)", ""] {
+                let folded = format!("{aggregate} {grouping} (increase(c_total[5m]))");
+                let whole = format!("{aggregate} {grouping} ((increase(c_total[5m])) ^ 1)");
+                let of = |text: &str| rows_of(&driver.range(dialect, text, times).expect("the query is right").value);
+                assert_close(&of(&folded), &of(&whole), &folded);
+            }
+        }
+    }
+}
+
+#[test]
+fn heads_of_blocks_give_what_their_samples_give() {
+    let driver = Driver::with(options(2));
+    let hour = 3_600_000;
+    for number in 0..3 {
+        let samples: Vec<(i64, f64)> =
+            (0..3 * 24 * 60).map(|i| (NOW - 72 * hour + i * 60_000, (i % (17 + number)) as f64 * 0.25 - 1.0)).collect();
+        driver.put(&[("__name__", "g"), ("number", &number.to_string())], &samples);
+    }
+    driver.flush();
+    for dialect in DIALECTS {
+        for name in
+            ["sum_over_time", "avg_over_time", "count_over_time", "min_over_time", "max_over_time", "present_over_time"]
+        {
+            for window in ["24h", "30h17m", "2h"] {
+                let end = NOW - 90_000;
+                let text = format!("{name}(g[{window}])");
+                // A range with a short step looks at each sample.
+                let raw = driver.range(dialect, &text, (end, end + 60_000, 60_000)).expect("the query is right");
+                let raw: Rows = rows_of(&raw.value)
+                    .into_iter()
+                    .map(|(labels, samples)| (labels, samples.into_iter().filter(|(time, _)| *time == end).collect()))
+                    .collect();
+                let heads = driver.instant(dialect, &text, end).expect("the query is right");
+                assert_close(&rows_of(&heads.value), &raw, &text);
+                let summed = driver.instant(dialect, &format!("sum(sort({text}))"), end).expect("the query is right");
+                let folded = driver.instant(dialect, &format!("sum({text})"), end).expect("the query is right");
+                assert_close(&rows_of(&folded.value), &rows_of(&summed.value), &text);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_cache_answers_only_what_would_be_computed() {
+    let driver = with_counters(2, 5);
+    let span = Span::Range { start: NOW - 1_700_000, end: NOW - 600_000, step: 60_000 };
+    for dialect in DIALECTS {
+        driver.engine.reset_cache();
+        let text = "sum by (pod) (rate(c_total[5m]))";
+        let ask = |may_cache: bool| {
+            let query = query::Query { may_cache, ..query(dialect, text, span) };
+            rows_of(&driver.engine.run(&query).expect("the query is right").value)
+        };
+        let before = driver.engine.stats();
+        let computed = ask(true);
+        assert_eq!(bits(&ask(true)), bits(&computed));
+        let stats = driver.engine.stats();
+        assert_eq!((stats.cache_hits - before.cache_hits, stats.cache_entries), (1, 1));
+        assert_eq!(bits(&ask(false)), bits(&computed), "what is kept is what is computed");
+        // A late sample changes what would be computed.
+        let late = if dialect == Dialect::MetricsQl { 1 } else { 90_000 };
+        driver.put(
+            &[("__name__", "c_total"), ("number", "0"), ("pod", "p0")],
+            &[(NOW - 900_000 + late, 1e6 + late as f64)],
+        );
+        let changed = ask(true);
+        assert_ne!(bits(&changed), bits(&computed));
+        assert_eq!(bits(&changed), bits(&ask(false)));
+    }
+}
+
+#[test]
+fn results_close_to_now_are_not_kept() {
+    let driver = with_counters(1, 2);
+    let span = Span::Range { start: NOW - 600_000, end: NOW, step: 60_000 };
+    for _ in 0..2 {
+        let query = query::Query { may_cache: true, ..query(Dialect::PromQl, "c_total", span) };
+        assert!(matches!(driver.engine.run(&query).expect("the query is right").value, Value::Matrix(_)));
+    }
+    assert_eq!(driver.engine.stats().cache_entries, 0);
+}
