@@ -4,18 +4,21 @@
 //! |---|---|
 //! | `tidy` | checks the rules that no compiler knows |
 //! | `docs` | writes the generated pages anew |
+//! | `deploy [PROGRAM]` | checks what lies under `deploy/`, with target/release/basalt or the program that is named |
 //! | `ci` | everything that has to pass, in one command |
 //! | `long kill9 [--rounds N]` | the `kill -9` loop of the tests, as long as wanted |
 //! | `long histories [--count N]` | the store's simulated histories of faults and power cuts, as many as wanted |
 
 mod ci;
+mod deploy_check;
 mod shared_scripts;
 mod source;
 mod tidy;
 
 use std::{path::PathBuf, process::ExitCode};
 
-const USAGE: &str = "usage: cargo xtask tidy | docs | ci | long kill9 [--rounds N] | long histories [--count N]";
+const USAGE: &str =
+    "usage: cargo xtask tidy | docs | deploy [PROGRAM] | ci | long kill9 [--rounds N] | long histories [--count N]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -23,6 +26,8 @@ fn main() -> ExitCode {
     let outcome = match words[..] {
         ["tidy"] => tidy::run(&root()),
         ["docs"] => ci::write_docs(&root()),
+        ["deploy"] => deploy_check::run(&root(), &root().join("target/release/basalt")),
+        ["deploy", program] => deploy_check::run(&root(), &PathBuf::from(program)),
         ["ci"] => ci::run(&root()),
         ["long", "kill9"] => ci::long_kill9(&root(), "1000"),
         ["long", "kill9", "--rounds", rounds] => ci::long_kill9(&root(), rounds),
