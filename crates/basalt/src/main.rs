@@ -2,9 +2,14 @@
 //!
 //! Architecture invariant: wiring only. What a role is made of stands in [`roles`]; nothing here knows how any of it works.
 
+mod doors;
+mod files;
 mod flags;
+mod front;
+mod listeners;
 mod logging;
 mod machine;
+mod reload;
 mod roles;
 mod settings;
 
@@ -42,6 +47,9 @@ fn run(arguments: Vec<String>) -> Result<ExitCode, UsageError> {
     }
     let role = Role::named(role.as_deref())?;
     let settings = Settings::from_flags(&flags)?;
+    if flags.switch("dryRun") {
+        return Ok(dry_run(&settings));
+    }
     logging::start(&settings.logging);
     for (name, why) in flags.moot() {
         log::info!("-{name} changes nothing: {why}");
@@ -56,4 +64,19 @@ fn run(arguments: Vec<String>) -> Result<ExitCode, UsageError> {
             ExitCode::from(EXIT_FAILED)
         }
     })
+}
+
+/// Reads the configuration files and says whether they are good.
+fn dry_run(settings: &Settings) -> ExitCode {
+    let tls = settings.listen.iter().try_for_each(|listen| listen.check());
+    match tls.and_then(|()| reload::read_relabeling(&settings.relabel_config)) {
+        Ok(_) => {
+            println!("the configuration is good");
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            eprintln!("basalt: {why}");
+            ExitCode::from(EXIT_FAILED)
+        }
+    }
 }

@@ -2,12 +2,15 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use basalt_http::ServerOptions;
+use basalt_http::{HeaderName, HeaderValue, ServerOptions, header};
 use jiff::tz::TimeZone;
 use log::LevelFilter;
 
 use crate::{
+    doors::{self, DoorAddresses},
     flags::{Flags, UsageError},
+    front::{FrontOptions, auth::Auth},
+    listeners::Listen,
     logging::Logging,
     machine,
 };
@@ -29,11 +32,17 @@ pub struct Settings {
     /// How to log.
     pub logging: Logging,
     /// Where to listen.
-    pub listen: Vec<String>,
-    /// What stands before every path.
-    pub path_prefix: String,
+    pub listen: Vec<Listen>,
+    /// Where to listen for lines.
+    pub doors: DoorAddresses,
+    /// What stands before the role.
+    pub front: FrontOptions,
+    /// The file with rules of relabeling; empty without one.
+    pub relabel_config: String,
     /// Bounds of the listeners.
     pub server: ServerOptions,
+    /// How long probes are answered badly before a stop begins.
+    pub stop_delay: Duration,
     /// The data folder.
     pub data_path: PathBuf,
     /// Memory for buffers and caches.
@@ -55,14 +64,18 @@ impl Settings {
         let store = store_options(flags, memory_allowed_bytes);
         Ok(Self {
             logging: logging(flags)?,
-            listen: flags.list("httpListenAddr"),
-            path_prefix: path_prefix(flags.text("http.pathPrefix")),
+            listen: Listen::from_flags(flags)?,
+            doors: DoorAddresses::from_flags(flags),
+            front: front_options(flags)?,
+            relabel_config: flags.text("relabelConfig").to_string(),
             server: ServerOptions {
                 connections_max: flags.number("http.maxConnections") as usize,
                 idle_max: at_least_a_second(flags.duration("http.idleConnTimeout")),
                 connection_age_max: at_least_a_second(flags.duration("http.connTimeout")),
                 drain_max: flags.duration("http.maxGracefulShutdownDuration"),
+                keep_alive: !flags.switch("http.disableKeepAlive"),
             },
+            stop_delay: flags.duration("http.shutdownDelay"),
             data_path: flags.text("storageDataPath").into(),
             memory_allowed_bytes,
             receive: receive_options(flags, memory_allowed_bytes),
@@ -71,6 +84,27 @@ impl Settings {
             store,
         })
     }
+}
+
+fn front_options(flags: &Flags) -> Result<FrontOptions, UsageError> {
+    let mut headers = Vec::new();
+    let mut add = |name: HeaderName, flag: &'static str, value: &str| {
+        let wrong = |_| UsageError(format!("invalid value {value:?} for -{flag}: no header can hold it"));
+        if !value.is_empty() {
+            headers.push((name, HeaderValue::try_from(value).map_err(wrong)?));
+        }
+        Ok(())
+    };
+    add(header::STRICT_TRANSPORT_SECURITY, "http.header.hsts", flags.text("http.header.hsts"))?;
+    add(header::CONTENT_SECURITY_POLICY, "http.header.csp", flags.text("http.header.csp"))?;
+    add(header::X_FRAME_OPTIONS, "http.header.frameOptions", flags.text("http.header.frameOptions"))?;
+    let cors = if flags.switch("http.disableCORS") { "" } else { "*" };
+    add(header::ACCESS_CONTROL_ALLOW_ORIGIN, "http.disableCORS", cors)?;
+    Ok(FrontOptions {
+        path_prefix: path_prefix(flags.text("http.pathPrefix")),
+        auth: Auth::new(flags.text("httpAuth.username"), flags.text("httpAuth.password"), |flag| flags.text(flag)),
+        headers,
+    })
 }
 
 fn memory_allowed_bytes(flags: &Flags) -> u64 {
@@ -112,10 +146,7 @@ fn receive_options(flags: &Flags, memory_allowed_bytes: u64) -> receive::Options
         },
         queue_wait_max: flags.duration("insert.maxQueueDuration"),
         bodies_bytes_max: memory_allowed_bytes / BODIES_SHARE,
-        doors: receive::DoorOptions {
-            line_bytes_max: flags.bytes("import.maxLineLen") as usize,
-            ..receive::DoorOptions::default()
-        },
+        doors: doors::options(flags),
         rules: receive::RuleOptions {
             limits: receive::LabelLimits {
                 labels_max: flags.number("maxLabelsPerTimeseries") as usize,
@@ -273,7 +304,8 @@ mod tests {
     #[test]
     fn every_obeyed_flag_is_read_and_no_other() {
         let flags = flags("");
-        assert!(!flags.switch("version") && !flags.switch("help"), "these two are read before the settings");
+        let early = ["version", "help", "dryRun"];
+        assert!(early.iter().all(|name| !flags.switch(name)), "the program's entry reads these itself");
         Settings::from_flags(&flags).expect("defaults are good");
         let obeyed: BTreeSet<&str> =
             table::all().filter(|flag| flag.state == State::Obeyed).map(|flag| flag.name).collect();
@@ -295,7 +327,7 @@ mod tests {
         assert_eq!(settings.store.ack, store::Ack::Process);
         assert_eq!((settings.memory_allowed_bytes, settings.store.memory_allowed_bytes), (1 << 30, 1 << 30));
         assert_eq!((settings.receive.concurrent_max, settings.receive.rules.limits.value_bytes_max), (7, 9));
-        assert_eq!(settings.path_prefix, "/a/b");
+        assert_eq!(settings.front.path_prefix, "/a/b");
         assert_eq!(settings.serve.export_series_max, u64::MAX);
         assert!(settings.server.connection_age_max > Duration::from_secs(86_400));
         assert!(Settings::from_flags(&flags("-loggerTimezone=Atlantis/Poseidonis")).is_err());

@@ -60,7 +60,7 @@ const WRITE: &str = "BUG: writing to a string cannot fail";
 
 fn shape(flag: &Flag) -> String {
     match flag.kind {
-        Kind::Switch => String::new(),
+        Kind::Switch | Kind::Switches => String::new(),
         Kind::Text | Kind::Secret => " string".to_string(),
         Kind::List => " list".to_string(),
         Kind::Bytes => " size".to_string(),
@@ -97,7 +97,9 @@ mod tests {
             std::fs::write(path, markdown()).expect("the page can be written");
         }
         let page = std::fs::read_to_string(path).unwrap_or_default();
-        assert_eq!(page, markdown(), "docs/flags.md is stale: run `cargo xtask docs`");
+        let stale =
+            page.lines().zip(markdown().lines()).find(|(have, want)| have != want).map(|(have, _)| have.to_string());
+        assert!(page == markdown(), "docs/flags.md is stale, first at {stale:?}: run `cargo xtask docs`");
     }
 
     #[test]

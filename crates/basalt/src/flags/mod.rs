@@ -98,6 +98,12 @@ impl Flags {
         read(text).expect("BUG: values are checked when they are parsed")
     }
 
+    /// The booleans of a list.
+    pub fn switches(&self, name: &'static str) -> Vec<bool> {
+        let texts = self.list(name);
+        texts.iter().map(|text| values::switch(text).expect("BUG: values are checked when they are parsed")).collect()
+    }
+
     /// The values of a list: flags that repeat, and commas inside them.
     pub fn list(&self, name: &'static str) -> Vec<String> {
         let (flag, default) = self.raw(name);

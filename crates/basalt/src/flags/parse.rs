@@ -1,13 +1,15 @@
 //! Arguments and environment to raw text per flag.
 //!
 //! 1. The first argument may name a role; everything else is a flag: `-f=v`, `--f=v`, `-f v` (not for booleans), `-f` (booleans).
-//! 2. `%{NAME}` in a value is replaced by the environment's `NAME`.
+//! 2. `%{NAME}` in a value is replaced by the environment's `NAME`; a secret `file:///path` is what stands in that file.
 //! 3. With `-envflag.enable`, a flag that no argument sets takes its value from the variable `prefix` + name with `_` for `.`.
 //! 4. Every value is checked against its kind, and flags of later versions are refused.
 
 use super::{Flag, Flags, Invocation, Kind, SetFlag, State, UsageError, table, values};
+use crate::files::{self, Environment};
 
-type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+/// A secret in a file is shorter.
+const SECRET_BYTES_MAX: usize = 64 << 10;
 
 pub fn read(arguments: Vec<String>, environment: Environment<'_>) -> Result<Invocation, UsageError> {
     let mut set: Vec<SetFlag> = table::all().map(|flag| SetFlag { flag, given: Vec::new() }).collect();
@@ -18,7 +20,7 @@ pub fn read(arguments: Vec<String>, environment: Environment<'_>) -> Result<Invo
         let known = set.iter_mut().find(|set| set.flag.name == name).ok_or_else(|| unknown(name))?;
         let value = match value {
             Some(value) => value.to_string(),
-            None if known.flag.kind == Kind::Switch => "true".to_string(),
+            None if matches!(known.flag.kind, Kind::Switch | Kind::Switches) => "true".to_string(),
             None => arguments.next().ok_or_else(|| UsageError(format!("flag needs a value: -{name}")))?,
         };
         known.given.push(expand(known.flag, &value, environment)?);
@@ -63,17 +65,14 @@ fn distance(one: &str, other: &str) -> usize {
 }
 
 fn expand(flag: &Flag, text: &str, environment: Environment<'_>) -> Result<String, UsageError> {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some((before, behind)) = rest.split_once("%{") {
-        let wrong = |why: &str| UsageError(format!("cannot expand -{}={text:?}: {why}", flag.name));
-        let (name, behind) = behind.split_once('}').ok_or_else(|| wrong("%{ without }"))?;
-        out.push_str(before);
-        out.push_str(&environment(name).ok_or_else(|| wrong(&format!("the environment has no {name}")))?);
-        rest = behind;
+    let value = files::expand(text, environment)
+        .map_err(|why| UsageError(format!("cannot expand -{}={text:?}: {why}", flag.name)))?;
+    if flag.kind != Kind::Secret || !value.starts_with("file://") {
+        return Ok(value);
     }
-    out.push_str(rest);
-    Ok(out)
+    let secret = files::read_text(&value, SECRET_BYTES_MAX, environment);
+    let secret = secret.map_err(|why| UsageError(format!("cannot take -{}: {why}", flag.name)))?;
+    Ok(secret.trim_end_matches(['\r', '\n']).to_string())
 }
 
 fn add_environment(flags: &mut Flags, prefix: &str, environment: Environment<'_>) -> Result<(), UsageError> {
@@ -106,6 +105,7 @@ pub fn check_value(flag: &Flag, value: &str) -> Result<(), String> {
     match flag.kind {
         Kind::Text | Kind::Secret | Kind::List => Ok(()),
         Kind::Switch => values::switch(value).map(drop),
+        Kind::Switches => values::list(value).iter().try_for_each(|item| values::switch(item).map(drop)),
         Kind::Bytes => values::bytes(value).map(drop),
         Kind::Duration => values::duration(value).map(drop),
         Kind::Retention { days_min } => match values::retention(value)? {
@@ -186,8 +186,21 @@ mod tests {
     }
 
     #[test]
+    fn secrets_may_stand_in_files() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("key");
+        std::fs::write(&path, "s3cret\r\n").expect("a file");
+        let line = format!("-metricsAuthKey=file://{} -flagsAuthKey=plain -storageDataPath=file://x", path.display());
+        let flags = parse(&line, &nothing).expect("good").flags;
+        assert_eq!((flags.text("metricsAuthKey"), flags.text("flagsAuthKey")), ("s3cret", "plain"));
+        assert_eq!(flags.text("storageDataPath"), "file://x");
+        assert!(flags.shown().all(|(_, value, _)| !value.contains("s3cret") && !value.contains("plain")));
+        assert!(error("-metricsAuthKey=file:///nowhere/key").contains("cannot take -metricsAuthKey"));
+    }
+
+    #[test]
     fn flags_of_later_versions_are_refused() {
-        assert!(error("-graphiteListenAddr=:2003").contains("does not obey it yet"));
+        assert!(error("-promscrape.config=x.yml").contains("does not obey it yet"));
     }
 
     #[test]

@@ -26,6 +26,8 @@ pub struct Flag {
 pub enum Kind {
     /// true or false; bare means true
     Switch,
+    /// true or false for each address, by repetition or with commas; bare means true
+    Switches,
     /// any text
     Text,
     /// a text that `/flags` does not show

@@ -3,6 +3,7 @@
 //! 1. Bind every address, so that a taken port is found out before anything is opened.
 //! 2. Open the store, which replays its log.
 //! 3. Serve until SIGINT or SIGTERM.
+//!    With `-http.shutdownDelay`, probes are answered badly for so long before anything else happens, so that balancers look elsewhere.
 //! 4. Drain requests, then flush and close the store; exit 0.
 
 use std::{
@@ -10,10 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use basalt_http::{
-    Handler, HeaderName, HeaderValue, Listener, MetricsSource, MetricsText, Request, Response, StatusCode, plain,
-    stop_signal,
-};
+use basalt_http::{Handler, MetricsSource, MetricsText, Request, Response, StatusCode, plain, stop_signal};
 use disk::RealDisk;
 use model::{Clock, SystemClock};
 use query::Engine;
@@ -27,14 +25,17 @@ use tokio::{
 };
 
 use super::Failure;
-use crate::{machine, settings::Settings};
+use crate::{
+    front::Front,
+    machine,
+    reload::{self, Reloads},
+    settings::Settings,
+};
 
 /// Threads for work that blocks: queries are bounded by their gate, this bounds what an operator asks for.
 const BLOCKING_THREADS_MAX: usize = 128;
 /// Blocking work that does not end by itself after a stop is left behind.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
-
-static HOSTNAME: HeaderName = HeaderName::from_static("x-server-hostname");
 
 /// Runs the role until it is told to stop.
 pub fn single(settings: Settings) -> Result<(), Failure> {
@@ -49,22 +50,31 @@ pub fn single(settings: Settings) -> Result<(), Failure> {
 async fn run(settings: Settings) -> Result<(), Failure> {
     let mut signals = Signals::register()?;
     let mut listeners = Vec::new();
-    for address in &settings.listen {
-        listeners.push(Listener::bind(address).await.map_err(|why| Failure(why.to_string()))?);
+    for listen in &settings.listen {
+        listeners.push(listen.bind().await.map_err(Failure)?);
     }
-    let server_options = settings.server.clone();
-    let (store, single) = spawn_blocking(move || open(settings)).await.map_err(panicked)??;
-    let single = Arc::new(single);
+    let doors = settings.doors.bind().await.map_err(Failure)?;
+    let (server_options, stop_delay) = (settings.server.clone(), settings.stop_delay);
+    let front_options = settings.front.clone();
+    let (store, single, reloads) = spawn_blocking(move || open(settings)).await.map_err(panicked)??;
+    let receiver = Arc::clone(&single.receiver);
+    let front = Arc::new(Front::new(single, front_options, Arc::clone(&reloads)));
 
     let (stopper, stop) = stop_signal();
     let mut servers = Vec::new();
     for listener in listeners {
-        log::info!("started server at http://{}/", listener.address());
-        let serving = basalt_http::serve(listener, server_options.clone(), Arc::clone(&single), stop.clone());
+        log::info!("started server at {}://{}/", listener.scheme(), listener.address());
+        let serving = basalt_http::serve(listener, server_options.clone(), Arc::clone(&front), stop.clone());
         servers.push(tokio::spawn(serving));
     }
-    let signal = signals.next().await;
+    servers.extend(doors.open(&receiver, &server_options, &stop));
+    let signal = signals.next(&reloads).await;
     log::info!("received {signal}, stopping");
+    if !stop_delay.is_zero() {
+        log::info!("probes are answered with 503 for {stop_delay:?} before requests are drained");
+        front.leave();
+        tokio::time::sleep(stop_delay).await;
+    }
     stopper.stop();
     for server in servers {
         server.await.map_err(panicked)?;
@@ -76,7 +86,8 @@ async fn run(settings: Settings) -> Result<(), Failure> {
 }
 
 /// Opens the store and puts doors and API in front of it.
-fn open(settings: Settings) -> Result<(Arc<Store>, Single), Failure> {
+fn open(mut settings: Settings) -> Result<(Arc<Store>, Single, Arc<Reloads>), Failure> {
+    settings.receive.rules.relabeler = reload::read_relabeling(&settings.relabel_config).map_err(Failure)?;
     let began = Instant::now();
     let path = settings.data_path.clone();
     let failed = |why: &dyn std::fmt::Display| Failure(format!("cannot open storage {:?}: {why}", path.display()));
@@ -96,12 +107,13 @@ fn open(settings: Settings) -> Result<(Arc<Store>, Single), Failure> {
 
     let receiver = Arc::new(Receiver::new(store.clone(), Arc::clone(&clock), &settings.receive));
     let refused = Refused { receiver: Arc::clone(&receiver), store: store.clone() };
+    let reloads = Arc::new(Reloads::new(settings.relabel_config, Arc::clone(&receiver)));
     let process = machine::Process::begin(settings.memory_allowed_bytes);
-    let sources: Vec<Arc<dyn MetricsSource>> = vec![receiver.clone(), Arc::new(refused), Arc::new(process)];
+    let sources: Vec<Arc<dyn MetricsSource>> =
+        vec![receiver.clone(), Arc::new(refused), reloads.clone(), Arc::new(process)];
     let engine = Arc::new(Engine::new(store.clone(), Arc::clone(&clock), settings.engine));
     let server = Server::new(engine, store.clone(), store.clone(), clock, sources, settings.serve);
-    let hostname = HeaderValue::try_from(machine::hostname()).unwrap_or(HeaderValue::from_static(""));
-    Ok((store, Single { receiver, server, path_prefix: settings.path_prefix, hostname }))
+    Ok((store, Single { receiver, server }, reloads))
 }
 
 /// What the store has to tell becomes log lines.
@@ -122,23 +134,11 @@ fn panicked(error: JoinError) -> Failure {
 struct Single {
     receiver: Arc<Receiver>,
     server: Server,
-    path_prefix: String,
-    hostname: HeaderValue,
 }
 
 impl Handler for Single {
     async fn handle(&self, request: Request) -> Response {
-        let mut response = self.route(request).await;
-        response.headers_mut().insert(HOSTNAME.clone(), self.hostname.clone());
-        response
-    }
-}
-
-impl Single {
-    async fn route(&self, request: Request) -> Response {
-        // Probes and Prometheus ask without the prefix, too.
         let path = request.path();
-        let path = path.strip_prefix(&self.path_prefix).filter(|rest| rest.starts_with('/')).unwrap_or(path);
         if let Some(found) = Door::find(path) {
             return match found {
                 Ok(entrance) => self.receiver.receive(entrance, request).await,
@@ -190,13 +190,17 @@ impl Signals {
         })
     }
 
-    /// Waits for a signal that ends the process. SIGHUP reloads configuration files, and this version has none.
-    async fn next(&mut self) -> &'static str {
+    /// Waits for a signal that ends the process. SIGHUP reads anew what can be.
+    async fn next(&mut self, reloads: &Arc<Reloads>) -> &'static str {
         loop {
             tokio::select! {
                 _ = self.interrupt.recv() => return "SIGINT",
                 _ = self.terminate.recv() => return "SIGTERM",
-                _ = self.hangup.recv() => log::info!("received SIGHUP; there is nothing to reload"),
+                _ = self.hangup.recv() => {
+                    let reloads = Arc::clone(reloads);
+                    // It logs what came of it.
+                    spawn_blocking(move || reloads.reload());
+                }
             }
         }
     }

@@ -14,7 +14,7 @@ fn wrong_command_lines_end_with_2_and_say_why() {
     for (arguments, part) in [
         (&["-retentionPerod=3d"][..], "-retentionPeriod"),
         (&["--no.such.flag"], "--no.such.flag".trim_start_matches('-')),
-        (&["-graphiteListenAddr=:2003"], "-graphiteListenAddr"),
+        (&["-promscrape.config=x.yml"], "-promscrape.config"),
         (&["-retentionPeriod=1h"], "at least 1d"),
         (&["storage"], "not in this version"),
         (&["-loggerTimezone=Nowhere/Else"], "-loggerTimezone"),

@@ -1,7 +1,9 @@
 //! The real program over HTTP: what goes in comes out, to the bit, whatever happens in between.
 
 mod api;
+mod auth;
 mod command_line;
+mod doors;
 mod grafana;
 mod kill9;
 mod ledger;
@@ -10,6 +12,7 @@ mod prometheus;
 mod promql_api;
 mod queries;
 mod query_flags;
+mod relabel;
 mod remote_read;
 mod roundtrip;
 mod server;

@@ -22,12 +22,12 @@ use crate::{
 
 const SAMPLES_WANTED: f64 = 5000.0;
 
-fn free_port() -> SocketAddr {
+pub fn free_port() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("its number")
 }
 
-fn is_there(program: &str) -> bool {
+pub fn is_there(program: &str) -> bool {
     let there = Command::new(program).arg("--version").output().is_ok();
     assert!(there || std::env::var_os("CI").is_none(), "{program} is missing");
     if !there {
@@ -56,7 +56,7 @@ fn basalt_at(folder: &Path, address: SocketAddr) -> Basalt {
 }
 
 /// Waits until `done` says so, looking again and again.
-fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+pub fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !done() {
         assert!(Instant::now() < deadline, "waited too long until {what}");

@@ -1,6 +1,6 @@
 //! Flags of the listener.
 
-use super::{Flag, Kind, later, moot, obeyed};
+use super::{Flag, Kind, later, obeyed};
 
 pub const FLAGS: &[Flag] = &[
     obeyed(
@@ -40,43 +40,57 @@ pub const FLAGS: &[Flag] = &[
     obeyed("forceFlushAuthKey", Kind::Secret, "", "What authKey= must be for /internal/force_flush."),
     obeyed("metricsAuthKey", Kind::Secret, "", "What authKey= must be for /metrics."),
     obeyed("flagsAuthKey", Kind::Secret, "", "What authKey= must be for /flags."),
-    later("reloadAuthKey", Kind::Secret, "", "What authKey= must be for /-/reload."),
-    later("configAuthKey", Kind::Secret, "", "What authKey= must be for /config."),
-    later("pprofAuthKey", Kind::Secret, "", "What authKey= must be under /debug/pprof."),
+    obeyed("reloadAuthKey", Kind::Secret, "", "What authKey= must be for /-/reload."),
+    obeyed("configAuthKey", Kind::Secret, "", "What authKey= must be for /config."),
+    obeyed("pprofAuthKey", Kind::Secret, "", "What authKey= must be under /debug/pprof."),
     obeyed("search.resetCacheAuthKey", Kind::Secret, "", "What authKey= must be for /internal/resetRollupResultCache."),
-    later("httpAuth.username", Kind::Text, "", "User name for basic authorization on every path."),
-    later("httpAuth.password", Kind::Secret, "", "Password for basic authorization on every path."),
-    later("tls", Kind::Switch, "false", "Speaks TLS on every listener."),
-    later("tlsCertFile", Kind::List, "", "File of the TLS certificate chain."),
-    later("tlsKeyFile", Kind::List, "", "File of the TLS private key."),
-    later("tlsMinVersion", Kind::List, "", "The lowest TLS version that is spoken."),
-    later("tlsCipherSuites", Kind::List, "", "The TLS cipher suites that are spoken."),
+    obeyed("httpAuth.username", Kind::Text, "", "User name for basic authorization on every path."),
+    obeyed("httpAuth.password", Kind::Secret, "", "Password for basic authorization on every path."),
+    obeyed("tls", Kind::Switches, "false", "Speaks TLS; for each of -httpListenAddr, or one value for all."),
+    obeyed(
+        "tlsCertFile",
+        Kind::List,
+        "",
+        "File of the TLS certificate chain, for each of -httpListenAddr or one for all; it is read again when it changes.",
+    ),
+    obeyed("tlsKeyFile", Kind::List, "", "File of the TLS private key, for each of -httpListenAddr or one for all."),
+    obeyed(
+        "tlsMinVersion",
+        Kind::List,
+        "",
+        "The lowest TLS version that is spoken, TLS12 (also without it) or TLS13; older ones are never spoken.",
+    ),
+    obeyed(
+        "tlsCipherSuites",
+        Kind::List,
+        "",
+        "The cipher suites of TLS 1.2 that are spoken, by their names; all good ones without it.",
+    ),
     later("mtls", Kind::Switch, "false", "Asks clients for a TLS certificate."),
     later("mtlsCAFile", Kind::List, "", "File of the certificates that client certificates are checked against."),
     later("httpListenAddr.useProxyProtocol", Kind::Switch, "false", "Expects the proxy protocol on connections."),
-    later("http.header.hsts", Kind::Text, "", "Value of the header Strict-Transport-Security."),
-    later("http.header.csp", Kind::Text, "", "Value of the header Content-Security-Policy."),
-    later("http.header.frameOptions", Kind::Text, "", "Value of the header X-Frame-Options."),
-    moot(
+    obeyed("http.header.hsts", Kind::Text, "", "Value of the header Strict-Transport-Security."),
+    obeyed("http.header.csp", Kind::Text, "", "Value of the header Content-Security-Policy."),
+    obeyed("http.header.frameOptions", Kind::Text, "", "Value of the header X-Frame-Options."),
+    obeyed(
+        "http.disableCORS",
+        Kind::Switch,
+        "false",
+        "Leaves away the header that lets pages of any origin read answers.",
+    ),
+    obeyed(
         "http.shutdownDelay",
         Kind::Duration,
         "0s",
-        "How long /health answers badly before the stop begins.",
-        "the listener closes at once and running requests are drained",
+        "How long /health answers badly before the stop begins, so that balancers look elsewhere.",
     ),
-    moot(
-        "http.disableKeepAlive",
-        Kind::Switch,
-        "false",
-        "Closes every connection after one request.",
-        "an idle connection costs next to nothing, and clients may send Connection: close themselves",
-    ),
+    obeyed("http.disableKeepAlive", Kind::Switch, "false", "Closes every connection after one request."),
     obeyed(
         "http.disableResponseCompression",
         Kind::Switch,
         "false",
         "Sends answers uncompressed, also to clients that take gzip or zstd.",
     ),
-    later("enableTCP6", Kind::Switch, "false", "Listens at IPv6 addresses where only a port is given."),
+    obeyed("enableTCP6", Kind::Switch, "false", "Listens at IPv6 addresses where only a port is given."),
     later("vmalert.proxyURL", Kind::Text, "", "Where requests for rules and alerts go."),
 ];

@@ -41,7 +41,7 @@ pub const FLAGS: &[Flag] = &[
     obeyed("loggerDisableTimestamps", Kind::Switch, "false", "Leaves the time of log lines away."),
     later("loggerJSONFields", Kind::Text, "", "Other names for the fields of JSON log lines."),
     later("loggerMaxArgLen", ANY_NUMBER, "5000", "Longer arguments of a message are cut."),
-    later("dryRun", Kind::Switch, "false", "Checks the configuration files and ends."),
+    obeyed("dryRun", Kind::Switch, "false", "Checks the configuration files and ends."),
     later("pushmetrics.url", Kind::List, "", "Where the process sends its own metrics."),
     later("pushmetrics.interval", Kind::Duration, "10s", "How often the process sends them."),
     later("pushmetrics.extraLabel", Kind::List, "", "Labels that it adds to them."),

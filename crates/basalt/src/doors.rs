@@ -1,0 +1,126 @@
+//! The doors beside HTTP: addresses where Graphite, Influx and OpenTSDB send lines, and the flags of all doors.
+
+use std::sync::Arc;
+
+use basalt_http::{Handler, Listener, Request, Response, ServerOptions, StatusCode, Stop, plain};
+use decode::{influx::InfluxStyle, otlp::OtlpStyle, zabbix::ZabbixStyle};
+use model::Tenant;
+use receive::{Door, DoorOptions, Entrance, LineListener, LineProtocol, Receiver};
+use tokio::task::JoinHandle;
+
+use crate::flags::Flags;
+
+/// Addresses that are listened on, if they are not empty.
+#[derive(Debug, Clone)]
+pub struct DoorAddresses {
+    lines: Vec<(LineProtocol, String)>,
+    opentsdb_http: String,
+    tcp6: bool,
+}
+
+/// Addresses that are bound.
+#[derive(Debug)]
+pub struct BoundDoors {
+    lines: Vec<LineListener>,
+    opentsdb_http: Option<Listener>,
+}
+
+impl DoorAddresses {
+    /// Reads the flags.
+    pub fn from_flags(flags: &Flags) -> Self {
+        let lines = [
+            (LineProtocol::Graphite, flags.text("graphiteListenAddr").to_string()),
+            (LineProtocol::Influx, flags.text("influxListenAddr").to_string()),
+            (LineProtocol::OpenTsdb, flags.text("opentsdbListenAddr").to_string()),
+        ];
+        Self {
+            lines: lines.into_iter().filter(|(_, address)| !address.is_empty()).collect(),
+            opentsdb_http: flags.text("opentsdbHTTPListenAddr").to_string(),
+            tcp6: flags.switch("enableTCP6"),
+        }
+    }
+
+    /// Binds them. Must be called inside a runtime.
+    pub async fn bind(&self) -> Result<BoundDoors, String> {
+        let bind = async |address: &str| Listener::bind(address, self.tcp6).await.map_err(|why| why.to_string());
+        let mut bound = BoundDoors { lines: Vec::new(), opentsdb_http: None };
+        for (protocol, address) in &self.lines {
+            bound.lines.push(LineListener::bind(*protocol, bind(address).await?).await?);
+        }
+        if !self.opentsdb_http.is_empty() {
+            bound.opentsdb_http = Some(bind(&self.opentsdb_http).await?);
+        }
+        Ok(bound)
+    }
+}
+
+impl BoundDoors {
+    /// Lets samples in until it is time to stop.
+    pub fn open(self, receiver: &Arc<Receiver>, options: &ServerOptions, stop: &Stop) -> Vec<JoinHandle<()>> {
+        let http = Arc::new(OpenTsdbHttp(Arc::clone(receiver)));
+        let mut serving = Vec::new();
+        for lines in self.lines {
+            lines.announce();
+            let (receiver, http) = (Arc::clone(receiver), Arc::clone(&http));
+            serving.push(tokio::spawn(lines.serve(receiver, http, options.clone(), stop.clone())));
+        }
+        if let Some(listener) = self.opentsdb_http {
+            log::info!("started HTTP OpenTSDB server at \"{}\"", listener.address());
+            serving.push(tokio::spawn(basalt_http::serve(listener, options.clone(), http, stop.clone())));
+        }
+        serving
+    }
+}
+
+/// What OpenTSDB's own addresses understand of HTTP.
+struct OpenTsdbHttp(Arc<Receiver>);
+
+impl Handler for OpenTsdbHttp {
+    async fn handle(&self, request: Request) -> Response {
+        match Door::find(request.path()) {
+            Some(Ok(Entrance { door: Door::OpenTsdbPut, .. })) => {
+                let entrance = Entrance { door: Door::OpenTsdbPut, tenant: Tenant::DEFAULT };
+                self.0.receive(entrance, request).await
+            }
+            _ => plain(StatusCode::BAD_REQUEST, format!("unsupported path requested: {:?}", request.path())),
+        }
+    }
+}
+
+/// What the flags tell single doors.
+pub fn options(flags: &Flags) -> DoorOptions {
+    let trim = |flag| i64::try_from(flags.duration(flag).as_millis()).unwrap_or(i64::MAX);
+    DoorOptions {
+        line_bytes_max: flags.bytes("import.maxLineLen") as usize,
+        csv_trim_ms: trim("csvTrimTimestamp"),
+        graphite_trim_ms: trim("graphiteTrimTimestamp"),
+        opentsdb_trim_ms: trim("opentsdbTrimTimestamp"),
+        influx: InfluxStyle {
+            separator: flags.text("influxMeasurementFieldSeparator").to_string(),
+            skip_single_field: flags.switch("influxSkipSingleField"),
+            skip_measurement: flags.switch("influxSkipMeasurement"),
+            database_label: flags.text("influxDBLabel").to_string(),
+            trim_ms: trim("influxTrimTimestamp"),
+        },
+        influx_line_bytes_max: flags.bytes("influx.maxLineSize") as usize,
+        influx_databases: flags.list("influx.databaseNames").into_iter().filter(|name| !name.is_empty()).collect(),
+        opentelemetry: OtlpStyle {
+            prometheus_naming: flags.switch("opentelemetry.usePrometheusNaming"),
+            promote_resource_attributes: flags.switch("opentelemetry.promoteAllResourceAttributes"),
+        },
+        opentelemetry_bytes_max: body_bytes(flags, "opentelemetry.maxRequestSize"),
+        datadog_sanitize: flags.switch("datadog.sanitizeMetricName"),
+        datadog_bytes_max: body_bytes(flags, "datadog.maxInsertRequestSize"),
+        newrelic_bytes_max: body_bytes(flags, "newrelic.maxInsertRequestSize"),
+        zabbix: ZabbixStyle {
+            groups_value: flags.text("zabbixconnector.addGroupsValue").to_string(),
+            empty_tags_value: flags.text("zabbixconnector.addEmptyTagsValue").to_string(),
+            duplicate_tags_separator: flags.text("zabbixconnector.addDuplicateTagsSeparator").to_string(),
+        },
+    }
+}
+
+/// Offsets in a body have 32 bits.
+fn body_bytes(flags: &Flags, flag: &'static str) -> usize {
+    flags.bytes(flag).min(1 << 31) as usize
+}

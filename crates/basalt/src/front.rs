@@ -1,0 +1,105 @@
+//! What stands before the role on every listener.
+//!
+//! 1. The prefix of all paths is taken away; probes and Prometheus may ask without it.
+//! 2. Who may not come in is told so ([`auth`]): by user name and password, or by the key of the path where it has one.
+//! 3. What concerns the process and not the role is answered here: reloads, small static answers.
+//! 4. Every answer gets the headers that the operator wants.
+
+pub mod auth;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use basalt_http::{Handler, HeaderName, HeaderValue, Request, Response, StatusCode, empty, header, plain};
+use tokio::task::spawn_blocking;
+
+use crate::{machine, reload::Reloads};
+use auth::{Auth, Verdict};
+
+static HOSTNAME: HeaderName = HeaderName::from_static("x-server-hostname");
+
+/// What the operator wants of every answer.
+#[derive(Debug, Clone, Default)]
+pub struct FrontOptions {
+    /// What stands before every path: empty, or with a slash before it and none behind.
+    pub path_prefix: String,
+    /// Who may come in.
+    pub auth: Auth,
+    /// Headers of every answer.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+/// Stands before a role.
+pub struct Front<H> {
+    role: H,
+    options: FrontOptions,
+    reloads: Arc<Reloads>,
+    leaving: AtomicBool,
+}
+
+impl<H: Handler> Front<H> {
+    /// Stands before `role`.
+    pub fn new(role: H, mut options: FrontOptions, reloads: Arc<Reloads>) -> Self {
+        let hostname = HeaderValue::try_from(machine::hostname()).unwrap_or(HeaderValue::from_static(""));
+        options.headers.push((HOSTNAME.clone(), hostname));
+        Self { role, options, reloads, leaving: AtomicBool::new(false) }
+    }
+
+    /// Answers probes badly from now on, so that balancers send their clients elsewhere.
+    pub fn leave(&self) {
+        self.leaving.store(true, Ordering::Relaxed);
+    }
+
+    async fn answer(&self, request: Request) -> Response {
+        match self.options.auth.check(&request) {
+            Verdict::Welcome => {}
+            Verdict::WhoAreYou => return who_are_you(),
+            Verdict::WrongKey(flag) => {
+                return plain(StatusCode::UNAUTHORIZED, format!("the provided authKey doesn't match -{flag}"));
+            }
+        }
+        match bare(request.path()) {
+            "/ping" => empty(StatusCode::NO_CONTENT),
+            "/favicon.ico" => empty(StatusCode::NO_CONTENT),
+            "/-/reload" => self.reload().await,
+            "/health" | "/-/healthy" | "/-/ready" if self.leaving.load(Ordering::Relaxed) => {
+                plain(StatusCode::SERVICE_UNAVAILABLE, "the process is about to stop")
+            }
+            _ => self.role.handle(request).await,
+        }
+    }
+
+    async fn reload(&self) -> Response {
+        let reloads = Arc::clone(&self.reloads);
+        match spawn_blocking(move || reloads.reload()).await {
+            Ok(Ok(())) => plain(StatusCode::OK, ""),
+            Ok(Err(why)) => plain(StatusCode::INTERNAL_SERVER_ERROR, why),
+            Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "the reload ended in a panic; see the log"),
+        }
+    }
+}
+
+impl<H: Handler> Handler for Front<H> {
+    async fn handle(&self, mut request: Request) -> Response {
+        request.strip_prefix(&self.options.path_prefix);
+        let mut response = self.answer(request).await;
+        for (name, value) in &self.options.headers {
+            response.headers_mut().insert(name.clone(), value.clone());
+        }
+        response
+    }
+}
+
+/// The path without the prefix that all of Prometheus' paths may have.
+fn bare(path: &str) -> &str {
+    path.strip_prefix("/prometheus").filter(|rest| rest.starts_with('/')).unwrap_or(path)
+}
+
+fn who_are_you() -> Response {
+    let mut response = plain(StatusCode::UNAUTHORIZED, "user name and password are needed");
+    let basic = HeaderValue::from_static("Basic realm=\"Basalt\"");
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, basic);
+    response
+}

@@ -1,0 +1,237 @@
+//! Who may come in.
+//!
+//! 1. Probes are for everybody: they tell nothing and change nothing.
+//! 2. Where a path has a key and the key is set, the key alone decides, as in VictoriaMetrics: supervisors have keys and no passwords.
+//! 3. Everything else asks for `-httpAuth.username` and `-httpAuth.password`, if they are set.
+//!
+//! All comparisons take as long for what is nearly right as for what is not. The keys of paths that the role serves are checked there too, where
+//! forms are read; a key that stands in a form is let through here.
+
+use std::fmt;
+
+use basalt_http::{Method, Request, header};
+
+use super::bare;
+
+/// Paths that anybody may ask for.
+const PROBES: &[&str] = &["/health", "/-/healthy", "/-/ready", "/ping", "/robots.txt", "/favicon.ico"];
+
+/// Paths with a key of their own: which, the flag, and who checks a key that stands in a form.
+const KEYED: &[(Place, &str, Forms)] = &[
+    (Place::Exactly("/-/reload"), "reloadAuthKey", Forms::Nobody),
+    (Place::Exactly("/config"), "configAuthKey", Forms::Nobody),
+    (Place::Exactly("/api/v1/status/config"), "configAuthKey", Forms::Nobody),
+    (Place::Exactly("/flags"), "flagsAuthKey", Forms::Nobody),
+    (Place::Exactly("/api/v1/status/flags"), "flagsAuthKey", Forms::Nobody),
+    (Place::Exactly("/metrics"), "metricsAuthKey", Forms::Nobody),
+    (Place::Under("/debug/pprof"), "pprofAuthKey", Forms::Nobody),
+    (Place::Under("/snapshot"), "snapshotAuthKey", Forms::Role),
+    (Place::Exactly("/api/v1/admin/tsdb/snapshot"), "snapshotAuthKey", Forms::Role),
+    (Place::Exactly("/internal/force_merge"), "forceMergeAuthKey", Forms::Role),
+    (Place::Exactly("/internal/force_flush"), "forceFlushAuthKey", Forms::Role),
+    (Place::Exactly("/internal/resetRollupResultCache"), "search.resetCacheAuthKey", Forms::Role),
+    (Place::EndsWith("/api/v1/admin/tsdb/delete_series"), "deleteAuthKey", Forms::Role),
+    (Place::EndsWith("/tags/delSeries"), "deleteAuthKey", Forms::Nobody),
+];
+
+/// Who reads forms for a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Forms {
+    /// A key in a form is no key.
+    Nobody,
+    /// The role, which answers the path and checks the key too.
+    Role,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Place {
+    Exactly(&'static str),
+    Under(&'static str),
+    EndsWith(&'static str),
+}
+
+impl Place {
+    fn holds(self, path: &str) -> bool {
+        match self {
+            Self::Exactly(want) => path == want,
+            Self::Under(want) => path.strip_prefix(want).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+            Self::EndsWith(want) => path.ends_with(want),
+        }
+    }
+}
+
+/// Names and keys; empty ones let everybody in.
+#[derive(Clone, Default)]
+pub struct Auth {
+    /// What the header `Authorization` must say, if a user name or a password is set.
+    basic: Option<String>,
+    keys: Vec<(&'static str, String)>,
+}
+
+impl fmt::Debug for Auth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Auth(secret)")
+    }
+}
+
+/// Whether a request may come in.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Welcome,
+    /// A user name and a password are missing or wrong.
+    WhoAreYou,
+    /// The key of this flag is missing or wrong.
+    WrongKey(&'static str),
+}
+
+impl Auth {
+    /// Reads user name and password, and the key of each flag through `key`.
+    pub fn new<'k>(username: &str, password: &str, key: impl Fn(&'static str) -> &'k str) -> Self {
+        let anybody = username.is_empty() && password.is_empty();
+        let basic = (!anybody).then(|| base64(format!("{username}:{password}").as_bytes()));
+        let mut flags: Vec<&'static str> = KEYED.iter().map(|(_, flag, _)| *flag).collect();
+        flags.sort_unstable();
+        flags.dedup();
+        Self { basic, keys: flags.into_iter().map(|flag| (flag, key(flag).to_string())).collect() }
+    }
+
+    /// Judges a request by its path, header and query.
+    pub fn check(&self, request: &Request) -> Verdict {
+        let path = bare(request.path());
+        let path = if path.len() > 1 { path.trim_end_matches('/') } else { path };
+        if PROBES.contains(&path) {
+            return Verdict::Welcome;
+        }
+        let keyed = KEYED.iter().find(|(place, ..)| place.holds(path));
+        let key = keyed.and_then(|(_, flag, forms)| {
+            let (_, key) = self.keys.iter().find(|(known, key)| known == flag && !key.is_empty())?;
+            Some((*flag, key, *forms))
+        });
+        let Some((flag, key, forms)) = key else {
+            return self.check_basic(request);
+        };
+        let given = request.query_params();
+        match given.get("authKey") {
+            Some(given) if is_equal(key, given) => Verdict::Welcome,
+            None if forms == Forms::Role && is_form(request) => Verdict::Welcome,
+            _ => Verdict::WrongKey(flag),
+        }
+    }
+
+    fn check_basic(&self, request: &Request) -> Verdict {
+        let Some(want) = &self.basic else {
+            return Verdict::Welcome;
+        };
+        let given = request.header(header::AUTHORIZATION).and_then(|value| value.split_once(' '));
+        let given =
+            given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic")).map_or("", |(_, given)| given.trim());
+        if is_equal(want, given) { Verdict::Welcome } else { Verdict::WhoAreYou }
+    }
+}
+
+fn is_form(request: &Request) -> bool {
+    let kind = request.header(header::CONTENT_TYPE);
+    *request.method() == Method::POST && kind.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"))
+}
+
+/// Takes as long for texts that are nearly equal as for others.
+fn is_equal(one: &str, other: &str) -> bool {
+    let differ = one.bytes().zip(other.bytes()).fold(0, |differ, (a, b)| differ | (a ^ b));
+    one.len() == other.len() && differ == 0
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::new();
+    for chunk in bytes.chunks(3) {
+        let group = chunk.iter().fold(0u32, |group, byte| group << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
+        for at in 0..4 {
+            let letter = LETTERS[(group >> (18 - 6 * at)) as usize & 63];
+            out.push(if at <= chunk.len() { char::from(letter) } else { '=' });
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use basalt_http::HeaderValue;
+
+    use super::*;
+
+    fn ask(auth: &Auth, path: &str, authorization: Option<&'static str>) -> Verdict {
+        let mut request = Request::in_memory(Method::GET, path, "");
+        if let Some(value) = authorization {
+            request.head.headers.insert(header::AUTHORIZATION, HeaderValue::from_static(value));
+        }
+        auth.check(&request)
+    }
+
+    #[test]
+    fn texts_are_encoded() {
+        for (text, want) in [
+            ("", ""),
+            ("a", "YQ=="),
+            ("ab", "YWI="),
+            ("abc", "YWJj"),
+            ("Aladdin:open sesame", "QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+        ] {
+            assert_eq!(base64(text.as_bytes()), want);
+        }
+    }
+
+    #[test]
+    fn without_flags_everybody_is_welcome() {
+        let auth = Auth::new("", "", |_| "");
+        assert!(
+            ["/metrics", "/api/v1/query", "/-/reload"].iter().all(|path| ask(&auth, path, None) == Verdict::Welcome)
+        );
+    }
+
+    #[test]
+    fn a_password_is_asked_for_everything_but_probes() {
+        let auth = Auth::new("u", "p", |_| "");
+        for path in
+            ["/api/v1/write", "/metrics", "/", "/-/reload", "/healthy", "/prometheus/api/v1/query", "/snapshot/list"]
+        {
+            assert_eq!(ask(&auth, path, None), Verdict::WhoAreYou, "{path}");
+            assert_eq!(ask(&auth, path, Some("Basic dTpw")), Verdict::Welcome, "{path}");
+            for wrong in ["Basic dTpx", "Bearer dTpw", "Basic", "dTpw", "Basic dTpwdTpw", "Basic "] {
+                assert_eq!(ask(&auth, path, Some(wrong)), Verdict::WhoAreYou, "{path} {wrong}");
+            }
+        }
+        for path in ["/health", "/-/ready", "/ping", "/robots.txt"] {
+            assert_eq!(ask(&auth, path, None), Verdict::Welcome, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_key_stands_for_the_password_where_it_is_set() {
+        let auth =
+            Auth::new("u", "p", |flag| if flag == "metricsAuthKey" || flag == "deleteAuthKey" { "k" } else { "" });
+        assert_eq!(ask(&auth, "/metrics?authKey=k", None), Verdict::Welcome);
+        assert_eq!(ask(&auth, "/metrics/?authKey=x", None), Verdict::WrongKey("metricsAuthKey"));
+        assert_eq!(ask(&auth, "/metrics", Some("Basic dTpw")), Verdict::WrongKey("metricsAuthKey"));
+        let delete = "/delete/7/prometheus/api/v1/admin/tsdb/delete_series";
+        assert_eq!(ask(&auth, delete, Some("Basic dTpw")), Verdict::WrongKey("deleteAuthKey"));
+        assert_eq!(ask(&auth, &format!("{delete}?authKey=k"), None), Verdict::Welcome);
+        assert_eq!(ask(&auth, "/flags?authKey=k", None), Verdict::WhoAreYou);
+    }
+
+    #[test]
+    fn a_form_may_carry_the_key_to_the_role() {
+        let auth = Auth::new("", "", |flag| if flag == "deleteAuthKey" { "k" } else { "" });
+        let mut request = Request::in_memory(Method::POST, "/api/v1/admin/tsdb/delete_series", "authKey=k");
+        assert_eq!(auth.check(&request), Verdict::WrongKey("deleteAuthKey"));
+        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+        request.head.headers.insert(header::CONTENT_TYPE, form);
+        assert_eq!(auth.check(&request), Verdict::Welcome);
+        let auth = Auth::new("", "", |flag| if flag == "reloadAuthKey" { "k" } else { "" });
+        let mut request = Request::in_memory(Method::POST, "/-/reload", "authKey=k");
+        request
+            .head
+            .headers
+            .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        assert_eq!(auth.check(&request), Verdict::WrongKey("reloadAuthKey"), "the role does not see it");
+    }
+}
