@@ -11,7 +11,7 @@ use super::{
     Run::Whole,
     args::Args,
     function,
-    names::unite_equal,
+    names::{is_label_name, unite_equal},
     pattern::Pattern,
 };
 use crate::{
@@ -159,10 +159,10 @@ fn labels_equal(mut args: Args<'_>) -> Result<Operand, QueryError> {
 fn label_join(mut args: Args<'_>) -> Result<Operand, QueryError> {
     let (destination, separator, sources) = (args.text(1)?, args.text(2)?, args.texts_from(3)?);
     let is_promql = args.is_promql();
-    if is_promql && destination.is_empty() {
-        return args.fail("invalid destination label name in label_join(): ");
+    if is_promql && !is_label_name(&destination) {
+        return args.fail(format!("invalid destination label name in label_join(): {destination}"));
     }
-    if let Some(source) = sources.iter().find(|source| source.is_empty() && is_promql) {
+    if let Some(source) = sources.iter().find(|source| is_promql && !is_label_name(source)) {
         return args.fail(format!("invalid source label name in label_join(): {source}"));
     }
     let join = |row: &mut Row| {
@@ -183,8 +183,8 @@ fn label_replace(mut args: Args<'_>) -> Result<Operand, QueryError> {
         Err(_) if is_promql => return args.fail(format!("invalid regular expression in label_replace(): {pattern}")),
         pattern => pattern?,
     };
-    if is_promql && destination.is_empty() {
-        return args.fail("invalid destination label name in label_replace(): ");
+    if is_promql && !is_label_name(&destination) {
+        return args.fail(format!("invalid destination label name in label_replace(): {destination}"));
     }
     let ctx = args.ctx;
     let rows = each_row(&mut args, |row| {

@@ -1,7 +1,7 @@
 //! Functions that look at one value at a time: rounding, powers, trigonometry.
 
 use super::{
-    Dialects::{Both, PromQl},
+    Dialects::{Both, MetricsQl, PromQl},
     Function,
     Run::{Map, MapNamed, Whole},
     args::Args,
@@ -37,7 +37,8 @@ pub(super) const TABLE: &[Function] = &[
     function("min_of", PromQl, (2, 2), Whole(min_of)),
     function("rad", Both, (1, 1), Map(f64::to_radians)),
     function("round", Both, (1, 2), Whole(round)),
-    function("sgn", Both, (1, 1), Map(sign)),
+    function("sgn", MetricsQl, (1, 1), Whole(sign_metricsql)),
+    function("sgn", PromQl, (1, 1), Map(sign)),
     function("sin", Both, (1, 1), Map(f64::sin)),
     function("sinh", Both, (1, 1), Map(f64::sinh)),
     function("sqrt", Both, (1, 1), Map(f64::sqrt)),
@@ -82,6 +83,15 @@ fn sign(value: f64) -> f64 {
     }
 }
 
+/// As VictoriaMetrics answers: what is neither above nor below zero is 0, a gap too.
+fn sign_metricsql(mut args: Args<'_>) -> Result<Operand, QueryError> {
+    let mut rows = args.rows(0);
+    for value in rows.iter_mut().flat_map(|row| &mut row.values) {
+        *value = f64::from(i8::from(*value > 0.0) - i8::from(*value < 0.0));
+    }
+    map_points(&args, rows, false, |_, value| value)
+}
+
 fn clamp(mut args: Args<'_>) -> Result<Operand, QueryError> {
     let (mut rows, min, max) = (args.rows(0), args.scalar(1)?, args.scalar(2)?);
     if args.is_promql() {
@@ -93,7 +103,8 @@ fn clamp(mut args: Args<'_>) -> Result<Operand, QueryError> {
         rows.retain(|row| !row.values.iter().all(|value| is_absent(*value)));
         return map_points(&args, rows, true, |at, value| max_nan(min[at], min_nan(max[at], value)));
     }
-    map_points(&args, rows, true, |at, value| value.min_or_self(max[at]).max_or_self(min[at]))
+    // Where the bounds are the wrong way round, the upper one is looked at first.
+    map_points(&args, rows, true, |at, value| if value > max[at] { max[at] } else { value.max_or_self(min[at]) })
 }
 
 fn clamp_max(mut args: Args<'_>) -> Result<Operand, QueryError> {

@@ -32,6 +32,11 @@ pub(super) fn drop_metadata(labels: &mut Labels) {
     labels.retain(|name| !METADATA.contains(&name));
 }
 
+/// Whether a label may have this name (dialect `promql`): any text that is UTF-8 and not empty.
+pub(super) fn is_label_name(name: &str) -> bool {
+    !name.is_empty() && !name.chars().any(|letter| metricsql::stray_byte(letter).is_some())
+}
+
 /// The metric name of a row goes: now (dialect `metricsql`), or when all is evaluated.
 pub(super) fn drop_name(dialect: Dialect, row: &mut Row) {
     match dialect {

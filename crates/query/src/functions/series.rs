@@ -130,11 +130,11 @@ fn average(mean: f64, value: f64, before: f64) -> f64 {
     mean + (value - mean) / (before + 1.0)
 }
 
-/// The last result of [`run`] at every point.
+/// The last result of [`run`] that is a number, at every point.
 pub(super) fn run_to_end(row: &mut Row, step: impl Fn(f64, f64, f64) -> f64) {
     run(&mut row.values, step);
-    let last = row.values.last().copied().unwrap_or(ABSENT);
-    row.values.fill(last);
+    let last = row.values.iter().rfind(|value| !value.is_nan()).copied();
+    row.values.fill(last.unwrap_or(ABSENT));
 }
 
 /// As `running_avg`.

@@ -6,6 +6,7 @@ use metricsql::{Aggregate, Grouping};
 use super::super::{
     args::Args,
     group::{Groups, group_labels},
+    names::is_label_name,
     number::plain,
 };
 use crate::{
@@ -17,8 +18,8 @@ use crate::{
 pub(super) fn count_values(aggregate: &Aggregate, mut args: Args<'_>) -> Result<Vec<Row>, QueryError> {
     let ctx = args.ctx;
     let label = args.text(0)?;
-    if label.is_empty() && args.is_promql() {
-        return args.fail("invalid label name \"\"");
+    if args.is_promql() && !is_label_name(&label) {
+        return args.fail(format!("invalid label name {label:?}"));
     }
     // The label takes the place of one that is grouped by; `without` it, dialect `promql` leaves it out.
     let is_left_out = matches!(&aggregate.grouping, Some(Grouping::Without(names)) if names.contains(&label));

@@ -101,11 +101,44 @@ fn hash_prometheus(labels: &Labels) -> u64 {
     xxh64(&bytes, 0)
 }
 
+/// Labels that VictoriaMetrics has in front of all others, in its order: first what is like a job, then what is like an instance. Also with a capital first
+/// letter.
+const LABELS_FIRST: [&str; 24] = [
+    "namespace", "ns", "datacenter", "dc", "environment", "env", "cluster", "service", "job", "model", "type", "sensor_type", "SensorType", "db",
+    "instance", "host", "server", "pod", "node", "device", "tenant", "client", "name", "measurement",
+];
+
 fn hash_victoria(labels: &Labels) -> u64 {
+    let place = |name: &str| {
+        let is_same = |first: &&str| {
+            first[..1].eq_ignore_ascii_case(name.get(..1).unwrap_or_default()) && Some(&first[1..]) == name.get(1..)
+        };
+        LABELS_FIRST.iter().position(is_same).unwrap_or(LABELS_FIRST.len())
+    };
+    let mut pairs: Vec<(&str, &str)> = labels.iter().filter(|(name, _)| *name != METRIC_NAME).collect();
+    pairs.sort_by_key(|(name, _)| place(name));
     let mut bytes = labels.metric_name().as_bytes().to_vec();
-    for (name, value) in labels.iter().filter(|(name, _)| *name != METRIC_NAME) {
+    for (name, value) in pairs {
         bytes.extend_from_slice(name.as_bytes());
         bytes.extend_from_slice(value.as_bytes());
     }
     xxh64(&bytes, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rival_chooses_the_same_series() {
+        let series = |instance: usize, kind: &str| -> Labels {
+            let instance = format!("demo.promlabs.com:1000{instance}");
+            let name = "demo_memory_usage_bytes";
+            [("__name__", name), ("instance", &instance), ("job", "demo"), ("type", kind)].into_iter().collect()
+        };
+        let kinds = ["free", "used", "cached", "buffers"];
+        let mut all: Vec<(usize, &str)> = (0..3).flat_map(|instance| kinds.map(|kind| (instance, kind))).collect();
+        all.sort_by_key(|(instance, kind)| hash_victoria(&series(*instance, kind)));
+        assert_eq!(all[..3], [(2, "used"), (2, "free"), (0, "free")]);
+    }
 }
