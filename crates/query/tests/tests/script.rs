@@ -8,6 +8,8 @@
 //!   {a="b"} 0.03
 //! eval range from 0 to 10m step 5m m
 //!   m{a="b"} 0 10 20
+//! eval instant at 10m rate(m)
+//!   expect fail with: expected type range vector
 //! clear
 //! ```
 //!
@@ -30,6 +32,8 @@ type Item = Option<f64>;
 struct Expected {
     ordered: bool,
     fails: bool,
+    /// What the error says among other things.
+    fails_with: Option<String>,
     warns: Option<bool>,
     informs: Option<bool>,
     scalar: Option<f64>,
@@ -126,7 +130,10 @@ fn ask(driver: &Driver, dialect: Dialect, head: &str) -> (Result<Answer, QueryEr
 
 fn compare(expected: &mut Expected, answer: Result<Answer, QueryError>, start: i64, step: i64) -> Result<(), String> {
     let answer = match (answer, expected.fails) {
-        (Err(_), true) => return Ok(()),
+        (Err(error), true) => {
+            let (error, wanted) = (error.to_string(), expected.fails_with.as_deref().unwrap_or_default());
+            return if error.contains(wanted) { Ok(()) } else { Err(format!("failed with other words: {error}")) };
+        }
         (Err(error), false) => return Err(format!("failed: {error}")),
         (Ok(_), true) => return Err("did not fail".into()),
         (Ok(answer), false) => answer,
@@ -193,7 +200,10 @@ fn expectations(head: &str, body: &[&str]) -> Expected {
                 expected.text = Some(text[1..text.len() - 1].into());
             }
             ("expect", Some("ordered")) => expected.ordered = true,
-            ("expect", Some(kind)) if kind.starts_with("fail") => expected.fails = true,
+            ("expect", Some(kind)) if kind.starts_with("fail") => {
+                expected.fails = true;
+                expected.fails_with = line.split_once("with:").map(|(_, text)| text.trim().to_string());
+            }
             ("expect", Some("warn")) => expected.warns = Some(true),
             ("expect", Some("no_warn")) => expected.warns = Some(false),
             ("expect", Some("info")) => expected.informs = Some(true),
