@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use traffic::paired::Contestant;
-use traffic::queries::{DASHBOARD, Plan, SEARCH_FLAGS, run, table};
+use traffic::queries::{Cost, DASHBOARD, Plan, SEARCH_FLAGS, run, table};
 use traffic::server::{BASALT_COMMAND, Patience, Server, VICTORIA_METRICS_COMMAND};
 
 #[test]
@@ -39,6 +39,8 @@ fn both_answer_the_same() {
         assert_eq!(compared.difference, None, "{name} of {}", contestants[0].command);
         assert!(compared.rounds.iter().flatten().all(|cost| cost.cpu_s > 0.0 && cost.memory_peak_bytes > 1 << 20));
         assert!(compared.rounds.iter().flatten().flat_map(|cost| &cost.crowds).all(|crowd| crowd.p50 <= crowd.p99));
+        let is_cached = |cost: &Cost| cost.cached_cpu_s.is_some_and(|cpu_s| cpu_s > 0.0);
+        assert!(compared.rounds.iter().flatten().all(|cost| is_cached(cost) == compared.query.is_range()), "{name}");
         assert!(text.contains(&format!("\n| {name} | ")), "{name} is not in the table");
     }
 }

@@ -37,6 +37,15 @@ pub enum Kind {
     Series,
 }
 
+/// Whether a server may answer from former answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cache {
+    /// It may.
+    Used,
+    /// Everything is evaluated.
+    Unused,
+}
+
 /// The dashboard set.
 pub const DASHBOARD: [Query; 14] = [
     instant("nodes", "kube_node_info"),
@@ -79,10 +88,12 @@ const fn range(name: &'static str, text: &'static str, length_s: i64, step_s: i6
 
 impl Query {
     /// The request's path and arguments as of `end_s`, moved `shift` steps into the past.
-    pub fn path(&self, end_s: i64, shift: u32) -> String {
+    pub fn path(&self, end_s: i64, shift: u32, cache: Cache) -> String {
         let end_s = end_s - i64::from(shift) * self.step_s();
         let mut arguments = Serializer::new(String::new());
-        arguments.append_pair("nocache", "1");
+        if cache == Cache::Unused {
+            arguments.append_pair("nocache", "1");
+        }
         let mut from_to = |length_s: i64| {
             arguments.append_pair("start", &(end_s - length_s).to_string()).append_pair("end", &end_s.to_string());
         };
@@ -110,6 +121,11 @@ impl Query {
             }
         };
         format!("{path}?{}", arguments.finish())
+    }
+
+    /// Whether former answers can help: those of ranges are kept.
+    pub fn is_range(&self) -> bool {
+        matches!(self.kind, Kind::Range { .. })
     }
 
     /// By how much two requests of a measurement are apart.
@@ -148,10 +164,13 @@ mod tests {
     #[test]
     fn requests_move_by_their_step() {
         let query = range("", "a+b", 100, 60);
-        assert_eq!(query.path(1_000, 2), "/api/v1/query_range?nocache=1&start=780&end=880&query=a%2Bb&step=60");
-        assert_eq!(instant("", "up").path(1_000, 1), "/api/v1/query?nocache=1&query=up&time=985");
+        assert_eq!(
+            query.path(1_000, 2, Cache::Unused),
+            "/api/v1/query_range?nocache=1&start=780&end=880&query=a%2Bb&step=60"
+        );
+        assert_eq!(instant("", "up").path(1_000, 1, Cache::Used), "/api/v1/query?query=up&time=985");
         let values = Query { name: "", text: "", kind: Kind::LabelValues("pod") };
-        assert_eq!(values.path(20_000, 0), "/api/v1/label/pod/values?nocache=1&start=9200&end=20000");
+        assert_eq!(values.path(20_000, 0, Cache::Unused), "/api/v1/label/pod/values?nocache=1&start=9200&end=20000");
     }
 
     #[test]

@@ -1,15 +1,16 @@
 //! What one query costs one server: CPU when it is asked alone, times to the answer when many ask.
 //!
-//! 1. Every request is moved by a step from the one before, within an hour, so that no two in a row are the same.
+//! 1. Every request is a step later than the one before, as a dashboard is that refreshes itself; after an hour the first comes again.
 //! 2. CPU is user plus system time of the process between two moments, over all requests of one client.
 //! 3. Then several clients ask at once, each as soon as it has its answer.
+//! 4. Ranges are asked for once more by one client, now with what the server remembers of former answers.
 
 use std::io;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::scope;
 use std::time::{Duration, Instant};
 
-use super::{Plan, Query};
+use super::{Cache, Plan, Query};
 use crate::figures::percentile;
 use crate::server::Server;
 
@@ -25,6 +26,8 @@ pub struct Cost {
     pub cpu_s: f64,
     /// Times to the answer, for each number of clients in [`Plan::clients`].
     pub crowds: Vec<Crowd>,
+    /// CPU for one query of a range when former answers may be used.
+    pub cached_cpu_s: Option<f64>,
     /// The most memory that was resident meanwhile.
     pub memory_peak_bytes: u64,
 }
@@ -41,19 +44,32 @@ pub struct Crowd {
 /// Asks the server the query over and over.
 pub fn measure(plan: &Plan, server: &Server, query: &Query, end_s: i64) -> io::Result<Cost> {
     server.forget_memory_peak()?;
-    let before = server.cpu_s()?;
-    let alone = ask(plan, server, query, end_s, 1)?;
-    let cpu_s = (server.cpu_s()? - before).max(CPU_S_MIN) / alone.len() as f64;
+    let cpu_s = cpu_alone(plan, server, query, end_s, Cache::Unused)?;
     let crowds = plan.clients.iter().map(|&clients| {
-        let times = ask(plan, server, query, end_s, clients)?;
+        let times = ask(plan, server, query, end_s, clients, Cache::Unused)?;
         Ok(Crowd { p50: percentile(&times, 0.5), p99: percentile(&times, 0.99) })
     });
     let crowds = crowds.collect::<io::Result<_>>()?;
-    Ok(Cost { cpu_s, crowds, memory_peak_bytes: server.memory_peak_bytes()? })
+    let cached = query.is_range().then(|| cpu_alone(plan, server, query, end_s, Cache::Used));
+    Ok(Cost { cpu_s, crowds, cached_cpu_s: cached.transpose()?, memory_peak_bytes: server.memory_peak_bytes()? })
+}
+
+/// CPU of the server for one query when one client asks.
+fn cpu_alone(plan: &Plan, server: &Server, query: &Query, end_s: i64, cache: Cache) -> io::Result<f64> {
+    let before = server.cpu_s()?;
+    let times = ask(plan, server, query, end_s, 1, cache)?;
+    Ok((server.cpu_s()? - before).max(CPU_S_MIN) / times.len() as f64)
 }
 
 /// The times to all answers, sorted. Every client asks at least once.
-fn ask(plan: &Plan, server: &Server, query: &Query, end_s: i64, clients: usize) -> io::Result<Vec<Duration>> {
+fn ask(
+    plan: &Plan,
+    server: &Server,
+    query: &Query,
+    end_s: i64,
+    clients: usize,
+    cache: Cache,
+) -> io::Result<Vec<Duration>> {
     let shifts = u32::try_from(SHIFT_WITHIN_S / query.step_s()).expect("BUG: steps are longer than nothing");
     let (begin, asked) = (Instant::now(), AtomicU32::new(0));
     // With many clients each asks twice, so that the last answers are those of a busy server too.
@@ -70,7 +86,7 @@ fn ask(plan: &Plan, server: &Server, query: &Query, end_s: i64, clients: usize) 
             if is_enough(number, times.is_empty()) {
                 return Ok(times);
             }
-            let path = query.path(end_s, number % shifts);
+            let path = query.path(end_s, shifts - 1 - number % shifts, cache);
             let sent = Instant::now();
             client.get(&path)?.success().map_err(|error| io::Error::other(format!("{}: {error}", query.name)))?;
             times.push(sent.elapsed());

@@ -20,7 +20,7 @@ use crate::paired::Contestant;
 use crate::server::{Patience, Server};
 
 pub use answer::Answer;
-pub use dashboard::{DASHBOARD, Kind, Query};
+pub use dashboard::{Cache, DASHBOARD, Kind, Query};
 pub use measure::{Cost, Crowd};
 pub use report::table;
 
@@ -144,7 +144,7 @@ pub fn run(
 fn compare(ours: &Server, rival: &Server, query: Query, end_s: i64) -> io::Result<Compared> {
     let (mut difference, mut size) = (None, (0, 0));
     for shift in COMPARED_SHIFTS.into_iter().rev() {
-        let path = query.path(end_s, shift);
+        let path = query.path(end_s, shift, Cache::Unused);
         let answer_of = |server: &Server| {
             let body = server.client().get(&path)?.success()?.body;
             Answer::read(&body).map_err(io::Error::other)

@@ -23,7 +23,7 @@ pub fn table(plan: &Plan, [ours, rival]: &[Contestant; 2], comparison: &Comparis
     for clients in &plan.clients {
         let _ = write!(text, " p50 ms, {clients} clients | p99 ms, {clients} clients |");
     }
-    let _ = writeln!(text, "\n|---|{}", "---|".repeat(4 + 2 * plan.clients.len()));
+    let _ = writeln!(text, " CPU ms, cached |\n|---|{}", "---|".repeat(5 + 2 * plan.clients.len()));
     for compared in &queries {
         let _ = writeln!(text, "{}", row(plan, compared));
     }
@@ -91,16 +91,19 @@ fn row(plan: &Plan, compared: &Compared) -> String {
     for crowd in 0..plan.clients.len() {
         for share in [|crowd: &Crowd| crowd.p50, |crowd: &Crowd| crowd.p99] {
             let ms = |place| figures(compared, place, &|cost| share(&cost.crowds[crowd]).as_secs_f64() * 1e3);
-            let _ = write!(row, " {} |", beside(&ms(OURS), &ms(RIVAL)));
+            let _ = write!(row, " {} |", beside(&ms(OURS), &ms(RIVAL), 1));
         }
     }
+    let cached = |place| figures(compared, place, &|cost| cost.cached_cpu_s.map_or(f64::NAN, |cpu_s| cpu_s * 1e3));
+    let cell = if compared.query.is_range() { beside(&cached(OURS), &cached(RIVAL), 3) } else { "–".to_owned() };
+    let _ = write!(row, " {cell} |");
     row
 }
 
 /// `ours : theirs, ratio`
-fn beside(ours: &[f64], rival: &[f64]) -> String {
+fn beside(ours: &[f64], rival: &[f64], digits: usize) -> String {
     let ratio = Ratio::of(ours, rival).map_or_else(|| "–".to_owned(), |ratio| format!("{:.2}", ratio.median));
-    format!("{:.1} : {:.1}, {ratio}", median(ours), median(rival))
+    format!("{:.digits$} : {:.digits$}, {ratio}", median(ours), median(rival))
 }
 
 fn memory(comparison: &Comparison) -> String {
@@ -142,4 +145,56 @@ fn shortened(text: &str) -> String {
         return text.to_owned();
     }
     format!("{} …", text.chars().take(CHARS_MAX).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::queries::DASHBOARD;
+
+    fn cost(cpu_s: f64, ms: u64) -> Cost {
+        let took = Duration::from_millis(ms);
+        let crowds = vec![Crowd { p50: took, p99: took }];
+        Cost { cpu_s, crowds, cached_cpu_s: Some(cpu_s / 2.0), memory_peak_bytes: 1_000_000 }
+    }
+
+    fn compared(place: usize, ours: Cost, difference: Option<&str>) -> Compared {
+        let rounds = vec![[ours, cost(1.0, 10), cost(1.5, 10)]];
+        Compared { query: DASHBOARD[place], series: 1, points: 1, difference: difference.map(str::to_owned), rounds }
+    }
+
+    fn text_of(queries: Vec<Compared>) -> String {
+        let plan = Plan { clients: vec![4], pairs: 1, ..Plan::default() };
+        let contestants = ["ours", "rival"].map(|name| Contestant::of_command(name.to_owned()));
+        table(&plan, &contestants, &Comparison { samples: 1, feeding_memory_bytes: [1, 2], queries })
+    }
+
+    #[test]
+    fn what_is_not_as_wanted_stands_first() {
+        let text = text_of(vec![
+            compared(1, cost(0.5, 10), None),
+            compared(2, cost(0.8, 20), Some("a value")),
+            compared(3, cost(0.6, 5), None),
+        ]);
+        let (slow, good) = (DASHBOARD[2].name, [DASHBOARD[3].name, DASHBOARD[1].name]);
+        let expected = format!(
+            "Not as wanted:\n\n- *{slow}*, CPU: 0.80 × instead of at most 0.7\n- *{slow}*, p99 at 4 clients: 2.00 × instead of at \
+             most 1\n- *{slow}* answers differently: a value\n\n| query |"
+        );
+        assert!(text.contains(&expected), "{text}");
+        let row = |name: &str| text.find(&format!("\n| {name} |")).expect("every query has a row");
+        assert!(row(slow) < row(good[0]) && row(good[0]) < row(good[1]), "{text}");
+        assert!(
+            text.contains("| 500.000 | 1000.000 | 0.50 (0.50 – 0.50) | 1.50 (1.50 – 1.50) | 10.0 : 10.0, 1.00 |"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn it_is_said_when_all_is_as_wanted() {
+        let text = text_of(vec![compared(1, cost(0.5, 10), None)]);
+        assert!(text.contains("All answers agree and nothing is beyond its bound."), "{text}");
+    }
 }
