@@ -52,16 +52,6 @@ impl Groups {
         Some(number)
     }
 
-    /// How many groups there are.
-    pub fn len(&self) -> usize {
-        self.labels.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
-    }
-
     /// The labels of a group.
     pub fn labels(&self, number: usize) -> &Labels {
         &self.labels[number]
@@ -159,7 +149,7 @@ mod tests {
                 prop_assert_eq!(groups.number(labels.iter(), 0), Some(number));
             }
             let distinct: std::collections::BTreeSet<_> = groups.labels.iter().collect();
-            prop_assert_eq!(distinct.len(), groups.len());
+            prop_assert_eq!(distinct.len(), groups.labels.len());
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Functions over rows on a grid: operators, transforms, aggregates, labels.
 //!
-//! 1. The engine evaluates the arguments of a call, an aggregate or an operator, and asks [`is_transform`] and [`is_aggregate`] whose it is.
+//! 1. The engine evaluates the arguments of a call, an aggregate or an operator.
 //! 2. [`call`] finds the function in the table of its file, checks how many arguments there are, and runs it over whole operands.
 //! 3. [`aggregate`] and [`binary`] do the same for their kinds. What can be folded series by series ([`fold`]) need not come here.
 //! 4. Dialect `promql` delays the removal of metric names ([`crate::frame::Row::drop_name`]); [`finish_names`] does it when all is evaluated.
@@ -27,10 +27,12 @@ mod text;
 
 use metricsql::{Call, Span};
 
-pub use aggregate::{aggregate, is_aggregate};
+pub use aggregate::aggregate;
+#[cfg(test)]
+pub use aggregate::is_aggregate;
 pub use annotations::Annotations;
 pub use binary::binary;
-pub use group::{Groups, group_labels};
+pub use group::Groups;
 pub use names::finish_names;
 pub use order::keeps_order;
 pub use source::{absent_labels, negate, union};
@@ -136,6 +138,7 @@ fn find(dialect: Dialect, name: &str) -> Option<&'static Function> {
 }
 
 /// Whether a function is one of these: neither a rollup function nor an aggregate.
+#[cfg(test)]
 pub fn is_transform(dialect: Dialect, name: &str) -> bool {
     find(dialect, name).is_some()
 }

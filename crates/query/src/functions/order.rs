@@ -28,18 +28,24 @@ pub(super) const TABLE: &[Function] = &[
     function("sort_desc", Both, (1, 1), Whole(|args| sort(args, true))),
 ];
 
-/// Whether the series of an expression have an order that the answer must keep; others may be put in the order of their labels.
+/// Whether the series of an expression have an order that the answer must keep; others are put in the order of their labels. In dialect `promql` the answer
+/// to an instant query has the order in which it was made.
 pub fn keeps_order(dialect: Dialect, expr: &Expr) -> bool {
+    if dialect == Dialect::PromQl {
+        return true;
+    }
+    let mut expr = expr;
+    while let ExprKind::Paren(inner) | ExprKind::Plus(inner) = &expr.kind {
+        expr = inner;
+    }
     match &expr.kind {
-        ExprKind::Paren(inner) | ExprKind::Plus(inner) => keeps_order(dialect, inner),
         ExprKind::Call(call) => {
             let name = call.name.to_ascii_lowercase();
-            name.starts_with("sort") || name == "limit_offset" || name == "union"
+            name.starts_with("sort") || name == "limit_offset"
         }
-        ExprKind::Union(_) => true,
         ExprKind::Aggregate(aggregate) => {
-            let name = aggregate.name.as_str();
-            ["topk", "bottomk", "outliersk"].iter().any(|prefix| name.starts_with(prefix))
+            let ranks = ["topk", "bottomk", "outliersk"];
+            ranks.iter().any(|prefix| aggregate.name.starts_with(prefix))
         }
         ExprKind::Binary(binary) => binary.op == BinaryOp::Or,
         _ => false,

@@ -41,7 +41,7 @@ pub(super) const TABLE: &[Function] = &[
     function("scalar", Both, (1, 1), Whole(scalar)),
     function("start", Both, (0, 0), Whole(|args| constant(&args, seconds(span_of(&args).start)))),
     function("step", Both, (0, 0), Whole(|args| constant(&args, step(&args)))),
-    function("time", Both, (0, 0), Whole(time)),
+    function("time", Both, (0, 0), Whole(|args| time(&args))),
     function("timestamp", PromQl, (1, 1), Whole(timestamp)),
     function("union", MetricsQl, (0, ANY_NUMBER), Whole(|args| union(args.ctx, args.into_operands().collect()))),
     function("vector", Both, (1, 1), Whole(vector)),
@@ -64,7 +64,7 @@ fn step(args: &Args<'_>) -> f64 {
     if args.is_promql() && !args.ctx.is_range { 0.0 } else { seconds(span_of(args).step) }
 }
 
-fn time(args: Args<'_>) -> Result<Operand, QueryError> {
+fn time(args: &Args<'_>) -> Result<Operand, QueryError> {
     let grid = args.ctx.grid;
     Ok(Operand::Scalar((0..grid.points).map(|at| seconds(grid.at(at))).collect()))
 }

@@ -19,7 +19,7 @@ pub(super) fn count_values(aggregate: &Aggregate, mut args: Args<'_>) -> Result<
     let ctx = args.ctx;
     let label = args.text(0)?;
     if args.is_promql() && !is_label_name(&label) {
-        return args.fail(format!("invalid label name {label:?}"));
+        return args.fail(format!("invalid label name {}", metricsql::quote(&label)));
     }
     // The label takes the place of one that is grouped by; `without` it, dialect `promql` leaves it out.
     let is_left_out = matches!(&aggregate.grouping, Some(Grouping::Without(names)) if names.contains(&label));

@@ -104,8 +104,30 @@ fn hash_prometheus(labels: &Labels) -> u64 {
 /// Labels that VictoriaMetrics has in front of all others, in its order: first what is like a job, then what is like an instance. Also with a capital first
 /// letter.
 const LABELS_FIRST: [&str; 24] = [
-    "namespace", "ns", "datacenter", "dc", "environment", "env", "cluster", "service", "job", "model", "type", "sensor_type", "SensorType", "db",
-    "instance", "host", "server", "pod", "node", "device", "tenant", "client", "name", "measurement",
+    "namespace",
+    "ns",
+    "datacenter",
+    "dc",
+    "environment",
+    "env",
+    "cluster",
+    "service",
+    "job",
+    "model",
+    "type",
+    "sensor_type",
+    "SensorType",
+    "db",
+    "instance",
+    "host",
+    "server",
+    "pod",
+    "node",
+    "device",
+    "tenant",
+    "client",
+    "name",
+    "measurement",
 ];
 
 fn hash_victoria(labels: &Labels) -> u64 {

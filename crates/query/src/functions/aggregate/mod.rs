@@ -85,6 +85,7 @@ fn find(dialect: Dialect, name: &str) -> Option<&'static Entry> {
 }
 
 /// Whether an aggregate is known.
+#[cfg(test)]
 pub fn is_aggregate(dialect: Dialect, name: &str) -> bool {
     FoldKind::of(dialect, name).is_some() || find(dialect, name).is_some()
 }

@@ -17,7 +17,7 @@ pub(super) fn quantile(aggregate: &Aggregate, mut args: Args<'_>) -> Result<Vec<
         warn_of_quantiles(&args, 0, &phis);
     }
     let rows = args.rows(1);
-    each_point(aggregate, args, rows, |at, values| stats::quantile(phis[at], values))
+    each_point(aggregate, &args, rows, |at, values| stats::quantile(phis[at], values))
 }
 
 /// Tells of quantiles that are none (dialect `promql`); `phis` come from argument `arg`.
@@ -40,18 +40,18 @@ pub(in super::super) fn warn_of_quantiles(args: &Args<'_>, arg: usize, phis: &[f
 
 pub(super) fn median(aggregate: &Aggregate, mut args: Args<'_>) -> Result<Vec<Row>, QueryError> {
     let rows = args.all_rows();
-    each_point(aggregate, args, rows, |_, values| stats::median(values))
+    each_point(aggregate, &args, rows, |_, values| stats::median(values))
 }
 
 pub(super) fn mad(aggregate: &Aggregate, mut args: Args<'_>) -> Result<Vec<Row>, QueryError> {
     let rows = args.all_rows();
-    each_point(aggregate, args, rows, |_, values| stats::median_deviation(values))
+    each_point(aggregate, &args, rows, |_, values| stats::median_deviation(values))
 }
 
 /// A series a group with a number a point that is made of the samples there.
 fn each_point(
     aggregate: &Aggregate,
-    args: Args<'_>,
+    args: &Args<'_>,
     rows: Vec<Row>,
     reduce: impl Fn(usize, &mut [f64]) -> f64,
 ) -> Result<Vec<Row>, QueryError> {
@@ -59,7 +59,7 @@ fn each_point(
     let groups = grouped(ctx, aggregate, rows)?;
     let mut results = Vec::with_capacity(groups.len());
     for group in groups {
-        let values = column(&args, &group, &reduce)?;
+        let values = column(args, &group, &reduce)?;
         results.push(group.result(values));
     }
     Ok(results)

@@ -152,7 +152,7 @@ pub(super) fn run(dialect: Dialect, load: &str, text: &str) -> (Result<Vec<Strin
         check: &|_| Ok(()),
     };
     let expr = parse(text);
-    let is_ordered = keeps_order(dialect, &expr) && points == 1;
+    let is_ordered = keeps_order(M, &expr) && points == 1;
     let result = Evaluator { ctx, rows: &rows }.eval(&expr).and_then(|operand| text_of(&ctx, operand, is_ordered));
     let (mut warnings, mut infos) = notes.to_strings();
     warnings.append(&mut infos);
