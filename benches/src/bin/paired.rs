@@ -1,7 +1,7 @@
 //! The paired comparison of ingestion: `paired [--ours=COMMAND] [--rival=COMMAND] [--pairs=N] [--series=N]
 //! [--scrapes=N] [--connections=N] [--samples-per-request=N] [--seed=N] [--idle-ms=N] [--settle-s=N] [--folder=DIR] [--write=PAGE]`.
 //!
-//! Prints one table; with `--write` it also replaces the part `paired` of a page.
+//! `--series=50000 --scrapes=40 --pairs=3` takes some minutes. Prints one table; with `--write` it also replaces the part `paired` of a page.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,6 +12,9 @@ use traffic::document;
 use traffic::flags::Flags;
 use traffic::paired::{Contestant, Plan, record, run, table};
 use traffic::server::{BASALT_COMMAND, Patience, VICTORIA_METRICS_COMMAND};
+
+/// A phase of fewer samples ends with a shorter wait for the end of background work: the waits would take most of the run.
+const SHORT_SAMPLES: u64 = 5_000_000;
 
 struct Options {
     plan: Plan,
@@ -33,15 +36,18 @@ fn main() -> ExitCode {
 fn options() -> Result<Options, String> {
     let mut flags = Flags::parse(std::env::args().skip(1))?;
     let usual = Plan::default();
+    let (series, scrapes) = (flags.take("series", usual.series)?, flags.take("scrapes", usual.scrapes)?);
+    let is_short = series as u64 * u64::from(scrapes) < SHORT_SAMPLES;
+    let idle_ms = if is_short { 1_000 } else { 2_000 };
     let plan = Plan {
-        series: flags.take("series", usual.series)?,
-        scrapes: flags.take("scrapes", usual.scrapes)?,
+        series,
+        scrapes,
         pairs: flags.take("pairs", usual.pairs)?,
         connections: flags.take("connections", usual.connections)?,
         samples_per_request: flags.take("samples-per-request", usual.samples_per_request)?,
         seed: flags.take("seed", usual.seed)?,
         patience: Patience {
-            idle: Duration::from_millis(flags.take("idle-ms", 2_000)?),
+            idle: Duration::from_millis(flags.take("idle-ms", idle_ms)?),
             most: Duration::from_secs(flags.take("settle-s", 120)?),
         },
     };
