@@ -1,6 +1,6 @@
 //! Everything under `deploy/`, checked as far as this machine can.
 //!
-//! 1. Every JSON and YAML file is read.
+//! 1. Every JSON and YAML file is read; versions, names of alerts and links hold.
 //! 2. The chart: its values fit its schema, its templates render with every file of `ci/`, and what comes out fits together; where `helm` is
 //!    installed, it must render the same.
 //! 3. The unit, by `systemd-analyze verify`; alerts, their tests and Prometheus' configuration, by `promtool`; each where it is installed.
@@ -10,6 +10,7 @@
 mod chart;
 mod expressions;
 mod files;
+mod names;
 mod program;
 mod schema;
 mod template;
@@ -27,6 +28,7 @@ pub fn run(root: &Path, program: &Path) -> Result<(), String> {
     let work = WorkFolder::make()?;
     let texts = files::read_all(&deploy)?;
     println!("{} JSON and YAML files are read", texts.len());
+    names::check(root)?;
     let chart = Chart::load(&deploy.join("helm/basalt"))?;
     let renderings = chart.check()?;
     println!("the chart is rendered with {} sets of values", renderings.len());
