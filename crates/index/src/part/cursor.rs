@@ -31,8 +31,14 @@ pub struct KeyCursor {
 }
 
 impl KeyCursor {
-    pub(super) fn new(index: PartIndex, next: u32) -> Self {
-        Self { index, next, maker: KeyMaker::new(KEPT_TEXTS), key: SeriesKey::default() }
+    pub(super) fn new(index: PartIndex, next: u32, keys: usize) -> Self {
+        let kept_texts = keys.next_power_of_two().min(KEPT_TEXTS);
+        Self { index, next, maker: KeyMaker::new(kept_texts), key: SeriesKey::default() }
+    }
+
+    /// Puts the key of a series in the place of `out`. The nearer it is behind the one before, the cheaper.
+    pub fn key(&mut self, number: u32, out: &mut SeriesKey) -> Result<(), Corrupt> {
+        self.maker.make(&self.index.inner, number, out)
     }
 
     /// The next series and its key; nothing behind the last.

@@ -103,7 +103,12 @@ impl PartIndex {
 
     /// Walks the keys from series `from` on.
     pub fn keys(&self, from: u32) -> KeyCursor {
-        KeyCursor::new(self.clone(), from)
+        KeyCursor::new(self.clone(), from, usize::MAX >> 1)
+    }
+
+    /// Reads about so many keys, ascending, with gaps.
+    pub fn some_keys(&self, keys: usize) -> KeyCursor {
+        KeyCursor::new(self.clone(), 0, keys)
     }
 
     /// The id of a series.

@@ -5,9 +5,10 @@
 //!    the joined time column is shared with the other series that have the same one.
 //! 3. Else all rows are gathered, sorted, freed of duplicates, and thinned out.
 
-use std::{ops::Range, sync::Arc};
+use std::{cell::RefCell, ops::Range, sync::Arc};
 
 use codec::Summary;
+use index::KeyCursor;
 use model::{Columns, KeyBuilder, SeriesId, SeriesKey, TimeRange, ValueKind};
 use part::{BlockHead, Page, ReadScratch, TimeSpan, deduplicate, one_per_timestamp, sort_rows};
 use storage_api::{LabelsWanted, PlacedHead, SamplesWanted, SelectError, SeriesChunk, SeriesData};
@@ -15,6 +16,7 @@ use storage_api::{LabelsWanted, PlacedHead, SamplesWanted, SelectError, SeriesCh
 use super::{
     plan::{PartSource, Plan, Source, failed},
     times::Recipe,
+    union::SeriesSource,
 };
 
 /// A run of the list of series.
@@ -24,6 +26,8 @@ pub struct Chunk {
     /// For each source the run of its series that lie in `ranks`.
     slices: Vec<Range<usize>>,
     pages: Vec<Page>,
+    /// Readers of keys by source; each knows the key that it read last, which the next one resembles.
+    keys: RefCell<Vec<Option<KeyCursor>>>,
     scratch: ReadScratch,
     pieces: Vec<Piece>,
     rows: Columns,
@@ -45,15 +49,31 @@ impl Chunk {
     pub fn new(plan: Arc<Plan>, ranks: Range<usize>) -> Self {
         let slices: Vec<_> = (0..plan.sources.len()).map(|source| plan.slice(source, &ranks)).collect();
         let pages = vec![Page::default(); plan.sources.len()];
+        let keys = RefCell::new((0..plan.sources.len()).map(|_| None).collect());
         Self {
             plan,
             ranks,
             slices,
             pages,
+            keys,
             scratch: ReadScratch::default(),
             pieces: Vec::new(),
             rows: Columns::default(),
             block_times: Vec::new(),
+        }
+    }
+
+    /// Puts the full key of the series at `rank` in the place of `key`.
+    fn read_key(&self, rank: usize, key: &mut SeriesKey) -> Result<(), SelectError> {
+        let (source, at) = self.plan.union.origin[rank];
+        match &self.plan.sources[source as usize] {
+            Source::Part(part) => {
+                let mut keys = self.keys.borrow_mut();
+                let reader =
+                    keys[source as usize].get_or_insert_with(|| part.part.labels().some_keys(self.ranks.len()));
+                reader.key(part.numbers[at as usize], key).map_err(|corrupt| failed(corrupt.into()))
+            }
+            Source::Head(head) => head.read_key(at as usize, key),
         }
     }
 
@@ -257,14 +277,14 @@ impl SeriesChunk for Chunk {
 
     fn key(&self, index: usize, key: &mut SeriesKey) -> Result<(), SelectError> {
         match &self.plan.request.labels {
-            LabelsWanted::All => self.plan.read_key(self.ranks.start + index, key),
+            LabelsWanted::All => self.read_key(self.ranks.start + index, key),
             LabelsWanted::None => {
                 *key = SeriesKey::default();
                 Ok(())
             }
             LabelsWanted::Only(names) => {
                 let mut full = SeriesKey::default();
-                self.plan.read_key(self.ranks.start + index, &mut full)?;
+                self.read_key(self.ranks.start + index, &mut full)?;
                 *key = project(&full, names);
                 Ok(())
             }

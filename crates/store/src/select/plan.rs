@@ -95,12 +95,6 @@ impl Plan {
         })
     }
 
-    /// Reads the full key of the series at `rank`.
-    pub fn read_key(&self, rank: usize, key: &mut SeriesKey) -> Result<(), SelectError> {
-        let (source, at) = self.union.origin[rank];
-        self.sources[source as usize].series().read_key(at as usize, key)
-    }
-
     /// Which series of source `source` lie in a run of ranks.
     pub fn slice(&self, source: usize, ranks: &Range<usize>) -> Range<usize> {
         let of_source = &self.union.ranks[source];
