@@ -2,6 +2,8 @@
 
 use metricsql::BinaryOp;
 
+use crate::frame::{ABSENT, is_absent};
+
 /// What becomes of a pair of numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -45,6 +47,44 @@ pub(super) fn symbol(op: BinaryOp) -> &'static str {
         Op::Atan2 => "atan2",
         Op::Power => "^",
     }
+}
+
+/// Puts every value together with its partner, which is the left one if `swapped`. Every operator has a loop of its own, since a call a value would cost more
+/// than the operation.
+pub(super) fn compute(op: BinaryOp, values: &mut [f64], partners: &[f64], swapped: bool) {
+    match op {
+        BinaryOp::Add => zip(values, partners, swapped, |a, b| a + b),
+        BinaryOp::Subtract => zip(values, partners, swapped, |a, b| a - b),
+        BinaryOp::Multiply => zip(values, partners, swapped, |a, b| a * b),
+        BinaryOp::Divide => zip(values, partners, swapped, |a, b| a / b),
+        other => zip(values, partners, swapped, arithmetic(other)),
+    }
+}
+
+/// As [`compute`]; where one of both is absent, nothing comes out.
+pub(super) fn compute_samples(op: BinaryOp, values: &mut [f64], partners: &[f64], swapped: bool) {
+    match op {
+        BinaryOp::Add => zip_samples(values, partners, swapped, |a, b| a + b),
+        BinaryOp::Subtract => zip_samples(values, partners, swapped, |a, b| a - b),
+        BinaryOp::Multiply => zip_samples(values, partners, swapped, |a, b| a * b),
+        BinaryOp::Divide => zip_samples(values, partners, swapped, |a, b| a / b),
+        other => zip_samples(values, partners, swapped, arithmetic(other)),
+    }
+}
+
+/// Replaces every value by what `map` makes of it and its partner.
+pub(super) fn zip(values: &mut [f64], partners: &[f64], swapped: bool, map: impl Fn(f64, f64) -> f64) {
+    let pairs = values.iter_mut().zip(partners);
+    if swapped {
+        pairs.for_each(|(value, partner)| *value = map(*partner, *value));
+    } else {
+        pairs.for_each(|(value, partner)| *value = map(*value, *partner));
+    }
+}
+
+/// As [`zip`]; where one of both is absent, nothing comes out.
+pub(super) fn zip_samples(values: &mut [f64], partners: &[f64], swapped: bool, map: impl Fn(f64, f64) -> f64) {
+    zip(values, partners, swapped, |a, b| if is_absent(a) || is_absent(b) { ABSENT } else { map(a, b) });
 }
 
 /// The function of an arithmetic operator.

@@ -210,15 +210,10 @@ impl Join<'_> {
 
     /// A series of the many side put together with one of the one side.
     fn result(&self, mut many: Row, one: &Row) -> Row {
-        let function = pair_function(self.binary);
-        for (value, other) in many.values.iter_mut().zip(&one.values) {
-            *value = if is_absent(*value) || is_absent(*other) {
-                ABSENT
-            } else if self.one_is_left {
-                function(*other, *value)
-            } else {
-                function(*value, *other)
-            };
+        if operator::kind(self.binary.op) == Kind::Arithmetic {
+            operator::compute_samples(self.binary.op, &mut many.values, &one.values, self.one_is_left);
+        } else {
+            operator::zip_samples(&mut many.values, &one.values, self.one_is_left, pair_function(self.binary));
         }
         many.labels = self.result_labels(&many.labels, &one.labels);
         many.drop_name |= self.binary.returns_bool;

@@ -49,18 +49,15 @@ pub(super) fn join(
     if turned {
         std::mem::swap(&mut left, &mut right);
     }
-    let function = pair_function(binary, turned);
+    let join = Join { ctx, binary, function: pair_function(binary, turned) };
     if binary.matching.is_none() && binary.group.is_none() {
         if is_scalar(&left) {
-            let scalar = left.remove(0).values;
-            return each(ctx, binary, right, |value, at| function(scalar[at], value));
+            return join.with_scalar(right, &left[0].values, true);
         }
         if is_scalar(&right) {
-            let scalar = right.remove(0).values;
-            return each(ctx, binary, left, |value, at| function(value, scalar[at]));
+            return join.with_scalar(left, &right[0].values, false);
         }
     }
-    let join = Join { ctx, binary, function };
     match &binary.group {
         None => join.one_to_one(left, right),
         Some(group) => join.grouped(group, left, right),
@@ -124,21 +121,6 @@ fn pair_function(binary: &Binary, turned: bool) -> Box<dyn Fn(f64, f64) -> f64> 
     Box::new(move |a, b| if a.is_nan() { ABSENT } else { f64::from(u8::from(holds(a, b))) })
 }
 
-/// Puts every series together with a number a point.
-fn each(
-    ctx: &Context<'_>,
-    binary: &Binary,
-    mut rows: Vec<Row>,
-    map: impl Fn(f64, usize) -> f64,
-) -> Result<Vec<Row>, QueryError> {
-    for row in &mut rows {
-        (ctx.check)(0)?;
-        reset_name(binary, &mut row.labels);
-        row.values.iter_mut().enumerate().for_each(|(at, value)| *value = map(*value, at));
-    }
-    Ok(rows)
-}
-
 fn reset_name(binary: &Binary, labels: &mut Labels) {
     let filters = operator::kind(binary.op) == Kind::Comparison && !binary.returns_bool;
     if !filters && !binary.keep_metric_names {
@@ -153,6 +135,16 @@ struct Join<'a> {
 }
 
 impl Join<'_> {
+    /// Puts every series together with a number a point, which is the left side if `swapped`.
+    fn with_scalar(&self, mut rows: Vec<Row>, scalar: &[f64], swapped: bool) -> Result<Vec<Row>, QueryError> {
+        for row in &mut rows {
+            (self.ctx.check)(0)?;
+            reset_name(self.binary, &mut row.labels);
+            self.put_together(&mut row.values, scalar, swapped);
+        }
+        Ok(rows)
+    }
+
     fn one_to_one(&self, mut left: Vec<Row>, mut right: Vec<Row>) -> Result<Vec<Row>, QueryError> {
         let pairing = Pairing::new(&names(self.ctx.dialect, self.binary), &left, &right);
         let mut results = Vec::new();
@@ -160,7 +152,7 @@ impl Join<'_> {
             (self.ctx.check)(0)?;
             let mut row = self.single(&mut left, &group.left, "left")?;
             let other = self.single(&mut right, &group.right, "right")?;
-            row.values.iter_mut().zip(&other.values).for_each(|(a, b)| *a = (self.function)(*a, *b));
+            self.put_together(&mut row.values, &other.values, false);
             reset_name(self.binary, &mut row.labels);
             let keeps_name = self.binary.keep_metric_names;
             match &self.binary.matching {
@@ -261,12 +253,10 @@ impl Join<'_> {
         Ok(())
     }
 
-    fn put_together(&self, many: &mut [f64], one: &[f64], one_is_left: bool) {
-        let pairs = many.iter_mut().zip(one);
-        if one_is_left {
-            pairs.for_each(|(value, other)| *value = (self.function)(*other, *value));
-        } else {
-            pairs.for_each(|(value, other)| *value = (self.function)(*value, *other));
+    fn put_together(&self, values: &mut [f64], partners: &[f64], swapped: bool) {
+        match operator::kind(self.binary.op) {
+            Kind::Arithmetic => operator::compute(self.binary.op, values, partners, swapped),
+            _ => operator::zip(values, partners, swapped, &self.function),
         }
     }
 
