@@ -155,6 +155,7 @@ fn receive_options(flags: &Flags, memory_allowed_bytes: u64) -> receive::Options
             },
             prometheus_names: flags.switch("usePromCompatibleNaming"),
             relabeler: None,
+            without_metadata: false,
         },
         samples_per_second_max: flags.number("maxIngestionRate"),
     }

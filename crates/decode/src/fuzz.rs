@@ -15,6 +15,7 @@ use crate::{
     graphite::Graphite,
     import_json::ImportJson,
     influx::{Influx, InfluxStyle, Precision},
+    native::Native,
     newrelic,
     opentsdb::OpenTsdb,
     otlp::{Otlp, OtlpStyle},
@@ -202,4 +203,14 @@ pub fn fuzz_zabbix(data: &[u8]) {
     let style =
         ZabbixStyle { groups_value: "g".into(), empty_tags_value: "e".into(), duplicate_tags_separator: ",".into() };
     lines(data, &mut Zabbix::new(&style, NOW));
+}
+
+/// Takes `data` as a native import.
+pub fn fuzz_native(data: &[u8]) {
+    let (mut native, mut rows, checking) = (Native::default(), Rows::default(), Checking::new());
+    let mut rest = data;
+    while let Ok(taken @ 1..) = native.read(rest, &mut rows) {
+        rest = &rest[taken..];
+        checking.take(&mut rows);
+    }
 }

@@ -12,6 +12,7 @@ pub mod fuzz;
 pub mod graphite;
 pub mod import_json;
 pub mod influx;
+pub mod native;
 pub mod newrelic;
 pub mod opentsdb;
 pub mod otlp;

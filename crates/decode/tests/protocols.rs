@@ -25,6 +25,20 @@ fn imports() {
 }
 
 #[test]
+fn natives() {
+    let range = [0u64.to_be_bytes(), (1u64 << 42).to_be_bytes()].concat();
+    let part = |bytes: &[u8]| [&(bytes.len() as u32).to_be_bytes()[..], bytes].concat();
+    let name = part(b"na\x01job\x01x\x01inst\x01a\x001b\x01");
+    let differences = b"\x80\xa0\xab\xfe\xf9\x62\xc8\x01\x03\x03\x05\x06\x03\xd0\x0f\0\x03\xac\x02\x64";
+    let constant = b"\x80\xa0\xab\xfe\xf9\x62\x0a\x03\0\x02\x03\x02\xd0\x0f\0";
+    let wide = [2, 6, 10, 2, 1, 2, 3, 64, 1, 4, 0];
+    let packed = zstd::bulk::compress(&[2; 200], 1).expect("zstd packs everything");
+    let packed = [&[2, 10, 201, 1, 1, 3, 4, packed.len() as u8][..], &packed, &[packed.len() as u8], &packed].concat();
+    let records = [&differences[..], constant, &wide, &packed].map(|block| [&range[..], &name, &part(block)].concat());
+    run("native", &records.each_ref().map(Vec::as_slice), fuzz::fuzz_native);
+}
+
+#[test]
 fn lines_of_agents() {
     let influx = b"m,a=b\\ c,d=e f=1,g=2i,h=t,s=\"x \\\"y\" 1700000000000000000\n# c\nm f=1u";
     run("influx", &[influx], fuzz::fuzz_influx);
@@ -33,8 +47,9 @@ fn lines_of_agents() {
     let json: &[u8] =
         br#"[{"metric":"m","timestamp":1700000000,"value":"1.5","tags":{"a":"b","c":1}},{"metric":"n","value":2}]"#;
     run("opentsdb", &[puts, json], fuzz::fuzz_opentsdb);
-    let zabbix = br#"{"host":{"host":"a","name":"b"},"groups":["c"],"item_tags":[{"tag":"t","value":""},{"tag":"t","value":"1"}],"name":"m","clock":17,"ns":5,"value":1.5,"type":0}"#;
-    run("zabbix", &[zabbix], fuzz::fuzz_zabbix);
+    let zabbix = br#"{"host":{"host":"a","name":"b"},"groups":["c"]"#;
+    let rest = br#","item_tags":[{"tag":"t","value":""},{"tag":"t","value":"1"}],"name":"m","clock":17,"ns":5,"value":1.5,"type":0}"#;
+    run("zabbix", &[&[&zabbix[..], rest].concat()], fuzz::fuzz_zabbix);
 }
 
 fn field(number: u8, bytes: &[u8]) -> Vec<u8> {

@@ -47,6 +47,8 @@ doors! {
     ImportJson = "/api/v1/import" by "vmimport" counts ImportJson,
     /// Comma-separated values.
     ImportCsv = "/api/v1/import/csv" by "csvimport" counts Csv,
+    /// Blocks, as native exports give them.
+    ImportNative = "/api/v1/import/native" by "nativeimport" counts Native,
     /// Text exposition, and what clients of a push gateway send.
     ImportPrometheus = "/api/v1/import/prometheus" by "prometheusimport" counts Prometheus,
     /// Influx line protocol.
@@ -118,6 +120,7 @@ impl Door {
             "/api/v1/write" | "/api/v1/push" => Some(Self::RemoteWrite),
             "/api/v1/import" => Some(Self::ImportJson),
             "/api/v1/import/csv" => Some(Self::ImportCsv),
+            "/api/v1/import/native" => Some(Self::ImportNative),
             "/write" | "/api/v2/write" | "/influx/write" | "/influx/api/v2/write" => Some(Self::InfluxWrite),
             "/query" | "/influx/query" => Some(Self::InfluxQuery),
             "/influx/health" => Some(Self::InfluxHealth),

@@ -21,6 +21,7 @@ mod imports;
 mod influx;
 mod lines;
 mod listen;
+mod native;
 mod newrelic;
 mod opentelemetry;
 mod opentsdb;
@@ -32,8 +33,10 @@ mod remote_write;
 mod rules;
 mod session;
 mod stats;
+mod stream;
 #[cfg(test)]
 mod testing;
+mod told;
 mod workspace;
 mod zabbix;
 
@@ -55,7 +58,7 @@ pub use options::{DoorOptions, Options};
 pub use rejection::Rejection;
 pub use rules::RuleOptions;
 
-use crate::{budget::BodyBudget, rate::IngestionRate, rules::CurrentRules, stats::Stats, workspace::Pool};
+use crate::{budget::BodyBudget, rate::IngestionRate, rules::CurrentRules, stats::Stats, told::Told, workspace::Pool};
 
 /// What agents want to hear.
 const STATUS_OK: &str = r#"{"status":"ok"}"#;
@@ -75,6 +78,7 @@ pub struct Receiver {
     rules: CurrentRules,
     labels: Labels,
     stats: Stats,
+    told: Told,
     rejections: Throttle,
     refusals: Throttle,
 }
@@ -114,6 +118,7 @@ impl Receiver {
             labels: Labels::new(options.rules.reading_limits()),
             rules: CurrentRules::new(options.rules.clone()),
             stats: Stats::default(),
+            told: Told::default(),
             rejections: Throttle::default(),
             refusals: Throttle::default(),
         }
@@ -151,6 +156,7 @@ impl Receiver {
             Door::RemoteWrite => self.remote_write(entrance, request).await,
             Door::ImportJson => self.import_json(entrance, request).await,
             Door::ImportCsv => self.import_csv(entrance, request).await,
+            Door::ImportNative => self.import_native(entrance, request).await,
             Door::ImportPrometheus => self.import_prometheus(entrance, request).await,
             Door::InfluxWrite => self.influx_write(entrance, request).await,
             Door::InfluxQuery => Ok(self.influx_query()),

@@ -6,31 +6,14 @@
 //!    meanwhile, and costs no more than a chunk while it is silent.
 //! 4. A line longer than a chunk reserves memory for the longest line that is allowed. One that is longer still ends the request.
 
-use basalt_http::{Permit, Request, RequestBody, StatusCode};
+use basalt_http::{Request, StatusCode};
 use decode::{
     Packing, StreamUnpacker,
     rows::{LineReader, Rows, Sink},
 };
 use memchr::memchr;
 
-use crate::{Receiver, rejection::Rejection, session::Session};
-
-/// Bytes of lines that are read at one go at the gate.
-const CHUNK_BYTES: usize = 256 << 10;
-/// What a stream costs: a chunk, a frame, and what a step of unpacking makes.
-const STREAM_BYTES: u64 = 1 << 20;
-
-/// Lines of a body that comes in.
-struct LineStream<'a> {
-    receiver: &'a Receiver,
-    body: &'a mut RequestBody,
-    unpacker: StreamUnpacker,
-    buffer: Vec<u8>,
-    ended: bool,
-    line_bytes_max: usize,
-    _reserved: Permit,
-    reserved_line: Option<Permit>,
-}
+use crate::{Receiver, rejection::Rejection, session::Session, stream::ByteStream};
 
 /// Where a reader of lines is in its body.
 #[derive(Default)]
@@ -51,31 +34,21 @@ impl Receiver {
         let Some(unpacker) = StreamUnpacker::new(packing) else {
             return self.read_block_of_lines(request, packing, reader, session).await;
         };
-        let mut stream = LineStream {
-            receiver: self,
-            unpacker: unpacker?,
-            buffer: Vec::new(),
-            ended: false,
-            line_bytes_max,
-            _reserved: self.budget.reserve(Some(STREAM_BYTES)).await?,
-            reserved_line: None,
-            body: &mut request.body,
-        };
+        let mut stream = ByteStream::new(self, unpacker?, &mut request.body).await?;
         let mut position = Position::default();
-        while !stream.ended {
-            stream.fill().await?;
+        while !stream.is_ended() {
+            let end = stream.fill_lines(line_bytes_max).await?;
             session.enter().await?;
             let mut workspace = self.pool.workspace();
             let rows = &mut workspace.pairs;
-            let end = stream.lines_end();
             session.count_bytes(end as u64);
-            session.read_chunk(&stream.buffer[..end], &mut position, reader, rows).await?;
-            if stream.ended {
+            session.read_chunk(&stream.bytes()[..end], &mut position, reader, rows).await?;
+            if stream.is_ended() {
                 reader.end(rows);
             }
             session.insert_rows(rows).await?;
             session.leave();
-            stream.buffer.drain(..end);
+            stream.consume(end);
         }
         Ok(())
     }
@@ -110,53 +83,6 @@ pub fn packing(request: &Request) -> Result<Packing, Rejection> {
         let why = format!("content encoding {encoding:?} is not supported; want gzip, deflate, zstd or snappy");
         Rejection::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, why)
     })
-}
-
-impl LineStream<'_> {
-    /// Reads on until there is a chunk of whole lines, or nothing more comes.
-    async fn fill(&mut self) -> Result<(), Rejection> {
-        let mut has_line = self.buffer.contains(&b'\n');
-        loop {
-            if self.buffer.len() >= CHUNK_BYTES {
-                if has_line {
-                    return Ok(());
-                }
-                self.check_line().await?;
-            }
-            let Some(frame) = self.body.next_frame().await? else {
-                self.unpacker.end(&mut self.buffer)?;
-                self.ended = true;
-                return Ok(());
-            };
-            let before = self.buffer.len();
-            let taken = self.unpacker.step(&frame, &mut self.buffer)?;
-            has_line |= self.buffer[before..].contains(&b'\n');
-            if taken < frame.len() {
-                // It unfolds to an unknown length, which has to wait for room.
-                self.body.put_back(frame.slice(taken..));
-            }
-        }
-    }
-
-    /// A line that does not fit into a chunk needs memory of its own, and may not be longer than allowed.
-    async fn check_line(&mut self) -> Result<(), Rejection> {
-        if self.buffer.len() > self.line_bytes_max {
-            let why = format!("a line is longer than the allowed {} bytes", self.line_bytes_max);
-            return Err(Rejection::new(StatusCode::BAD_REQUEST, why));
-        }
-        if self.reserved_line.is_none() {
-            self.reserved_line = Some(self.receiver.budget.reserve(Some(self.line_bytes_max as u64)).await?);
-        }
-        Ok(())
-    }
-
-    /// Where the last whole line ends.
-    fn lines_end(&self) -> usize {
-        if self.ended {
-            return self.buffer.len();
-        }
-        memchr::memrchr(b'\n', &self.buffer).map_or(0, |at| at + 1)
-    }
 }
 
 impl Session<'_> {

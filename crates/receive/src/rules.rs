@@ -10,7 +10,7 @@ use decode::LabelLimits;
 use model::{KeyBuilder, METRIC_NAME};
 use parking_lot::RwLock;
 use relabel::{Outcome, Relabeler};
-use storage_api::{Encoding, Refusal, Resolved};
+use storage_api::{Encoding, MetricMetadata, Refusal, Resolved};
 
 /// Labels that are read, at least, when relabeling may take some of them away before they are counted.
 const LABELS_READ: usize = 1000;
@@ -28,6 +28,8 @@ pub struct RuleOptions {
     pub prometheus_names: bool,
     /// The rules of relabeling, if there are any.
     pub relabeler: Option<Arc<Relabeler>>,
+    /// Whether what senders tell about metrics is left aside.
+    pub without_metadata: bool,
 }
 
 /// One generation of rules.
@@ -86,9 +88,14 @@ impl Rules {
         Ruled { encoding, rules: self }
     }
 
+    /// What is kept of what a sender tells about metrics.
+    pub fn metadata<'m>(&self, told: &'m [MetricMetadata<'m>]) -> &'m [MetricMetadata<'m>] {
+        if self.options.without_metadata { &[] } else { told }
+    }
+
     /// Applies the rules to labels that were read.
     fn apply(&self, labels: &mut KeyBuilder) -> Resolved {
-        let RuleOptions { limits, prometheus_names, relabeler } = &self.options;
+        let RuleOptions { limits, prometheus_names, relabeler, .. } = &self.options;
         if *prometheus_names && !rename(labels) {
             return Resolved::Refuse(Refusal::InvalidLabels);
         }

@@ -112,19 +112,23 @@ impl<'a> Session<'a> {
     /// Hands a batch to the store, and keeps count of it.
     pub async fn insert(&mut self, batch: Batch<'_>) -> Result<(), InsertError> {
         self.receiver.stats.kind(self.kind).rows_read.add(batch.samples.len() as u64);
-        if batch.series.is_empty() && batch.metadata.is_empty() {
+        let told = self.rules.metadata(batch.metadata);
+        self.taken.metadata |= !told.is_empty();
+        let news = self.receiver.told.news(batch.tenant, told);
+        if batch.series.is_empty() && news.entries.is_empty() {
             return Ok(());
         }
         let admitted = self.receiver.rate.admit(batch.samples.len() as u64).await;
         admitted.map_err(|too_fast| InsertError::Overloaded(too_fast.to_string()))?;
-        let batch = Batch { encoding: &self.rules.around(batch.encoding), ..batch };
+        let encoding = self.rules.around(batch.encoding);
+        let batch = Batch { encoding: &encoding, metadata: &news.entries, ..batch };
         let inserted = wait_without(&mut self.turn, self.receiver.insert.insert(batch)).await?;
+        self.receiver.told.remember(&news);
         self.receiver.stats.acknowledged(self.kind, &inserted);
         let all = &mut self.taken.inserted;
         all.samples += inserted.samples;
         all.dropped += inserted.dropped;
         all.refused.merge(&inserted.refused);
-        self.taken.metadata |= !batch.metadata.is_empty();
         Ok(())
     }
 

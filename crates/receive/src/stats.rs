@@ -32,6 +32,7 @@ kinds! {
     RemoteWrite = "promremotewrite",
     ImportJson = "vmimport",
     Csv = "csvimport",
+    Native = "native",
     Prometheus = "prometheus",
     Influx = "influx",
     Graphite = "graphite",

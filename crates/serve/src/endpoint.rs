@@ -70,6 +70,8 @@ endpoints! {
     Export = "/api/v1/export",
     /// Samples as CSV.
     ExportCsv = "/api/v1/export/csv",
+    /// Samples in blocks, as VictoriaMetrics exchanges them.
+    ExportNative = "/api/v1/export/native",
     /// Series.
     Series = "/api/v1/series",
     /// Label names.

@@ -34,7 +34,7 @@ impl Server {
     /// What exports may cost.
     pub(crate) fn export_answer(&self, media_type: &'static str) -> RawAnswer {
         let (series_max, time_max) = (self.options.export_series_max, self.options.export_time_max);
-        RawAnswer { series_max, time_max, media_type }
+        RawAnswer { series_max, time_max, media_type, prologue: Vec::new() }
     }
 }
 

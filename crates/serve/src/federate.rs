@@ -45,6 +45,7 @@ impl Server {
             series_max: self.options.federate_series_max,
             time_max: self.options.queries.time_max,
             media_type: escaping.media_type(),
+            prologue: Vec::new(),
         };
         self.stream_raw(asker, request, answer, move |key, data, out| write_series(key, data, escaping, out)).await
     }

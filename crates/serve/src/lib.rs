@@ -24,6 +24,7 @@ mod endpoint;
 mod error;
 mod evaluate;
 mod export;
+mod export_native;
 mod federate;
 mod json;
 mod labels;
@@ -164,6 +165,7 @@ impl Server {
             Endpoint::Federate => self.federate(asker, params).await,
             Endpoint::Export => self.export(asker, params).await,
             Endpoint::ExportCsv => self.export_csv(asker, params).await,
+            Endpoint::ExportNative => self.export_native(asker, params).await,
             Endpoint::Series => self.series(asker, params).await,
             Endpoint::LabelNames => self.label_names(asker, params).await,
             Endpoint::LabelValues => self.label_values(asker, label, params).await,

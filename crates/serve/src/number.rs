@@ -96,6 +96,16 @@ pub fn put_whole(out: &mut Vec<u8>, mut number: u64) {
     out.extend_from_slice(&digits[at..]);
 }
 
+/// A finite number as a mantissa, which does not end in zeros, and a power of ten.
+pub fn decimal(value: f64) -> (i64, i32) {
+    if value == 0.0 {
+        return (0, 0);
+    }
+    let digits = Digits::of(value);
+    let mantissa = digits.digits[..digits.len].iter().fold(0, |all, digit| all * 10 + i64::from(digit - b'0'));
+    (if value < 0.0 { -mantissa } else { mantissa }, digits.point - digits.len as i32)
+}
+
 /// A number `0.d₁d₂d₃… · 10^point`.
 struct Digits {
     digits: [u8; DIGITS_MAX],

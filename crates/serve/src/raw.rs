@@ -10,7 +10,12 @@ use basalt_http::{Body, Gone, HeaderValue, Response, header};
 use model::SeriesKey;
 use storage_api::{Budget, SelectError, SelectRequest, SeriesData, SeriesStream};
 
-use crate::{Server, asker::Asker, error::ApiError, packing::Outgoing};
+use crate::{
+    Server,
+    asker::Asker,
+    error::ApiError,
+    packing::{Outgoing, Sink},
+};
 
 /// Why an answer ended early.
 pub(crate) enum Ended {
@@ -40,11 +45,20 @@ impl From<SelectError> for Ended {
 }
 
 /// What raw samples may cost, and how the answer is called.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct RawAnswer {
     pub(crate) series_max: u64,
     pub(crate) time_max: Duration,
     pub(crate) media_type: &'static str,
+    /// What stands before the first series.
+    pub(crate) prologue: Vec<u8>,
+}
+
+impl RawAnswer {
+    /// The same with something before the first series.
+    pub(crate) fn beginning_with(self, prologue: Vec<u8>) -> Self {
+        Self { prologue, ..self }
+    }
 }
 
 impl Server {
@@ -63,6 +77,7 @@ impl Server {
 
         let (writer, body) = Body::stream();
         let mut out = Outgoing::new(writer, asker.packing);
+        out.buffer().extend_from_slice(&answer.prologue);
         let path = asker.endpoint.path();
         tokio::task::spawn_blocking(move || {
             let _permit = permit;

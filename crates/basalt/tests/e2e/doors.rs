@@ -204,9 +204,24 @@ fn lines_come_over_tcp_and_udp() {
     let basalt = Basalt::start(folder.path(), &flags.each_ref().map(String::as_str));
     let time = TIME_MS / 1000;
     for (said, sent, test, labels) in [
-        ("started TCP Graphite server at", format!("m;test=graphite 1 {time}\nbad\n"), "graphite", r#""__name__":"m","test":"graphite""#),
-        ("started TCP Influx server at", format!("m,test=lines f=1 {TIME_MS}"), "lines", r#""__name__":"m_f","test":"lines""#),
-        ("started TCP OpenTSDB collector at", format!("put m {time} 1 test=put\r\n"), "put", r#""__name__":"m","test":"put""#),
+        (
+            "started TCP Graphite server at",
+            format!("m;test=graphite 1 {time}\nbad\n"),
+            "graphite",
+            r#""__name__":"m","test":"graphite""#,
+        ),
+        (
+            "started TCP Influx server at",
+            format!("m,test=lines f=1 {TIME_MS}"),
+            "lines",
+            r#""__name__":"m_f","test":"lines""#,
+        ),
+        (
+            "started TCP OpenTSDB collector at",
+            format!("put m {time} 1 test=put\r\n"),
+            "put",
+            r#""__name__":"m","test":"put""#,
+        ),
     ] {
         let address = address(&basalt, said);
         let mut socket = TcpStream::connect(address).expect("the door is open");

@@ -2,12 +2,14 @@
 
 mod api;
 mod auth;
+mod clients;
 mod command_line;
 mod doors;
 mod driver;
 mod grafana;
 mod kill9;
 mod ledger;
+mod native;
 mod pressure;
 mod prometheus;
 mod promql_api;

@@ -94,3 +94,70 @@ fn idle_half_open_and_slow_clients_keep_nobody_out() {
     healthy(&basalt);
     basalt.stop();
 }
+
+/// A gzip body of many members that unpacks to so many times 1 MiB of one letter.
+fn gzip_of_mebibytes(count: usize) -> Vec<u8> {
+    let mut member = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    member.write_all(&[b'a'; 1 << 20]).expect("gzip packs everything");
+    member.finish().expect("gzip ends").repeat(count)
+}
+
+#[test]
+fn broken_and_poisonous_bodies_cost_nothing_at_any_door() {
+    let folder = folder();
+    let basalt = Basalt::start(folder.path(), &["-maxInsertRequestSize=4MiB", "-memory.allowedBytes=128MiB"]);
+    healthy(&basalt);
+    let peak_before = basalt.process.peak_rss_bytes().expect("it runs");
+    let text = "m{a=\"b\"} 1\n".repeat(50_000);
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(text.as_bytes()).expect("gzip packs everything");
+    let gzip = gzip.finish().expect("gzip ends");
+    let zeros = zstd::bulk::compress(&vec![b' '; 65 << 20], 1).expect("zstd packs everything");
+    let promise = [&[0; 16][..], &[0xff; 4]].concat();
+    let deep = "[".repeat(1 << 20);
+    for (name, path, encoding, body, status) in [
+        ("a label of 1 GiB", "/api/v1/import", "gzip", gzip_of_mebibytes(1024), 400),
+        ("a metric of 1 GiB", "/write", "gzip", gzip_of_mebibytes(1024), 400),
+        ("a cut stream", "/api/v1/import/prometheus", "gzip", gzip[..gzip.len() / 2].to_vec(), 400),
+        ("tags that are not UTF-8", "/write?precision=ms", "identity", b"m,t=\xff f=1 1767312000000\n".to_vec(), 204),
+        ("no protobuf", "/opentelemetry/v1/metrics", "identity", vec![0xff; 1000], 400),
+        ("a zstd bomb", "/datadog/api/v1/series", "zstd", zeros, 413),
+        ("a promise of 4 GiB", "/api/v1/import/native", "identity", promise, 400),
+        ("endless nesting", "/opentsdb/api/put", "identity", deep.into_bytes(), 400),
+        ("nothing but a brace", "/newrelic/infra/v2/metrics/events/bulk", "deflate", b"{".to_vec(), 400),
+        ("an unknown encoding", "/zabbixconnector/api/v1/history", "br", b"{}".to_vec(), 415),
+    ] {
+        let response = basalt.client().post(path, "application/octet-stream", Some(encoding), &body);
+        let response = response.expect("the server answers");
+        assert_eq!(response.status, status, "{name}: {}", response.text());
+    }
+    assert_eq!(basalt.metric("vm_rows_ignored_total{reason=\"invalid_utf8\"}"), 1.0);
+    healthy(&basalt);
+    let grown = basalt.process.peak_rss_bytes().expect("it runs") - peak_before;
+    assert!(grown < 96 << 20, "peak memory grew by {grown} bytes");
+}
+
+#[test]
+fn idle_and_half_open_senders_of_lines_keep_nobody_out() {
+    let folder = folder();
+    let basalt = Basalt::start(folder.path(), &["-graphiteListenAddr=127.0.0.1:0", "-maxConcurrentInserts=1"]);
+    let said = basalt.process.wait_for_line("started TCP Graphite server at", PATIENCE).expect("the line comes");
+    let address = said.rsplit('"').nth(1).expect("an address in quotes").trim_end_matches('\\').to_string();
+    let connect = || TcpStream::connect(&address).expect("the door is open");
+    let idle: Vec<TcpStream> = (0..IDLE_CONNECTIONS).map(|_| connect()).collect();
+    let mut half = connect();
+    half.write_all(b"half.a.line 1 17673").expect("the server reads");
+    let mut endless = connect();
+    // The server closes the connection of a line without end, perhaps while it is still written.
+    let _ = endless.write_all(&vec![b'x'; 4 << 20]);
+
+    connect().write_all(b"whole.line 1 1767312000\n").expect("the server reads");
+    let asked = std::time::Instant::now();
+    while basalt.export("{__name__=\"whole.line\"}").samples() == 0 {
+        assert!(asked.elapsed() < PATIENCE, "the line does not come");
+    }
+    assert_eq!(basalt.export("{__name__=~\"half.*\"}").samples(), 0);
+    healthy(&basalt);
+    drop((idle, half, endless));
+    basalt.stop();
+}

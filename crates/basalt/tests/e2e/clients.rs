@@ -1,0 +1,49 @@
+//! Client libraries of other projects send to Basalt, and are content.
+
+use std::{path::Path, process::Command};
+
+use serde_json::Value;
+
+use crate::{
+    prometheus::is_there,
+    server::{Basalt, folder},
+};
+
+/// The last value of the one series that a selector gives.
+fn value(basalt: &Basalt, selector: &str) -> f64 {
+    let body = basalt.ok(&format!("/api/v1/export?end=2200&match[]={selector}"));
+    let lines: Vec<Value> = body.lines().map(|line| serde_json::from_str(line).expect("an export is JSON")).collect();
+    assert_eq!(lines.len(), 1, "{selector}: {body}");
+    lines[0]["values"].as_array().and_then(|values| values.last()?.as_f64()).expect("a value")
+}
+
+#[test]
+fn client_libraries_of_others_are_content() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the crate lies two folders down");
+    let python = root.join("target/clients/bin/python");
+    if !is_there(&python.display().to_string()) {
+        return;
+    }
+    let folder = folder();
+    let basalt = Basalt::start(folder.path(), &[]);
+    let mut command = Command::new(python);
+    command.arg(root.join("testdata/clients/send.py")).arg(format!("http://{}", basalt.address));
+    let output = command.output().expect("the script runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("sent"), "{said}");
+
+    for (selector, want) in [
+        ("weather_degrees{test=\"influx+client\"}", 21.5),
+        ("weather_rain{test=\"influx+client\"}", 0.0),
+        ("pushed{test=\"push/client\",job=\"push\",part=\"a\"}", 7.0),
+        ("requests{test=\"otlp+client\",route=\"/\"}", 5.0),
+        ("duration_count{test=\"otlp+client\"}", 3.0),
+        ("duration_sum{test=\"otlp+client\"}", 73.1),
+        ("duration_bucket{test=\"otlp+client\",le=\"5\"}", 2.0),
+        ("duration_bucket{test=\"otlp+client\",le=\"%2BInf\"}", 3.0),
+    ] {
+        assert_eq!(value(&basalt, selector), want, "{selector}");
+    }
+    basalt.stop();
+}
