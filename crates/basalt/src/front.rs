@@ -2,7 +2,7 @@
 //!
 //! 1. The prefix of all paths is taken away; probes and Prometheus may ask without it.
 //! 2. Who may not come in is told so ([`auth`]): by user name and password, or by the key of the path where it has one.
-//! 3. What concerns the process and not the role is answered here: reloads, small static answers.
+//! 3. What concerns the process and not the role is answered here: reloads, profiles, small static answers.
 //! 4. Every answer gets the headers that the operator wants.
 
 pub mod auth;
@@ -12,13 +12,16 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use basalt_http::{Handler, HeaderName, HeaderValue, Request, Response, StatusCode, empty, header, plain};
+use basalt_http::{Handler, HeaderName, HeaderValue, Request, Response, StatusCode, empty, header, plain, text};
 use tokio::task::spawn_blocking;
 
-use crate::{machine, reload::Reloads};
+use crate::{machine, profile, reload::Reloads};
 use auth::{Auth, Verdict};
 
 static HOSTNAME: HeaderName = HeaderName::from_static("x-server-hostname");
+
+/// The page of profiles.
+const PROFILES: &str = "/debug/pprof/profile?seconds=30\n\nA CPU profile of that many seconds, for `go tool pprof` and whatever else reads pprof's format.\n";
 
 /// What the operator wants of every answer.
 #[derive(Debug, Clone, Default)]
@@ -47,6 +50,11 @@ impl<H: Handler> Front<H> {
         Self { role, options, reloads, leaving: AtomicBool::new(false) }
     }
 
+    /// What it stands before.
+    pub fn role(&self) -> &H {
+        &self.role
+    }
+
     /// Answers probes badly from now on, so that balancers send their clients elsewhere.
     pub fn leave(&self) {
         self.leaving.store(true, Ordering::Relaxed);
@@ -67,6 +75,8 @@ impl<H: Handler> Front<H> {
             "/health" | "/-/healthy" | "/-/ready" if self.leaving.load(Ordering::Relaxed) => {
                 plain(StatusCode::SERVICE_UNAVAILABLE, "the process is about to stop")
             }
+            "/debug/pprof" | "/debug/pprof/" => plain(StatusCode::OK, PROFILES),
+            "/debug/pprof/profile" => profile(&request).await,
             _ => self.role.handle(request).await,
         }
     }
@@ -89,6 +99,17 @@ impl<H: Handler> Handler for Front<H> {
             response.headers_mut().insert(name.clone(), value.clone());
         }
         response
+    }
+}
+
+async fn profile(request: &Request) -> Response {
+    let seconds = match request.query_params().number("seconds") {
+        Ok(seconds) => seconds.unwrap_or(profile::SECONDS_USUAL),
+        Err(wrong) => return plain(StatusCode::BAD_REQUEST, wrong.to_string()),
+    };
+    match profile::take(seconds).await {
+        Ok(bytes) => text(StatusCode::OK, "application/octet-stream", bytes),
+        Err(why) => plain(StatusCode::SERVICE_UNAVAILABLE, why),
     }
 }
 

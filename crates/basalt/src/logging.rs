@@ -30,6 +30,36 @@ pub struct Logging {
     pub to_stdout: bool,
     pub errors_per_second: u64,
     pub warnings_per_second: u64,
+    pub json_names: JsonNames,
+}
+
+/// What the fields of JSON lines are called.
+#[derive(Debug, Clone)]
+pub struct JsonNames([(&'static str, String); 4]);
+
+impl Default for JsonNames {
+    fn default() -> Self {
+        Self(["ts", "level", "caller", "msg"].map(|field| (field, field.to_string())))
+    }
+}
+
+impl JsonNames {
+    /// Gives a field another name; false if there is no such field.
+    pub fn rename(&mut self, field: &str, name: &str) -> bool {
+        let known = self.0.iter_mut().find(|(known, _)| *known == field && !name.is_empty());
+        known.is_some_and(|known| {
+            known.1 = name.to_string();
+            true
+        })
+    }
+
+    /// A line; fields without a value are left away.
+    fn line(&self, values: [Option<&str>; 4]) -> String {
+        let field =
+            |((_, name), value): (&(&str, String), Option<&str>)| Some(format!("{}:{}", quote(name), quote(value?)));
+        let fields: Vec<String> = self.0.iter().zip(values).filter_map(field).collect();
+        format!("{{{}}}\n", fields.join(","))
+    }
 }
 
 /// Starts to log. Panics are logged as well from now on.
@@ -135,13 +165,9 @@ impl Logging {
         }
         let message = &message[..cut];
         match (self.json, self.timestamps) {
-            (true, true) => format!(
-                "{{\"ts\":\"{time}\",\"level\":\"{level}\",\"caller\":{},\"msg\":{}}}\n",
-                quote(&caller),
-                quote(message)
-            ),
-            (true, false) => {
-                format!("{{\"level\":\"{level}\",\"caller\":{},\"msg\":{}}}\n", quote(&caller), quote(message))
+            (true, _) => {
+                let time = self.timestamps.then_some(time.as_str());
+                self.json_names.line([time, Some(level), Some(&caller), Some(message)])
             }
             (false, true) => format!("{time}\t{level}\t{caller}\t{}\n", one_line(message)),
             (false, false) => format!("{level}\t{caller}\t{}\n", one_line(message)),
@@ -196,6 +222,7 @@ mod tests {
             to_stdout: false,
             errors_per_second: 2,
             warnings_per_second: 0,
+            json_names: JsonNames::default(),
         }
     }
 
@@ -213,6 +240,11 @@ mod tests {
             line(&json, "say \"hi\"\n"),
             "{\"ts\":\"2026-01-02T03:04:05.678Z\",\"level\":\"warn\",\"caller\":\"crates/x/src/y.rs:7\",\"msg\":\"say \\\"hi\\\"\\n\"}\n"
         );
+        let mut names = JsonNames::default();
+        assert!(names.rename("msg", "message") && names.rename("ts", "t") && !names.rename("nothing", "x"));
+        let renamed = Logging { json: true, timestamps: false, json_names: names.clone(), ..logging() };
+        assert_eq!(line(&renamed, "a"), "{\"level\":\"warn\",\"caller\":\"crates/x/src/y.rs:7\",\"message\":\"a\"}\n");
+        assert!(line(&Logging { json: true, json_names: names, ..logging() }, "a").starts_with("{\"t\":\"2026-"));
         let shanghai = TimeZone::get("Asia/Shanghai").expect("the time zones are built in");
         assert!(line(&Logging { timezone: shanghai, ..logging() }, "").starts_with("2026-01-02T11:04:05.678+08:00\t"));
         assert!(line(&logging(), &"€".repeat(LINE_BYTES_MAX)).len() < LINE_BYTES_MAX);

@@ -83,6 +83,8 @@ impl MetricsSource for Process {
         out.line("vm_allowed_memory_bytes", self.memory_allowed_bytes);
         out.line("vm_available_memory_bytes", memory_bytes());
         out.line("vm_available_cpu_cores", processors());
+        out.line("process_cpu_cores_available", processors());
+        out.line("process_memory_limit_bytes", memory_bytes());
     }
 }
 

@@ -9,8 +9,10 @@ mod front;
 mod listeners;
 mod logging;
 mod machine;
+mod profile;
 mod reload;
 mod roles;
+mod self_scrape;
 mod settings;
 
 use std::process::ExitCode;

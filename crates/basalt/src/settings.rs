@@ -11,8 +11,9 @@ use crate::{
     flags::{Flags, UsageError},
     front::{FrontOptions, auth::Auth},
     listeners::Listen,
-    logging::Logging,
+    logging::{JsonNames, Logging},
     machine,
+    self_scrape::SelfScrape,
 };
 
 /// Share of the allowed memory that bodies may take while they come in.
@@ -43,6 +44,8 @@ pub struct Settings {
     pub server: ServerOptions,
     /// How long probes are answered badly before a stop begins.
     pub stop_delay: Duration,
+    /// How the process scrapes itself.
+    pub self_scrape: SelfScrape,
     /// The data folder.
     pub data_path: PathBuf,
     /// Memory for buffers and caches.
@@ -76,6 +79,12 @@ impl Settings {
                 keep_alive: !flags.switch("http.disableKeepAlive"),
             },
             stop_delay: flags.duration("http.shutdownDelay"),
+            self_scrape: SelfScrape {
+                interval: flags.duration("selfScrapeInterval"),
+                job: flags.text("selfScrapeJob").to_string(),
+                instance: flags.text("selfScrapeInstance").to_string(),
+                metrics_key: flags.text("metricsAuthKey").to_string(),
+            },
             data_path: flags.text("storageDataPath").into(),
             memory_allowed_bytes,
             receive: receive_options(flags, memory_allowed_bytes),
@@ -155,7 +164,7 @@ fn receive_options(flags: &Flags, memory_allowed_bytes: u64) -> receive::Options
             },
             prometheus_names: flags.switch("usePromCompatibleNaming"),
             relabeler: None,
-            without_metadata: false,
+            without_metadata: !flags.switch("enableMetadata"),
         },
         samples_per_second_max: flags.number("maxIngestionRate"),
     }
@@ -285,9 +294,23 @@ fn logging(flags: &Flags) -> Result<Logging, UsageError> {
         },
         timestamps: !flags.switch("loggerDisableTimestamps"),
         to_stdout: flags.text("loggerOutput") == "stdout",
+        json_names: json_names(flags.text("loggerJSONFields"))?,
         errors_per_second: flags.number("loggerErrorsPerSecondLimit"),
         warnings_per_second: flags.number("loggerWarnsPerSecondLimit"),
     })
+}
+
+/// Reads `ts:timestamp,msg:message`.
+fn json_names(text: &str) -> Result<JsonNames, UsageError> {
+    let mut names = JsonNames::default();
+    for pair in text.split(',').filter(|pair| !pair.is_empty()) {
+        let renamed = pair.split_once(':').is_some_and(|(field, name)| names.rename(field, name));
+        if !renamed {
+            let why = "want pairs such as ts:timestamp,msg:message of the fields ts, level, caller and msg";
+            return Err(UsageError(format!("invalid value {text:?} for -loggerJSONFields: {why}")));
+        }
+    }
+    Ok(names)
 }
 
 #[cfg(test)]

@@ -55,7 +55,7 @@ async fn run(settings: Settings) -> Result<(), Failure> {
     }
     let doors = settings.doors.bind().await.map_err(Failure)?;
     let (server_options, stop_delay) = (settings.server.clone(), settings.stop_delay);
-    let front_options = settings.front.clone();
+    let (front_options, self_scrape) = (settings.front.clone(), settings.self_scrape.clone());
     let (store, single, reloads) = spawn_blocking(move || open(settings)).await.map_err(panicked)??;
     let receiver = Arc::clone(&single.receiver);
     let front = Arc::new(Front::new(single, front_options, Arc::clone(&reloads)));
@@ -68,11 +68,14 @@ async fn run(settings: Settings) -> Result<(), Failure> {
         servers.push(tokio::spawn(serving));
     }
     servers.extend(doors.open(&receiver, &server_options, &stop));
+    if !self_scrape.interval.is_zero() {
+        servers.push(tokio::spawn(self_scrape.run(Arc::clone(&front), stop.clone())));
+    }
     let signal = signals.next(&reloads).await;
     log::info!("received {signal}, stopping");
     if !stop_delay.is_zero() {
-        log::info!("probes are answered with 503 for {stop_delay:?} before requests are drained");
         front.leave();
+        log::info!("probes are answered with 503 for {stop_delay:?} before requests are drained");
         tokio::time::sleep(stop_delay).await;
     }
     stopper.stop();

@@ -71,6 +71,12 @@ fn metadata_survives_a_restart() {
     basalt.kill9();
     let basalt = Basalt::start(folder.path(), &[]);
     assert_eq!(basalt.ok("/api/v1/metadata?metric=requests"), want);
+    basalt.stop();
+    let folder = crate::server::folder();
+    let basalt = Basalt::start(folder.path(), &["-enableMetadata=false"]);
+    let body = field(0x1a, &[&[0x08, 0x01][..], &field(0x12, b"requests"), &field(0x22, b"How many.")].concat());
+    assert_eq!(basalt.write(&body).status, 204);
+    assert_eq!(basalt.ok("/api/v1/metadata"), r#"{"status":"success","data":{}}"#);
 }
 
 #[test]

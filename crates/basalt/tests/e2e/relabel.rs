@@ -167,7 +167,6 @@ const RULES: &str = r#"
 - {source_labels: [__note], regex: 'a', target_label: noted, replacement: 'a $1 $9'}
 - {source_labels: [job], regex: 'a|ab', target_label: half, replacement: whole}
 - {target_label: $1never, source_labels: [job], regex: '(never)'}
-- {target_label: job2, replacement: 'x{{job}}-{{none}}y'}
 "#;
 
 fn rows() -> Vec<Labels> {

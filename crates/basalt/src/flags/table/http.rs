@@ -92,5 +92,6 @@ pub const FLAGS: &[Flag] = &[
         "Sends answers uncompressed, also to clients that take gzip or zstd.",
     ),
     obeyed("enableTCP6", Kind::Switch, "false", "Listens at IPv6 addresses where only a port is given."),
+    later("secret.flags", Kind::List, "", "Further flags whose values are not shown."),
     later("vmalert.proxyURL", Kind::Text, "", "Where requests for rules and alerts go."),
 ];

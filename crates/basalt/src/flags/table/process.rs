@@ -1,6 +1,6 @@
 //! Flags of the process and its logs.
 
-use super::{ANY_NUMBER, Flag, Kind, later, obeyed};
+use super::{ANY_NUMBER, Flag, Kind, later, moot, obeyed};
 
 pub const FLAGS: &[Flag] = &[
     obeyed("version", Kind::Switch, "false", "Prints the version and ends."),
@@ -39,12 +39,70 @@ pub const FLAGS: &[Flag] = &[
         "Warnings that one place may log per second; 0 means no limit.",
     ),
     obeyed("loggerDisableTimestamps", Kind::Switch, "false", "Leaves the time of log lines away."),
-    later("loggerJSONFields", Kind::Text, "", "Other names for the fields of JSON log lines."),
-    later("loggerMaxArgLen", ANY_NUMBER, "5000", "Longer arguments of a message are cut."),
+    obeyed(
+        "loggerJSONFields",
+        Kind::Text,
+        "",
+        "Other names for the fields of JSON log lines, for example ts:timestamp,msg:message.",
+    ),
+    moot(
+        "loggerMaxArgLen",
+        ANY_NUMBER,
+        "5000",
+        "Longer arguments of a message are cut.",
+        "messages are bounded as a whole, so that no line is over 64 KiB",
+    ),
     obeyed("dryRun", Kind::Switch, "false", "Checks the configuration files and ends."),
     later("pushmetrics.url", Kind::List, "", "Where the process sends its own metrics."),
     later("pushmetrics.interval", Kind::Duration, "10s", "How often the process sends them."),
     later("pushmetrics.extraLabel", Kind::List, "", "Labels that it adds to them."),
-    later("filestream.disableFadvise", Kind::Switch, "false", "Leaves files that were read once in the page cache."),
-    later("internStringMaxLen", ANY_NUMBER, "500", "Longer strings are not shared in memory."),
+    moot(
+        "filestream.disableFadvise",
+        Kind::Switch,
+        "false",
+        "Leaves files that were read once in the page cache.",
+        "files are mapped, and the system alone decides which of their pages stay in memory",
+    ),
+    moot(
+        "internStringMaxLen",
+        ANY_NUMBER,
+        "500",
+        "Longer strings are not shared in memory.",
+        "labels are kept once each whatever their length",
+    ),
+    moot(
+        "internStringDisableCache",
+        Kind::Switch,
+        "false",
+        "Shares no strings in memory.",
+        "labels are kept once each, and cost less than copies would",
+    ),
+    moot(
+        "internStringCacheExpireDuration",
+        Kind::Duration,
+        "6m",
+        "How long a shared string that nobody uses stays in memory.",
+        "labels go with the last series that has them",
+    ),
+    moot(
+        "cacheExpireDuration",
+        Kind::Duration,
+        "30m",
+        "How long entries of caches live that nobody asks for.",
+        "caches are bounded by memory, and forget first what was longest unused",
+    ),
+    moot(
+        "prevCacheRemovalPercent",
+        Kind::Percent,
+        "0.1",
+        "When the older half of a cache is dropped.",
+        "no cache here has an older half",
+    ),
+    moot(
+        "blockcache.missesBeforeCaching",
+        ANY_NUMBER,
+        "2",
+        "How often a block is read before it is cached.",
+        "blocks are read where the system has mapped them, there is no cache of blocks",
+    ),
 ];
