@@ -52,8 +52,10 @@ pub fn run(root: &Path, program: &Path) -> Result<(), String> {
 
     let expressions = expressions::find(&texts)?;
     let running = Program::start(program, &work.0.join("data"))?;
+    let explained = running.get("/metrics").and_then(|metrics| names::check_reasons(root, &metrics));
     let answered = expressions::check(&expressions, &running);
     running.stop()?;
+    explained?;
     println!("{} expressions are answered, {} selectors have series", expressions.len(), answered?);
     Ok(())
 }

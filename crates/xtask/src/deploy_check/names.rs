@@ -2,7 +2,8 @@
 //!
 //! 1. The chart has the program's version, and the image is built with the compiler that the workspace wants.
 //! 2. Every alert is in the table of docs/operations.md, and has a test that it fires; the table names no other.
-//! 3. Links between the pages under `deploy/`, and from docs/operations.md and docs/migration.md, lead somewhere.
+//! 3. Every reason for which the program refuses samples is in a table of that page.
+//! 4. Links between the pages under `deploy/`, and from docs/operations.md and docs/migration.md, lead somewhere.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -27,6 +28,14 @@ pub fn check(root: &Path) -> Result<(), String> {
         complaints.extend(broken.map(|link| format!("{}: {link} is not there", page.display())));
     }
     if complaints.is_empty() { Ok(()) } else { Err(complaints.join("\n")) }
+}
+
+/// Checks that docs/operations.md explains every reason that `/metrics` counts refused samples by.
+pub fn check_reasons(root: &Path, metrics: &str) -> Result<(), String> {
+    let page = files::read(&root.join(PAGES[0]))?;
+    let counted = metrics.split("vm_rows_ignored_total{reason=\"").skip(1).filter_map(|rest| rest.split('"').next());
+    let untold: Vec<&str> = counted.filter(|reason| !page.contains(&format!("`{reason}`"))).collect();
+    if untold.is_empty() { Ok(()) } else { Err(format!("{} does not explain {untold:?}", PAGES[0])) }
 }
 
 fn versions(root: &Path) -> Result<Vec<String>, String> {
