@@ -24,6 +24,7 @@ use program::Program;
 
 /// Checks the files under `deploy/` of the project at `root` with the built program at `program`.
 pub fn run(root: &Path, program: &Path) -> Result<(), String> {
+    let program = &program.canonicalize().map_err(|why| format!("{}: {why}; build it first", program.display()))?;
     let deploy = root.join("deploy");
     let work = WorkFolder::make()?;
     let texts = files::read_all(&deploy)?;
