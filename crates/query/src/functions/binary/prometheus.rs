@@ -20,7 +20,7 @@ use super::{
     },
     operator::{self, Kind},
     pair_function,
-    pairing::Pairing,
+    pairing::{Matched, Pairing},
     signature,
 };
 use crate::{
@@ -37,20 +37,21 @@ pub(super) fn with_scalar(
     scalar: &[f64],
     swapped: bool,
 ) -> Result<Vec<Row>, QueryError> {
-    let function = pair_function(binary);
     let filters = operator::kind(binary.op) == Kind::Comparison && !binary.returns_bool;
     for row in &mut rows {
         (ctx.check)(0)?;
         row.drop_name |= !filters;
-        for (value, scalar) in row.values.iter_mut().zip(scalar).filter(|(value, _)| !is_absent(**value)) {
-            *value = match (swapped, filters) {
-                (false, _) => function(*value, *scalar),
-                (true, false) => function(*scalar, *value),
-                // A filter keeps the sample, on whichever side it stands.
-                (true, true) if is_absent(function(*scalar, *value)) => ABSENT,
-                (true, true) => *value,
-            };
+        if operator::kind(binary.op) == Kind::Arithmetic {
+            operator::compute_samples(binary.op, &mut row.values, scalar, swapped);
+            continue;
         }
+        let function = pair_function(binary);
+        // A filter keeps the sample, on whichever side it stands.
+        let keeps = |a: f64, b: f64| match function(a, b) {
+            result if swapped && filters && !is_absent(result) => b,
+            result => result,
+        };
+        operator::zip_samples(&mut row.values, scalar, swapped, keeps);
     }
     if filters {
         rows.retain(|row| !row.values.iter().all(|value| is_absent(*value)));
@@ -124,44 +125,63 @@ impl Join<'_> {
 
     /// At no time two results of a group are the same, also if they are filtered away.
     fn check_many_side(&self, many: &[Row], one: &[Row]) -> Result<(), QueryError> {
-        let points = self.ctx.grid.points;
         for group in self.pairing.groups.iter().filter(|group| group.left.len() > 1) {
             (self.ctx.check)(0)?;
-            let partners: Vec<&Row> = group.right.iter().map(|place| &one[*place]).collect();
-            let there = presence_of(partners.iter().copied(), points);
-            let mut met: HashMap<Labels, Vec<bool>> = HashMap::new();
-            let (ungrouped, grouped) = (
-                "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)",
-                "multiple matches for labels: grouping labels must ensure unique matches",
-            );
-            let mut meet = |labels: Labels, at: usize, error: &str| -> Result<(), QueryError> {
-                let met = met.entry(labels).or_insert_with(|| vec![false; points]);
-                let again = std::mem::replace(&mut met[at], true);
-                if again { Err(QueryError::Evaluation(error.into())) } else { Ok(()) }
+            let there = presence_of(group.right.iter().map(|place| &one[*place]), self.ctx.grid.points);
+            if self.binary.group.is_none() {
+                let met = |at: usize| there[at] || self.fill_one.is_some();
+                let times = group.left.iter().flat_map(|place| samples(&many[*place])).map(|(at, _)| at);
+                if self.meets_twice(times.filter(|at| met(*at))) {
+                    let message =
+                        "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)";
+                    return Err(QueryError::Evaluation(message.into()));
+                }
+                continue;
+            }
+            let partner_is_there = |partner: Option<usize>, at: usize| match partner {
+                Some(place) => !is_absent(one[place].values[at]),
+                None => !there[at],
             };
-            for place in &group.left {
-                let row = &many[*place];
-                if self.binary.group.is_none() {
-                    for (at, _) in samples(row).filter(|(at, _)| there[*at] || self.fill_one.is_some()) {
-                        meet(Labels::default(), at, ungrouped)?;
-                    }
-                    continue;
-                }
-                for partner in &partners {
-                    let labels = self.result_labels(&row.labels, &partner.labels);
-                    for (at, _) in samples(row).filter(|(at, _)| !is_absent(partner.values[*at])) {
-                        meet(labels.clone(), at, grouped)?;
-                    }
-                }
-                if self.fill_one.is_some() {
-                    let labels = self.result_labels(&row.labels, &self.match_labels(&row.labels));
-                    for (at, _) in samples(row).filter(|(at, _)| !there[*at]) {
-                        meet(labels.clone(), at, grouped)?;
-                    }
+            for pairs in self.pairs_by_result(group, many, one)?.values().filter(|pairs| pairs.len() > 1) {
+                (self.ctx.check)(0)?;
+                let times = pairs.iter().flat_map(|(place, partner)| {
+                    samples(&many[*place]).map(|(at, _)| at).filter(|at| partner_is_there(*partner, *at))
+                });
+                if self.meets_twice(times) {
+                    let message = "multiple matches for labels: grouping labels must ensure unique matches";
+                    return Err(QueryError::Evaluation(message.into()));
                 }
             }
         }
         Ok(())
+    }
+
+    fn meets_twice(&self, mut times: impl Iterator<Item = usize>) -> bool {
+        let mut met = vec![false; self.ctx.grid.points];
+        times.any(|at| std::mem::replace(&mut met[at], true))
+    }
+
+    /// The pairs of a group by the labels of what comes of them; a fill value is the partner that has no place.
+    fn pairs_by_result(
+        &self,
+        group: &Matched,
+        many: &[Row],
+        one: &[Row],
+    ) -> Result<HashMap<Labels, Vec<(usize, Option<usize>)>>, QueryError> {
+        let mut pairs: HashMap<Labels, Vec<(usize, Option<usize>)>> = HashMap::with_capacity(group.left.len());
+        for place in &group.left {
+            let own = &many[*place].labels;
+            let fill = self.fill_one.map(|_| None);
+            for partner in group.right.iter().copied().map(Some).chain(fill) {
+                let labels = match partner {
+                    Some(partner) => self.result_labels(own, &one[partner].labels),
+                    None => self.result_labels(own, &self.match_labels(own)),
+                };
+                (self.ctx.check)(labels.bytes())?;
+                pairs.entry(labels).or_default().push((*place, partner));
+            }
+        }
+        Ok(pairs)
     }
 
     fn results(&self, many: Vec<Row>, one: &[Row]) -> Result<Vec<Row>, QueryError> {
@@ -169,12 +189,8 @@ impl Join<'_> {
         let mut results = Vec::with_capacity(many.len());
         // Where fill values stand for the many side, its presence is asked for when its values are gone already.
         let many_is_there: Vec<Vec<bool>> = if self.fill_many.is_some() {
-            let members = |group: &super::pairing::Matched| group.left.clone();
-            self.pairing
-                .groups
-                .iter()
-                .map(|group| presence_of(members(group).iter().map(|place| &many[*place]), points))
-                .collect()
+            let members = |group: &Matched| presence_of(group.left.iter().map(|place| &many[*place]), points);
+            self.pairing.groups.iter().map(members).collect()
         } else {
             Vec::new()
         };
