@@ -112,7 +112,8 @@ fn columns() -> Columns {
 }
 
 fn rollups(c: &mut Criterion) {
-    let options = EngineOptions { workers_per_query_max: 1, latency_offset: Duration::ZERO, ..EngineOptions::default() };
+    let options =
+        EngineOptions { workers_per_query_max: 1, latency_offset: Duration::ZERO, ..EngineOptions::default() };
     let engine = Engine::new(Arc::new(Memory(Arc::new(columns()))), Arc::new(SystemClock), options);
     let mut group = c.benchmark_group("rollup");
     group.throughput(Throughput::Elements((SERIES * SAMPLES) as u64));

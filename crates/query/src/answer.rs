@@ -102,9 +102,11 @@ fn written(labels: &Labels) -> String {
 
 fn sort(rows: &mut [Row], dialect: Dialect, expr: &Expr, is_range: bool) {
     match dialect {
-        Dialect::PromQl if is_range => rows.sort_by(|a, b| a.labels.cmp(&b.labels)),
+        Dialect::PromQl if is_range => {
+            rows.sort_by(|a, b| a.labels.cmp(&b.labels));
+        }
         Dialect::MetricsQl if !functions::keeps_order(dialect, expr) => {
-            rows.sort_by(|a, b| by_name(&a.labels, &b.labels))
+            rows.sort_by(|a, b| by_name(&a.labels, &b.labels));
         }
         _ => {}
     }

@@ -141,6 +141,8 @@ pub struct Stats {
     pub series_fetched: u64,
     /// Samples that were read.
     pub samples_scanned: u64,
+    /// The most bytes that were held at once.
+    pub memory_peak: u64,
     /// Time from begin to end.
     pub elapsed: Duration,
 }

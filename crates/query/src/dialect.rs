@@ -31,8 +31,6 @@ pub const SUBQUERY_STEP_DEFAULT_MS: i64 = 60_000;
 const SILENCE_MS: i64 = 300_000;
 /// A range query of at least so many points begins and ends at multiples of its step.
 const ALIGNED_POINTS_MIN: i64 = 50;
-/// The newest points are held back only where the step is not longer than this.
-const HELD_BACK_STEP_MAX_MS: i64 = 60_000;
 
 /// The name of a function as the tables have it.
 pub fn function_name(dialect: Dialect, name: &str) -> Cow<'_, str> {
@@ -109,7 +107,8 @@ pub fn times(query: &Query, options: &EngineOptions, now: i64) -> Times {
                 points = points.min((end.saturating_add(step - 1) - start) / step + 1);
             }
             let points = usize::try_from(points).unwrap_or(usize::MAX);
-            let holds_back = is_metricsql && offset > 0 && step < HELD_BACK_STEP_MAX_MS && now - offset < end;
+            let step_max = i64::try_from(options.held_back_step_max.as_millis()).unwrap_or(i64::MAX);
+            let holds_back = is_metricsql && offset > 0 && step < step_max && now - offset < end;
             let held_back = holds_back.then_some((now - offset, now + step));
             Times { grid: Grid { start, step, points }, answered_later: 0, held_back }
         }

@@ -102,7 +102,10 @@ impl Engine {
                 self.counters.failed.fetch_add(1, Ordering::Relaxed);
             }
         }
-        self.last.add(&query.text, time_range(query.span), begin.elapsed(), peak);
+        let elapsed = begin.elapsed();
+        if elapsed >= self.options.top_query_duration_min {
+            self.last.add(&query.text, time_range(query.span), elapsed, peak);
+        }
         answer
     }
 
@@ -188,7 +191,7 @@ impl Engine {
             let notes = (warnings.clone(), infos.clone());
             self.cache.put(cacheable, version, Kept { value: value.clone(), notes, series_fetched });
         }
-        let stats = Stats { series_fetched, samples_scanned, elapsed: begin.elapsed() };
+        let stats = Stats { series_fetched, samples_scanned, memory_peak: *peak, elapsed: begin.elapsed() };
         let trace = evaluation.trace.finish(format!("query {}", query.text), begin);
         Ok(Answer { value, stats, warnings, infos, trace, is_partial: None })
     }
@@ -201,7 +204,8 @@ impl Engine {
         };
         self.counters.cache_hits.fetch_add(1, Ordering::Relaxed);
         let (warnings, infos) = kept.notes.clone();
-        let stats = Stats { series_fetched: kept.series_fetched, samples_scanned: 0, elapsed: begin.elapsed() };
+        let stats =
+            Stats { series_fetched: kept.series_fetched, samples_scanned: 0, memory_peak: 0, elapsed: begin.elapsed() };
         Some(Answer { value: kept.value.clone(), stats, warnings, infos, trace: None, is_partial: None })
     }
 

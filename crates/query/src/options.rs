@@ -41,6 +41,12 @@ pub struct EngineOptions {
     pub cache_timestamp_offset: Duration,
     /// `-search.queryStats.lastQueriesCount`: so many queries are remembered for the list of the costly ones.
     pub top_queries_max: usize,
+    /// `-search.queryStats.minQueryDuration`: shorter queries are not remembered.
+    pub top_query_duration_min: Duration,
+    /// `-search.maxStepForPointsAdjustment`: with longer steps the newest points of a range are answered as they are.
+    pub held_back_step_max: Duration,
+    /// `-search.maxSeriesPerAggrFunc`: series that an aggregate may come to.
+    pub aggregate_series_max: usize,
 }
 
 impl Default for EngineOptions {
@@ -65,6 +71,9 @@ impl Default for EngineOptions {
             cache_bytes_max: 64 << 20,
             cache_timestamp_offset: Duration::from_secs(300),
             top_queries_max: 20_000,
+            top_query_duration_min: Duration::from_millis(1),
+            held_back_step_max: Duration::from_secs(60),
+            aggregate_series_max: 1_000_000,
         }
     }
 }

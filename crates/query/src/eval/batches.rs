@@ -208,7 +208,7 @@ mod tests {
         }
     }
 
-    fn positions(batch: Batch) -> Vec<u64> {
+    fn positions(batch: &Batch) -> Vec<u64> {
         batch.chunks.iter().map(|chunk| chunk.position()).collect()
     }
 
@@ -221,7 +221,7 @@ mod tests {
                 &stream,
                 workers,
                 || (),
-                |(), batch| Ok(positions(batch)),
+                |(), batch| Ok(positions(&batch)),
                 |batch| {
                     all.push(batch);
                     Ok(())
@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn the_first_failure_ends_all() {
         let stream = Numbers { next: Mutex::new(0), total: 1_000 };
-        let work = |_: &mut (), batch: Batch| match positions(batch).contains(&100) {
+        let work = |_: &mut (), batch: Batch| match positions(&batch).contains(&100) {
             true => Err(QueryError::Cancelled),
             false => Ok(()),
         };

@@ -11,6 +11,7 @@ mod duration;
 mod fetch;
 mod fold;
 mod graphite;
+mod info;
 mod raw;
 mod rollups;
 mod subquery;
@@ -156,6 +157,9 @@ impl Evaluation<'_> {
         if self.dialect() == Dialect::PromQl && name == "timestamp" && call.args.iter().all(is_instant_selector) {
             return self.eval_sample_times(call, scope);
         }
+        if self.dialect() == Dialect::PromQl && name == "info" {
+            return self.eval_info(call, span, scope);
+        }
         let args = self.eval_all(&call.args, scope)?;
         self.trace.step(
             |result: &Result<Operand, _>| format!("{name}(): {}", counted_operand(result)),
@@ -177,22 +181,30 @@ impl Evaluation<'_> {
     }
 
     fn eval_aggregate(&self, aggregate: &Aggregate, span: Span, scope: &Scope) -> Result<Operand, QueryError> {
+        let rows = self.rows_of_aggregate(aggregate, span, scope)?;
+        let max = self.options.aggregate_series_max;
+        if rows.len() > max && max > 0 {
+            return Err(QueryError::Limit(format!(
+                "{}() comes to {} series, -search.maxSeriesPerAggrFunc allows {max}",
+                aggregate.name,
+                rows.len()
+            )));
+        }
+        Ok(Operand::Rows(rows))
+    }
+
+    fn rows_of_aggregate(&self, aggregate: &Aggregate, span: Span, scope: &Scope) -> Result<Vec<Row>, QueryError> {
         if let Some((plan, fold)) = self.plan_fold(aggregate, scope)? {
-            return self
-                .trace
-                .step(
-                    |rows: &Result<Vec<Row>, _>| format!("{}, series by series: {}", self.text(span), counted(rows)),
-                    || self.run_fold(&plan, &fold, scope),
-                )
-                .map(Operand::Rows);
+            return self.trace.step(
+                |rows: &Result<Vec<Row>, _>| format!("{}, series by series: {}", self.text(span), counted(rows)),
+                || self.run_fold(&plan, &fold, scope),
+            );
         }
         let args = self.eval_all(&aggregate.args, scope)?;
-        self.trace
-            .step(
-                |rows: &Result<Vec<Row>, _>| format!("{}(): {}", aggregate.name, counted(rows)),
-                || self.with_context(scope, |ctx| functions::aggregate(ctx, aggregate, span, args)),
-            )
-            .map(Operand::Rows)
+        self.trace.step(
+            |rows: &Result<Vec<Row>, _>| format!("{}(): {}", aggregate.name, counted(rows)),
+            || self.with_context(scope, |ctx| functions::aggregate(ctx, aggregate, span, args)),
+        )
     }
 
     fn eval_binary(&self, binary: &Binary, span: Span, scope: &Scope) -> Result<Operand, QueryError> {

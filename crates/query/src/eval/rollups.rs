@@ -353,7 +353,8 @@ impl Evaluation<'_> {
         let What::Promql(function) = recipe.outputs[0].what else { return Ok(()) };
         let is_change = matches!(function, PromqlFunction::Rate | PromqlFunction::Increase | PromqlFunction::Delta);
         let is_count = matches!(function, PromqlFunction::Changes | PromqlFunction::Resets);
-        if !is_change && !(is_count && smoothing == Smoothing::Anchored) {
+        let fits = is_change || (is_count && smoothing == Smoothing::Anchored);
+        if !fits {
             let (kind, with) = match smoothing {
                 Smoothing::Anchored => ("anchored", "changes, delta, increase, rate, resets"),
                 Smoothing::Smoothed => ("smoothed", "delta, increase, rate"),

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use storage_api::{Cuts, PlacedHead};
 
 use super::{
-    kernels::sum,
     metricsql::Function as M,
     promql::{self, Function as P},
     recipe::{Change, Recipe, What},
+    sums::sum,
     window::{Bounds, Layout, Length},
 };
 use crate::frame::ABSENT;
@@ -80,7 +80,7 @@ pub fn fill(
         let samples = &values[bounds.from[i] as usize..bounds.to[i] as usize];
         let end = layout.end(i);
         let inside = heads.iter().filter(|head| end - bounds.length < head.first_time && head.last_time <= end);
-        out.push(value(wanted, add, samples, inside));
+        out.push(value(wanted, add, samples, &inside));
     }
 }
 
@@ -88,7 +88,7 @@ fn value<'h>(
     wanted: Wanted,
     add: fn(&[f64]) -> f64,
     samples: &[f64],
-    heads: impl Iterator<Item = &'h PlacedHead> + Clone,
+    heads: &(impl Iterator<Item = &'h PlacedHead> + Clone),
 ) -> f64 {
     let count = samples.len() as u64 + heads.clone().map(|head| head.summary.count).sum::<u64>();
     if count == 0 {
@@ -154,7 +154,7 @@ mod tests {
             let placed = PlacedHead { before: from, first_time: from as i64, last_time: to as i64 - 1, summary: summarize(&values[from..to]) };
             let others: Vec<f64> = values[..from].iter().chain(&values[to..]).copied().collect();
             for wanted in [Wanted::Count, Wanted::Sum, Wanted::Avg, Wanted::Min, Wanted::Max, Wanted::Present] {
-                let (have, want) = (value(wanted, sum, &others, [&placed].into_iter()), value(wanted, sum, &values, [].into_iter()));
+                let (have, want) = (value(wanted, sum, &others, &[&placed].into_iter()), value(wanted, sum, &values, &[].into_iter()));
                 prop_assert!((have - want).abs() <= 1e-9 * want.abs().max(1.0), "{wanted:?}: {have} {want}");
             }
         }

@@ -12,6 +12,7 @@ mod promql;
 mod recipe;
 mod roller;
 mod spread;
+mod sums;
 mod table;
 mod vmrange;
 mod window;

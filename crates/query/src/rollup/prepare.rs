@@ -68,24 +68,23 @@ pub fn change(change: Change, times: &[i64], values: &mut [f64]) {
 
 /// Adds to each value of a counter what it has lost by falls so far.
 fn take_out_falls(times: &[i64], values: &mut [f64], gap_max: i64) {
-    let mut lost = 0.0;
-    let mut before = values.first().copied().unwrap_or(0.0);
-    for at in 0..values.len() {
-        let value = values[at];
+    let (mut lost, mut before) = (0.0, values.first().copied().unwrap_or(0.0));
+    let mut risen = f64::NEG_INFINITY;
+    for (at, place) in values.iter_mut().enumerate() {
+        let value = *place;
         let fall = before - value;
         if fall > 0.0 {
             lost += if fall * PARTIAL_FALL < before { fall } else { before };
         }
         before = value;
         if at > 0 && gap_max > 0 && times[at] - times[at - 1] > gap_max {
-            lost = 0.0;
+            (lost, risen) = (0.0, value);
             continue;
         }
-        values[at] = value + lost;
-        if at > 0 && values[at] < values[at - 1] {
-            // Rounding must not make it fall.
-            values[at] = values[at - 1];
-        }
+        // Rounding must not make it fall.
+        let sum = value + lost;
+        *place = if sum < risen { risen } else { sum };
+        risen = *place;
     }
 }
 

@@ -5,7 +5,10 @@
 //! 3. Dialect `metricsql`: a window without a length of its own is as long as the step, or longer if it would not hold two samples. What counts as the sample
 //!    before a window depends on how far samples usually lie apart ([`Spacing`]).
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+};
 
 use crate::frame::Grid;
 
@@ -80,7 +83,22 @@ pub struct Bounds {
     pub length: i64,
     /// A sample counts as the one before a window if it lies less than this before the window's start.
     pub before_max: i64,
+    changes: OnceLock<Changes>,
 }
+
+/// Between which samples a change over each window is measured (dialect `metricsql`): it depends on times only, so that all series of a column share it.
+#[derive(Debug, Clone, Default)]
+pub struct Changes {
+    /// For each window the place of the sample from which on; [`NO_SAMPLE`] if nothing lies near enough before the window.
+    pub base: Vec<u32>,
+    /// For each window the place of the sample up to which; that of the base if the window is empty.
+    pub last: Vec<u32>,
+    /// The seconds between the two; 1 if they are the same sample.
+    pub seconds: Vec<f64>,
+}
+
+/// Stands for the place of a sample that there is not.
+pub const NO_SAMPLE: u32 = u32::MAX;
 
 impl Bounds {
     /// Finds the bounds.
@@ -98,7 +116,26 @@ impl Bounds {
             from.push(first as u32);
             to.push(behind as u32);
         }
-        Self { from, to, length, before_max }
+        Self { from, to, length, before_max, changes: OnceLock::new() }
+    }
+
+    /// Between which samples changes are measured.
+    pub fn changes(&self, layout: &Layout, times: &[i64]) -> &Changes {
+        self.changes.get_or_init(|| {
+            let mut changes = Changes::default();
+            for i in 0..layout.points {
+                let (from, to) = (self.from[i] as usize, self.to[i] as usize);
+                let earliest = layout.end(i) - self.length - self.before_max;
+                let has_prev = from > 0 && from < times.len() && times[from - 1] > earliest;
+                let base = if has_prev { from - 1 } else { NO_SAMPLE as usize };
+                let last = if to > from { to - 1 } else { base };
+                let millis = if has_prev && to > from { times[last] - times[base] } else { 1_000 };
+                changes.base.push(base as u32);
+                changes.last.push(last as u32);
+                changes.seconds.push(millis as f64 / 1e3);
+            }
+            changes
+        })
     }
 }
 
@@ -153,35 +190,39 @@ fn usual_interval(times: &[i64], default: i64) -> i64 {
 fn stretched(interval: i64) -> i64 {
     let room = match interval {
         ..=2_000 => interval.saturating_mul(4),
-        ..=4_000 => interval * 2,
-        ..=8_000 => interval,
-        ..=16_000 => interval / 2,
-        ..=32_000 => interval / 4,
+        2_001..=4_000 => interval * 2,
+        4_001..=8_000 => interval,
+        8_001..=16_000 => interval / 2,
+        16_001..=32_000 => interval / 4,
         _ => interval / 8,
     };
     interval.saturating_add(room)
 }
 
-/// The bounds of the last few columns, found by the pointer of the column, which is held so that no other column can come to stand there.
+/// The bounds of the columns that were met, found by the pointer of the column, which is held so that no other column can come to stand there.
 #[derive(Debug, Default)]
 pub struct BoundsCache {
-    known: Vec<(Arc<Vec<i64>>, Arc<Bounds>)>,
+    known: HashMap<*const Vec<i64>, Known>,
 }
 
-/// So many columns are remembered: neighbouring series belong to few scrape targets.
-const COLUMNS_REMEMBERED: usize = 16;
+/// A column and its bounds.
+type Known = (Arc<Vec<i64>>, Arc<Bounds>);
+
+/// The bounds of all columns that are remembered hold at most about so many windows: then all are forgotten. Neighbouring series belong to different scrape
+/// targets, so that it takes as many columns as there are targets.
+const WINDOWS_REMEMBERED: usize = 1 << 18;
 
 impl BoundsCache {
     /// The bounds of the windows in a column.
     pub fn get(&mut self, layout: &Layout, times: &Arc<Vec<i64>>) -> Arc<Bounds> {
-        if let Some(at) = self.known.iter().position(|(have, _)| Arc::ptr_eq(have, times)) {
-            let found = Arc::clone(&self.known[at].1);
-            self.known[..=at].rotate_right(1);
-            return found;
+        if let Some((_, bounds)) = self.known.get(&Arc::as_ptr(times)) {
+            return Arc::clone(bounds);
+        }
+        if (self.known.len() + 1) * layout.points > WINDOWS_REMEMBERED {
+            self.known.clear();
         }
         let bounds = Arc::new(Bounds::find(layout, times));
-        self.known.truncate(COLUMNS_REMEMBERED - 1);
-        self.known.insert(0, (Arc::clone(times), Arc::clone(&bounds)));
+        self.known.insert(Arc::as_ptr(times), (Arc::clone(times), Arc::clone(&bounds)));
         bounds
     }
 }
@@ -222,43 +263,51 @@ impl Window<'_> {
 pub fn for_each_window(
     layout: &Layout,
     bounds: &Bounds,
-    (times, values): (&[i64], &[f64]),
+    column: (&[i64], &[f64]),
     out: &mut Vec<f64>,
     mut function: impl FnMut(&Window<'_>) -> f64,
 ) {
+    out.extend((0..layout.points).map(|index| function(&window_at(layout, bounds, column, index))));
+}
+
+/// A window of a series.
+pub fn window_at<'a>(
+    layout: &Layout,
+    bounds: &Bounds,
+    (times, values): (&'a [i64], &'a [f64]),
+    index: usize,
+) -> Window<'a> {
     let lookback = match layout.length {
         Length::Spaced(spacing) => spacing.lookback,
         Length::Fixed(_) => 0,
     };
-    for index in 0..layout.points {
-        let (from, to) = (bounds.from[index] as usize, bounds.to[index] as usize);
-        let end = layout.end(index);
-        let start = end - bounds.length;
-        let mut window = Window {
-            times: &times[from..to],
-            values: &values[from..to],
-            prev_value: f64::NAN,
-            prev_time: start - bounds.before_max,
-            real_prev: f64::NAN,
-            next: values.get(to).copied().unwrap_or(f64::NAN),
-            end,
-            length: bounds.length,
-            index,
-            instant: layout.grid.at(index),
-        };
-        if from > 0 {
-            let (time, value) = (times[from - 1], values[from - 1]);
-            if from < times.len() && time > window.prev_time {
-                window.prev_value = value;
-                window.prev_time = time;
-            }
-            let now = window.times.first().copied().unwrap_or(start);
-            if lookback == 0 || now - time < lookback {
-                window.real_prev = value;
-            }
+    let (from, to) = (bounds.from[index] as usize, bounds.to[index] as usize);
+    let end = layout.end(index);
+    let start = end - bounds.length;
+    let mut window = Window {
+        times: &times[from..to],
+        values: &values[from..to],
+        prev_value: f64::NAN,
+        prev_time: start - bounds.before_max,
+        real_prev: f64::NAN,
+        next: values.get(to).copied().unwrap_or(f64::NAN),
+        end,
+        length: bounds.length,
+        index,
+        instant: layout.grid.at(index),
+    };
+    if from > 0 {
+        let (time, value) = (times[from - 1], values[from - 1]);
+        if from < times.len() && time > window.prev_time {
+            window.prev_value = value;
+            window.prev_time = time;
         }
-        out.push(function(&window));
+        let now = window.times.first().copied().unwrap_or(start);
+        if lookback == 0 || now - time < lookback {
+            window.real_prev = value;
+        }
     }
+    window
 }
 
 #[cfg(test)]

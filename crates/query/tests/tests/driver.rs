@@ -42,7 +42,6 @@ impl Encoding for Plain {
 /// A store and an engine over it.
 pub struct Driver {
     pub store: Arc<Store>,
-    pub clock: Arc<ManualClock>,
     pub engine: Engine,
 }
 
@@ -65,7 +64,7 @@ impl Driver {
         let store = Arc::new(store.expect("the store opens"));
         let select: Arc<dyn Select> = Arc::<Store>::clone(&store);
         let engine = Engine::new(select, Arc::<ManualClock>::clone(&clock), options);
-        Self { store, clock, engine }
+        Self { store, engine }
     }
 
     /// Polls a future; while it waits for the log, the log is committed.

@@ -66,7 +66,7 @@ fn what_folds_holds_groups_and_not_series() {
 
 #[test]
 fn a_query_ends_when_it_is_cancelled_or_its_time_is_over() {
-    let driver = filled(EngineOptions::default());
+    let driver = filled(EngineOptions { top_query_duration_min: Duration::ZERO, ..EngineOptions::default() });
     let span = Span::Range { start: NOW - 600_000, end: NOW, step: 1_000 };
     let cancelled = query(Dialect::PromQl, "m", span);
     cancelled.cancel.cancel();
@@ -104,4 +104,28 @@ fn extra_filters_restrict_every_selector() {
     };
     let answer = driver.engine.run(&asked).expect("the query is right");
     assert_eq!(crate::driver::rows_of(&answer.value)[0].1, [(NOW, 3.0)]);
+}
+
+#[test]
+fn the_highest_trees_fit_the_stack_of_a_thread() {
+    let driver = filled(EngineOptions::default());
+    let nested = |open: &str, inner: &str, close: &str, depth: usize| {
+        format!("{}{inner}{}", open.repeat(depth), close.repeat(depth))
+    };
+    let texts = [
+        vec!["m"; 490].join(" + "),
+        nested("abs(", "m", ")", 140),
+        nested("sum(", "m", ") by (number)", 70),
+        nested("max_over_time(", "m", "[5m:1m])", 60),
+        nested("(", "m", ")", 140),
+        nested("-", "m", "", 140),
+    ];
+    for text in texts {
+        for dialect in [Dialect::MetricsQl, Dialect::PromQl] {
+            // Too high a tree is refused, none ends the process.
+            if let Err(error) = driver.instant(dialect, &text, NOW) {
+                assert!(matches!(error, QueryError::Parse(_) | QueryError::Limit(_)), "{text}: {error}");
+            }
+        }
+    }
 }

@@ -81,7 +81,8 @@ mod tests {
     fn great_values_do_not_swallow_small_ones() {
         assert_eq!(sum(&[1.0, 1e100, 1.0, -1e100]), 2.0);
         assert_eq!(avg(&[1.0, 1e100, 1.0, -1e100]), 0.5);
-        assert_eq!(avg(&[9.988465674311579e307; 2]), 9.988465674311579e307);
+        let huge = f64::MAX * 0.55;
+        assert_eq!(avg(&[huge; 2]), huge);
         assert_eq!(sum(&[f64::INFINITY, 1.0]), f64::INFINITY);
         assert_eq!(variance(&[1.5990505637277868; 3]), 0.0);
     }
