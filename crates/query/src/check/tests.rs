@@ -184,3 +184,26 @@ fn every_name_stands_once() {
         assert_eq!(is_aggregate, ::metricsql::is_aggregate(signature.name), "{}", signature.name);
     }
 }
+
+#[test]
+fn whatever_is_checked_nothing_panics() {
+    let corpus: Vec<Vec<u8>> = [
+        "sum by (a) (rate(m{x=~\"y.*\"}[5m:1m] offset -1h @ end())) > bool on(i) group_left(j) b",
+        "WITH (f(x, y) = x{a=\"b\"+y}, w = 5m) f(m, \"t\") + m[w:1i] @ (1 + 2)",
+        "info(topk(3, m), {z!=\"\"}) + fill(0) label_join(m, \"a\", \",\", \"b\") or histogram_quantiles(m, \"q\", 1, 2)",
+        "-\"text\" ^ round(m @ NaN, 1[5m:]) unless (a, ru(b, c)) anchored",
+    ]
+    .into_iter()
+    .map(|text| text.as_bytes().to_vec())
+    .collect();
+    testkit::fuzz::run("query-check", &corpus, std::time::Duration::from_secs(1), |data| {
+        let text = String::from_utf8_lossy(data);
+        for dialect in [Dialect::MetricsQl, Dialect::PromQl] {
+            if let Ok(expr) = ::metricsql::parse(&text, &dialect::syntax(dialect)) {
+                let ranged = check(&text, &expr, dialect, true);
+                let instant = check(&text, &expr, dialect, false);
+                assert!(instant.is_ok() || ranged.is_err(), "{text:?} is right as a range alone");
+            }
+        }
+    });
+}

@@ -96,13 +96,12 @@ impl Checker<'_> {
         Ok(typed.returns)
     }
 
-    /// The second argument of `info`: filters without a metric, which may match all.
+    /// The second argument of `info`: filters, which may match all. A name stands inside of the braces.
     fn label_selector(&self, arg: &Expr) -> Result<(), ParseError> {
+        let written = self.text.get(arg.span.start as usize..).unwrap_or_default();
         match &arg.kind {
-            ExprKind::Selector(selector) => match selectors::has_metric(selector) {
-                false => Ok(()),
-                true => self.wrong(arg.span, "expected label selectors only, got vector selector instead"),
-            },
+            ExprKind::Selector(_) if written.starts_with('{') => Ok(()),
+            ExprKind::Selector(_) => self.wrong(arg.span, "expected label selectors only, got vector selector instead"),
             _ => self.wrong(arg.span, "expected label selectors only"),
         }
     }

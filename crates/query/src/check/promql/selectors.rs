@@ -1,7 +1,7 @@
 //! Selectors and what stands behind them.
 
 use ::metricsql::{At, Expr, ExprKind, ParseError, Rollup, Smoothing, Span, duration_millis};
-use model::{METRIC_NAME, MatchOp, Matcher, Selector};
+use model::{MatchOp, Matcher, Selector};
 
 use super::{Checker, Type};
 
@@ -121,12 +121,6 @@ fn word(smoothing: Smoothing) -> &'static str {
         Smoothing::Anchored => "anchored",
         Smoothing::Smoothed => "smoothed",
     }
-}
-
-/// Whether the metric is fixed.
-pub(super) fn has_metric(selector: &Selector) -> bool {
-    let fixes = |matcher: &Matcher| matcher.name == METRIC_NAME && matcher.op == MatchOp::Equal;
-    selector.any_of.iter().flatten().any(fixes)
 }
 
 /// Whether a label that is not there passes. A broken expression is reported by who compiles it for the search.
