@@ -80,6 +80,9 @@ pub(super) fn join(
     unite_equal(ctx, results)
 }
 
+/// Series of the many side with their partners on the one side; a fill value is one that has no place.
+type Pairs = Vec<(usize, Option<usize>)>;
+
 struct Join<'a> {
     ctx: &'a Context<'a>,
     binary: &'a Binary,
@@ -167,8 +170,8 @@ impl Join<'_> {
         group: &Matched,
         many: &[Row],
         one: &[Row],
-    ) -> Result<HashMap<Labels, Vec<(usize, Option<usize>)>>, QueryError> {
-        let mut pairs: HashMap<Labels, Vec<(usize, Option<usize>)>> = HashMap::with_capacity(group.left.len());
+    ) -> Result<HashMap<Labels, Pairs>, QueryError> {
+        let mut pairs: HashMap<Labels, Pairs> = HashMap::with_capacity(group.left.len());
         for place in &group.left {
             let own = &many[*place].labels;
             let fill = self.fill_one.map(|_| None);
