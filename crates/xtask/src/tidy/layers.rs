@@ -17,8 +17,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("head", &["model", "codec", "storage-api", "index"]),
     ("part", &["model", "codec", "disk", "storage-api", "index"]),
     ("store", &["model", "codec", "disk", "storage-api", "index", "wal", "head", "part"]),
-    ("serve", &["model", "http", "storage-api"]),
-    ("basalt", &["model", "disk", "http", "storage-api", "decode", "relabel", "receive", "store", "serve"]),
+    ("metricsql", &["model"]),
+    ("query", &["model", "codec", "storage-api", "metricsql"]),
+    ("serve", &["model", "http", "storage-api", "metricsql", "query"]),
+    ("basalt", &["model", "disk", "http", "storage-api", "decode", "relabel", "receive", "store", "query", "serve"]),
     ("testkit", &["model", "codec", "disk", "storage-api"]),
     ("xtask", &[]),
 ];
