@@ -133,8 +133,11 @@ fn head(bytes: &mut Bytes<'_>, wide: bool) -> Result<Head, &'static str> {
     Ok(Head { first_time, first_value, rows: rows as usize, power, kinds })
 }
 
+/// A part of a record, and what stands behind it.
+type Parted<'a> = (&'a [u8], &'a [u8]);
+
 /// A length and as many bytes, and what stands behind; `None` if they are not all there.
-fn part(bytes: &[u8]) -> Result<Option<(&[u8], &[u8])>, Malformed> {
+fn part(bytes: &[u8]) -> Result<Option<Parted<'_>>, Malformed> {
     let Some((len, rest)) = bytes.split_first_chunk::<4>() else {
         return Ok(None);
     };

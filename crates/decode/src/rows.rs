@@ -279,11 +279,14 @@ pub(crate) fn put_pair(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
     out.extend_from_slice(value);
 }
 
+/// A name and a value.
+pub(crate) type Pair<'a> = (&'a [u8], &'a [u8]);
+
 /// The labels of a row as pairs.
 pub(crate) struct Pairs<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Iterator for Pairs<'a> {
-    type Item = Option<(&'a [u8], &'a [u8])>;
+    type Item = Option<Pair<'a>>;
 
     /// `None` inside says that the bytes are no pairs; nothing follows then.
     fn next(&mut self) -> Option<Self::Item> {

@@ -9,7 +9,7 @@
 mod connection;
 mod datagrams;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use basalt_http::{Handler, Listener, ServerOptions, Stop};
 use decode::{
@@ -19,8 +19,8 @@ use decode::{
     rows::LineReader,
 };
 use tokio::{
-    net::{TcpListener, UdpSocket},
-    sync::Semaphore,
+    net::{TcpListener, TcpStream, UdpSocket},
+    sync::{OwnedSemaphorePermit, Semaphore},
 };
 
 use crate::{Receiver, stats::Kind};
@@ -107,13 +107,12 @@ impl LineListener {
         let places = Arc::new(Semaphore::new(options.connections_max));
         let options = Arc::new(options);
         loop {
-            let place = Arc::clone(&places).acquire_owned().await.expect("BUG: the semaphore is never closed");
             let accepted = tokio::select! {
-                accepted = self.tcp.accept() => accepted,
+                accepted = accept(&self.tcp, &places) => accepted,
                 () = stop.stopped() => break,
             };
             match accepted {
-                Ok((socket, peer)) => {
+                Ok((socket, peer, place)) => {
                     let connection = connection::Connection { protocol: self.protocol, socket, peer };
                     let (receiver, http) = (Arc::clone(&receiver), Arc::clone(&http));
                     let (options, stop) = (Arc::clone(&options), stop.clone());
@@ -136,4 +135,14 @@ impl LineListener {
             log::error!("the task that takes datagrams at {} ended badly", self.address);
         }
     }
+}
+
+/// Takes a connection as soon as there is a place for it; more wait in the system's queue.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let place = Arc::clone(places).acquire_owned().await.expect("BUG: the semaphore is never closed");
+    let (socket, peer) = listener.accept().await?;
+    Ok((socket, peer, place))
 }

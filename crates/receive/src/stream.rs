@@ -59,7 +59,11 @@ impl<'a> ByteStream<'a> {
     /// Reads on until there is a chunk of whole lines, or nothing more comes; gives where the last line ends.
     pub async fn fill_lines(&mut self, line_bytes_max: usize) -> Result<usize, Rejection> {
         let mut has_line = self.buffer.contains(&b'\n');
-        while !self.ended && !(has_line && self.buffer.len() >= CHUNK_BYTES) {
+        loop {
+            let whole_chunk = has_line && self.buffer.len() >= CHUNK_BYTES;
+            if self.ended || whole_chunk {
+                break;
+            }
             if self.buffer.len() >= CHUNK_BYTES {
                 self.check_line(line_bytes_max).await?;
             }

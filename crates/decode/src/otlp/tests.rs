@@ -273,7 +273,7 @@ fn what_cannot_be_kept_is_counted() {
     let odd = HistogramPoint { counts: vec![1], bounds: vec![1.0], ..HistogramPoint::default() }.encode_to_vec();
     let metrics = [
         metric("delta", "", SUM, points(&[number.clone(), number.clone()], 1)),
-        metric("", "", GAUGE, points(&[number.clone()], 0)),
+        metric("", "", GAUGE, points(std::slice::from_ref(&number), 0)),
         metric("odd", "", HISTOGRAM, points(&[odd], CUMULATIVE)),
         metric("none", "", GAUGE, points(&[NumberPoint::default().encode_to_vec()], 0)),
         metric("good", "", GAUGE, points(&[number], 0)),

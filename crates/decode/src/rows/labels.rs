@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use model::KeyBuilder;
 use storage_api::{Encoding, Refusal, Resolved};
 
-use super::Pairs;
+use super::{Pair, Pairs};
 use crate::{LabelLimits, proto::put_varint};
 
 /// A request adds no more labels.
@@ -111,14 +111,15 @@ impl PairLabels {
         Self { limits, generation, duplicates, extra, scope }
     }
 
-    fn read<'a>(&self, bytes: &'a [u8]) -> Result<Vec<(&'a [u8], &'a [u8])>, Refusal> {
+    fn read<'a>(&self, bytes: &'a [u8]) -> Result<Vec<Pair<'a>>, Refusal> {
         let mut pairs = Vec::new();
         for pair in Pairs(bytes) {
             let (name, value) = pair.ok_or(Refusal::InvalidLabels)?;
             if pairs.len() > self.limits.labels_max {
                 return Err(Refusal::TooManyLabels);
             }
-            if !self.extra.replaces(name) && !(value.is_empty() && self.duplicates == Duplicates::Refuse) {
+            let absent = value.is_empty() && self.duplicates == Duplicates::Refuse;
+            if !absent && !self.extra.replaces(name) {
                 pairs.push((name, value));
             }
         }

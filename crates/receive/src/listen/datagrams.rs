@@ -31,10 +31,10 @@ pub async fn serve(socket: UdpSocket, protocol: LineProtocol, receiver: Arc<Rece
                 Err(_) => break,
             }
         }
-        if let Err(why) = store(&receiver, protocol, &buffer[..len]).await {
-            if let Some(held_back) = receiver.rejections.admit() {
-                log::warn!("{len} bytes of datagrams are lost: {why} ({held_back} such lines held back)");
-            }
+        if let Err(why) = store(&receiver, protocol, &buffer[..len]).await
+            && let Some(held_back) = receiver.rejections.admit()
+        {
+            log::warn!("{len} bytes of datagrams are lost: {why} ({held_back} such lines held back)");
         }
     }
 }
