@@ -106,8 +106,8 @@ fn steps(values: &mut [f64], measure: impl Fn(usize, usize, f64) -> Option<f64>)
 
 fn intervals(times: &[i64], values: &mut [f64]) {
     let seconds = |at: usize| times[at] as f64 / 1e3;
-    for at in 1..values.len() {
-        values[at] = seconds(at) - seconds(at - 1);
+    for (at, value) in values.iter_mut().enumerate().skip(1) {
+        *value = seconds(at) - seconds(at - 1);
     }
     // Nothing stands before the first sample, so that it counts as far from there as the second from it.
     let second = values.get(1).copied().unwrap_or(f64::NAN);
