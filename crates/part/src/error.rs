@@ -1,6 +1,8 @@
 //! What can go wrong with a part.
 
-use std::fmt;
+use std::{fmt, path::PathBuf};
+
+use crate::FORMAT_VERSION;
 
 /// A failure of the disk, or damaged bytes.
 #[derive(Debug)]
@@ -9,6 +11,13 @@ pub enum PartError {
     Disk(disk::Error),
     /// The bytes make no sense.
     Corrupt(disk::Corrupt),
+    /// A newer program wrote it: both files say so.
+    Newer {
+        /// The part.
+        folder: PathBuf,
+        /// The version of its format.
+        found: u32,
+    },
 }
 
 impl fmt::Display for PartError {
@@ -16,6 +25,11 @@ impl fmt::Display for PartError {
         match self {
             Self::Disk(error) => error.fmt(f),
             Self::Corrupt(corrupt) => corrupt.fmt(f),
+            Self::Newer { folder, found } => write!(
+                f,
+                "cannot read part {}: format version {found}, this program reads up to {FORMAT_VERSION}; start the newer program again",
+                folder.display()
+            ),
         }
     }
 }

@@ -65,17 +65,34 @@ fn header(magic: [u8; 8]) -> [u8; HEADER_BYTES] {
     header
 }
 
-fn check_header(bytes: &[u8], magic: [u8; 8]) -> Result<(), String> {
-    let Some(header) = bytes.get(..HEADER_BYTES) else { return Err("the file is shorter than its header".into()) };
+/// What is wrong with the first bytes of a file.
+enum WrongHeader {
+    /// The version of a program to come.
+    Newer(u32),
+    Damaged(String),
+}
+
+impl WrongHeader {
+    fn into_text(self) -> String {
+        match self {
+            Self::Newer(version) => format!("format version {version}, this program reads up to {FORMAT_VERSION}"),
+            Self::Damaged(what) => what,
+        }
+    }
+}
+
+fn check_header(bytes: &[u8], magic: [u8; 8]) -> Result<(), WrongHeader> {
+    let damaged = |what: &str| Err(WrongHeader::Damaged(what.into()));
+    let Some(header) = bytes.get(..HEADER_BYTES) else { return damaged("the file is shorter than its header") };
     if header[..8] != magic {
-        return Err("wrong magic: not a file of this kind".into());
+        return damaged("wrong magic: not a file of this kind");
     }
     let version = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
-    if version != FORMAT_VERSION {
-        return Err(format!("format version {version}, this program reads up to {FORMAT_VERSION}"));
+    if version > FORMAT_VERSION {
+        return Err(WrongHeader::Newer(version));
     }
-    if header[12..] != [0; 4] {
-        return Err("damaged header".into());
+    if version != FORMAT_VERSION || header[12..] != [0; 4] {
+        return damaged("damaged header");
     }
     Ok(())
 }

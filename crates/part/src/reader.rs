@@ -20,7 +20,7 @@ use model::Tenant;
 use roaring::RoaringBitmap;
 
 use crate::{
-    COLUMNS_FILE, COLUMNS_MAGIC, HEADER_BYTES, INDEX_FILE, INDEX_MAGIC, PAGE_SERIES_MAX, TRAILER_BYTES,
+    COLUMNS_FILE, COLUMNS_MAGIC, HEADER_BYTES, INDEX_FILE, INDEX_MAGIC, PAGE_SERIES_MAX, TRAILER_BYTES, WrongHeader,
     block::{BlockHead, CHECKSUM_BYTES, Span, TimeSpan, ValueSource},
     check_header,
     error::PartError,
@@ -91,8 +91,15 @@ impl Part {
         let index_path = folder.join(INDEX_FILE);
         let columns_path = folder.join(COLUMNS_FILE);
         let damaged = |path: &Path, what: String| Corrupt::new(path, 0, what);
-        check_header(&index, INDEX_MAGIC).map_err(|what| damaged(&index_path, what))?;
-        check_header(&columns, COLUMNS_MAGIC).map_err(|what| damaged(&columns_path, what))?;
+        match (check_header(&index, INDEX_MAGIC), check_header(&columns, COLUMNS_MAGIC)) {
+            (Ok(()), Ok(())) => {}
+            // One file alone is not believed: a flipped bit may say so, too.
+            (Err(WrongHeader::Newer(found)), Err(WrongHeader::Newer(other))) if found == other => {
+                return Err(PartError::Newer { folder: folder.to_owned(), found });
+            }
+            (Err(wrong), _) => return Err(damaged(&index_path, wrong.into_text()).into()),
+            (_, Err(wrong)) => return Err(damaged(&columns_path, wrong.into_text()).into()),
+        }
         let footer = Footer::read(&index).map_err(|what| damaged(&index_path, what))?;
         if footer.meta.columns_bytes != columns.len() as u64 {
             let what = format!("{} bytes long, written were {}", columns.len(), footer.meta.columns_bytes);

@@ -64,6 +64,7 @@ impl From<PartError> for StoreError {
         match error {
             PartError::Disk(error) => Self::Disk(error),
             PartError::Corrupt(corrupt) => Self::Corrupt(corrupt),
+            PartError::Newer { .. } => Self::Folder(error.to_string()),
         }
     }
 }

@@ -47,6 +47,7 @@ pub fn open(
     report: Reporter,
 ) -> Result<Inner, StoreError> {
     let lock = disk.lock(Path::new(layout::LOCK))?;
+    refuse_foreign(&*disk)?;
     report_strangers(&*disk, &report)?;
     for folder in [layout::WAL, layout::PARTS, layout::SNAPSHOTS, layout::QUARANTINE] {
         disk::create_dir_durable(&*disk, Path::new(folder))?;
@@ -129,6 +130,24 @@ fn random() -> [u8; secret::SECRET_BYTES] {
     secret
 }
 
+/// Nothing is begun in the folder of another database: its files and ours could no longer be told apart.
+fn refuse_foreign(disk: &dyn Disk) -> Result<(), StoreError> {
+    const OTHERS: &[(&str, &[&str])] =
+        &[("VictoriaMetrics", &["data", "indexdb"]), ("Prometheus", &["chunks_head", "wal"])];
+    let entries = disk.list(Path::new(""))?;
+    let is_folder = |name: &str| entries.iter().any(|entry| entry.name == name && entry.is_dir);
+    if entries.iter().any(|entry| entry.name == layout::MANIFEST && !entry.is_dir) {
+        return Ok(());
+    }
+    match OTHERS.iter().find(|(_, folders)| folders.iter().all(|name| is_folder(name))) {
+        Some((owner, _)) => Err(StoreError::Folder(format!(
+            "{} is a data folder of {owner}; nothing in it was changed. Name a folder of Basalt's own with -storageDataPath",
+            disk.root().display()
+        ))),
+        None => Ok(()),
+    }
+}
+
 fn report_strangers(disk: &dyn Disk, report: &Reporter) -> Result<(), StoreError> {
     for entry in disk.list(Path::new(""))? {
         let tmp = entry.name.strip_suffix(".tmp").unwrap_or(&entry.name);
@@ -157,8 +176,8 @@ fn open_parts(
             Ok(_) => format!("{} differs from what the manifest says", folder.display()),
             Err(PartError::Corrupt(corrupt)) => corrupt.to_string(),
             Err(PartError::Disk(error)) if error.is_not_found() => error.to_string(),
-            // A disk that cannot be read now may be readable later: nothing is moved.
-            Err(PartError::Disk(error)) => return Err(error.into()),
+            // A disk that cannot be read now may be readable later, and what a newer program wrote is whole: nothing is moved.
+            Err(error) => return Err(error.into()),
         };
         add(&counters.quarantined_parts, 1);
         report.error(format!("part {} is damaged and set aside: {damage}", layout::part_name(meta.id)));

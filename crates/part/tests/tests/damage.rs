@@ -34,7 +34,7 @@ fn check(index: Vec<u8>, columns: Vec<u8>, naive: &Naive, what: &str) {
     match read {
         Ok(read) => assert!(same(&read, naive), "{what}: another answer"),
         Err(PartError::Corrupt(corrupt)) => assert!(corrupt.to_string().contains("damaged"), "{what}: {corrupt}"),
-        Err(PartError::Disk(error)) => panic!("{what}: {error}"),
+        Err(other) => panic!("{what}: {other}"),
     }
 }
 
@@ -78,6 +78,16 @@ fn a_newer_version_is_named() {
     disk.damage(folder.join(COLUMNS_FILE), 8, 1 ^ 9);
     let error = Part::open(&disk, &folder).expect_err("a newer version cannot be read").to_string();
     assert!(error.contains("format version 9") && error.contains("columns"), "{error}");
+}
+
+#[test]
+fn a_part_of_a_newer_program_is_no_damage() {
+    let (disk, folder, _) = small();
+    for file in [COLUMNS_FILE, INDEX_FILE] {
+        disk.damage(folder.join(file), 8, 1 ^ 9);
+    }
+    let Err(PartError::Newer { found, .. }) = Part::open(&disk, &folder) else { panic!("both files say version 9") };
+    assert_eq!(found, 9);
 }
 
 #[test]

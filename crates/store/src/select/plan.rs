@@ -183,6 +183,6 @@ impl SeriesSource for PartSource {
 pub fn failed(error: PartError) -> SelectError {
     match error {
         PartError::Corrupt(corrupt) => SelectError::Corrupt(corrupt.to_string()),
-        PartError::Disk(error) => SelectError::Unavailable(error.to_string()),
+        PartError::Disk(_) | PartError::Newer { .. } => SelectError::Unavailable(error.to_string()),
     }
 }

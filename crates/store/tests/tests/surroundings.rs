@@ -136,6 +136,40 @@ fn foreign_files_are_named_and_left_alone() {
 }
 
 #[test]
+fn the_folder_of_another_database_is_refused_and_left_as_it_is() {
+    for (owner, files) in
+        [("VictoriaMetrics", ["data/small/x", "indexdb/1/y"]), ("Prometheus", ["chunks_head/1", "wal/1"])]
+    {
+        let disk = SimDisk::new(7);
+        files.iter().for_each(|file| disk.plant(file, b"not ours"));
+        let error = try_open(&disk, quiet()).err().expect("a foreign folder").to_string();
+        assert!(error.contains(owner), "{error}");
+        let mut found: Vec<_> =
+            disk.list(Path::new("")).expect("it can be listed").into_iter().map(|e| e.name).collect();
+        found.retain(|name| name != "flock.lock");
+        let mut expected: Vec<_> = files.iter().map(|file| file[..file.find('/').unwrap()].to_string()).collect();
+        found.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn a_part_of_a_newer_program_stops_the_start_and_stays() {
+    let (disk, driver) = filled(8);
+    driver.flush().expect("it can be flushed");
+    drop(driver);
+    let disk = disk.kill();
+    let part = disk.list(Path::new("parts")).expect("it can be listed").swap_remove(0).name;
+    for file in ["columns", "index"] {
+        disk.damage(format!("parts/{part}/{file}"), 8, 1 ^ 9);
+    }
+    let error = try_open(&disk, quiet()).err().expect("a newer part").to_string();
+    assert!(error.contains("format version 9") && error.contains(&part), "{error}");
+    assert_eq!(disk.list(Path::new("parts")).expect("it can be listed").len(), 1, "it stays where it is");
+}
+
+#[test]
 fn a_newer_format_stops_the_start_and_names_both_versions() {
     let (disk, driver) = filled(8);
     driver.flush().expect("it can be flushed");
