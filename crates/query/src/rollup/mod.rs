@@ -7,6 +7,7 @@
 mod heads;
 mod kernels;
 mod metricsql;
+mod outputs;
 mod prepare;
 mod promql;
 mod recipe;

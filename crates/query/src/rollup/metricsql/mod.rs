@@ -1,6 +1,7 @@
 //! Rollup functions of dialect `metricsql`.
 //!
-//! A window comes without NaN, but for `default_rollup` and `stale_samples_over_time`, which see stale markers; other NaN are no samples of this dialect. A result that is NaN is no sample.
+//! A window comes without NaN, but for `default_rollup` and `stale_samples_over_time`, which see stale markers; other NaN are no samples of this dialect.
+//! A result that is NaN is no sample.
 
 mod candles;
 mod counters;
