@@ -27,7 +27,7 @@ fn labels(c: &mut Criterion) {
     let keys = keys();
     let all: Vec<Labels> = keys.iter().map(Labels::from).collect();
     c.bench_function("labels of 1000 keys", |b| {
-        b.iter(|| keys.iter().map(Labels::from).for_each(|labels| drop(black_box(labels))))
+        b.iter(|| keys.iter().map(Labels::from).for_each(|labels| drop(black_box(labels))));
     });
     c.bench_function("1000 labels reduced to two", |b| {
         b.iter(|| {

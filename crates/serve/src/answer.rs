@@ -310,12 +310,20 @@ mod tests {
         ]);
         assert_eq!(
             text(vector, Dialect::MetricsQl, |_, _| {}),
-            r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{"__name__":"m","A":"a","b":"\""},"value":[1700000000.5,"1000000000000000000000"]}]},"stats":{"seriesFetched":"12","executionTimeMsec":29}}"#
+            concat!(
+                r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{"__name__":"m","A":"a","#,
+                r#""b":"\""},"value":[1700000000.5,"1000000000000000000000"]}]},"stats":{"seriesFetched":"12","#,
+                r#""executionTimeMsec":29}}"#,
+            )
         );
         let matrix = Value::Matrix(vec![series(&[], grid(&[1.0, f64::NAN, -0.5]))]);
         assert_eq!(
             text(matrix, Dialect::MetricsQl, |answer, _| answer.is_partial = Some(false)),
-            r#"{"status":"success","isPartial":false,"data":{"resultType":"matrix","result":[{"metric":{},"values":[[1700000000.5,"1"],[1700000001.5,"-0.5"]]}]},"stats":{"seriesFetched":"12","executionTimeMsec":29}}"#
+            concat!(
+                r#"{"status":"success","isPartial":false,"data":{"resultType":"matrix","result":[{"metric":{},"#,
+                r#""values":[[1700000000.5,"1"],[1700000001.5,"-0.5"]]}]},"stats":{"seriesFetched":"12","#,
+                r#""executionTimeMsec":29}}"#,
+            )
         );
         let raw = Points::Own { times: Arc::new(vec![1000, 2500]), values: vec![3.0, f64::NAN] };
         let traced = text(Value::Matrix(vec![series(&[], raw)]), Dialect::MetricsQl, |answer, shape| {
@@ -326,7 +334,11 @@ mod tests {
         });
         assert_eq!(
             traced,
-            r#"{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[[1,"3"],[2.5,"NaN"]]}]},"trace":{"duration_msec":1.5,"message":"query","children":[{"duration_msec":0,"message":"scan"}]}}"#
+            concat!(
+                r#"{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[[1,"3"],[2.5,"#,
+                r#""NaN"]]}]},"trace":{"duration_msec":1.5,"message":"query","children":[{"duration_msec":0,"#,
+                r#""message":"scan"}]}}"#,
+            )
         );
     }
 
@@ -346,7 +358,10 @@ mod tests {
                 answer.warnings.push("w".into());
                 answer.infos.extend(["i".into(), "j".into()]);
             }),
-            r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{"A":"a","__name__":"m"},"value":[1700000000.500,"NaN"]}]},"warnings":["w"],"infos":["i","j"]}"#
+            concat!(
+                r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{"A":"a","__name__":"m"},"#,
+                r#""value":[1700000000.500,"NaN"]}]},"warnings":["w"],"infos":["i","j"]}"#,
+            )
         );
         let matrix = Value::Matrix(vec![series(&[], grid(&[ABSENT, 1.0]))]);
         let with_stats = text(matrix, Dialect::PromQl, |_, shape| shape.stats_wanted = true);

@@ -85,9 +85,9 @@ fn put_series(out: &mut Vec<u8>, key: &SeriesKey, escaping: Escaping) {
         separator = b',';
         let label = escaping.escape(&label);
         if is_plain(&label) {
-            out.extend_from_slice(label.as_bytes())
+            out.extend_from_slice(label.as_bytes());
         } else {
-            put_quoted(out, &label)
+            put_quoted(out, &label);
         }
         out.push(b'=');
         put_quoted(out, &value);

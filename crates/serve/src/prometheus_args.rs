@@ -70,7 +70,7 @@ pub(crate) fn parse_duration(text: &str) -> Result<i64, String> {
     let wrong = || format!("cannot parse {text:?} to a valid duration");
     if let Ok(seconds) = text.parse::<f64>() {
         let ms = seconds * 1e3;
-        if !(ms.abs() <= DURATION_MS_MAX as f64) {
+        if ms.is_nan() || ms.abs() > DURATION_MS_MAX as f64 {
             return Err(format!("{}. It overflows int64", wrong()));
         }
         return Ok(ms as i64);

@@ -140,7 +140,10 @@ fn a_range_answer_has_every_point_of_every_series() {
 #[test]
 fn the_join_of_the_capacity_board_is_one_series() {
     let (_folder, basalt) = cluster(&[]);
-    let join = r#"sum(kube_pod_status_phase{phase="Running"} * on (pod) group_left(namespace, resource) sum(kube_pod_container_resource_requests{resource="cpu"}) by (pod)) by (resource)"#;
+    let join = concat!(
+        r#"sum(kube_pod_status_phase{phase="Running"} * on (pod) group_left(namespace, resource) "#,
+        r#"sum(kube_pod_container_resource_requests{resource="cpu"}) by (pod)) by (resource)"#,
+    );
     let (start, end) = (START.to_string(), END.to_string());
     let range = [("start", start.as_str()), ("end", end.as_str()), ("step", "15")];
     let all = good(&basalt, "/api/v1/query_range", &[&[("query", join)][..], &range].concat());

@@ -275,23 +275,43 @@ mod tests {
         for (text, want) in [
             (
                 "foo/bar",
-                r#"{"bool":false,"lhs":{"matchers":[{"name":"__name__","type":"=","value":"foo"}],"name":"foo","offset":0,"startOrEnd":null,"timestamp":null,"type":"vectorSelector"},"matching":{"card":"one-to-one","include":[],"labels":[],"on":false},"op":"/","rhs":{"matchers":[{"name":"__name__","type":"=","value":"bar"}],"name":"bar","offset":0,"startOrEnd":null,"timestamp":null,"type":"vectorSelector"},"type":"binaryExpr"}"#,
+                concat!(
+                    r#"{"bool":false,"lhs":{"matchers":[{"name":"__name__","type":"=","value":"foo"}],"name":"foo","#,
+                    r#""offset":0,"startOrEnd":null,"timestamp":null,"type":"vectorSelector"},"#,
+                    r#""matching":{"card":"one-to-one","include":[],"labels":[],"on":false},"op":"/","#,
+                    r#""rhs":{"matchers":[{"name":"__name__","type":"=","value":"bar"}],"name":"bar","offset":0,"#,
+                    r#""startOrEnd":null,"timestamp":null,"type":"vectorSelector"},"type":"binaryExpr"}"#,
+                ),
             ),
             (
                 "-1 * 2",
-                r#"{"bool":false,"lhs":{"expr":{"type":"numberLiteral","val":"1"},"op":"-","type":"unaryExpr"},"matching":null,"op":"*","rhs":{"type":"numberLiteral","val":"2"},"type":"binaryExpr"}"#,
+                concat!(
+                    r#"{"bool":false,"lhs":{"expr":{"type":"numberLiteral","val":"1"},"op":"-","type":"unaryExpr"},"#,
+                    r#""matching":null,"op":"*","rhs":{"type":"numberLiteral","val":"2"},"type":"binaryExpr"}"#,
+                ),
             ),
             (
                 "m{a!=\"b\"}[5m] offset 1m @ 1.5",
-                r#"{"matchers":[{"name":"a","type":"!=","value":"b"},{"name":"__name__","type":"=","value":"m"}],"name":"m","offset":60000,"startOrEnd":null,"timestamp":1500,"range":300000,"type":"matrixSelector"}"#,
+                concat!(
+                    r#"{"matchers":[{"name":"a","type":"!=","value":"b"},{"name":"__name__","type":"=","value":"m"}],"#,
+                    r#""name":"m","offset":60000,"startOrEnd":null,"timestamp":1500,"range":300000,"type":"matrixSelector"}"#,
+                ),
             ),
             (
                 "topk by (x) (3, (m))",
-                r#"{"expr":{"expr":{"matchers":[{"name":"__name__","type":"=","value":"m"}],"name":"m","offset":0,"startOrEnd":null,"timestamp":null,"type":"vectorSelector"},"type":"parenExpr"},"grouping":["x"],"op":"topk","param":{"type":"numberLiteral","val":"3"},"type":"aggregation","without":false}"#,
+                concat!(
+                    r#"{"expr":{"expr":{"matchers":[{"name":"__name__","type":"=","value":"m"}],"name":"m","offset":0,"#,
+                    r#""startOrEnd":null,"timestamp":null,"type":"vectorSelector"},"type":"parenExpr"},"grouping":["x"],"#,
+                    r#""op":"topk","param":{"type":"numberLiteral","val":"3"},"type":"aggregation","without":false}"#,
+                ),
             ),
             (
                 "m[1h:1m] @ start()",
-                r#"{"expr":{"matchers":[{"name":"__name__","type":"=","value":"m"}],"name":"m","offset":0,"startOrEnd":null,"timestamp":null,"type":"vectorSelector"},"offset":0,"startOrEnd":"start","timestamp":null,"range":3600000,"step":60000,"type":"subquery"}"#,
+                concat!(
+                    r#"{"expr":{"matchers":[{"name":"__name__","type":"=","value":"m"}],"name":"m","offset":0,"#,
+                    r#""startOrEnd":null,"timestamp":null,"type":"vectorSelector"},"offset":0,"startOrEnd":"start","#,
+                    r#""timestamp":null,"range":3600000,"step":60000,"type":"subquery"}"#,
+                ),
             ),
         ] {
             let options = Options { folds_texts: false, predefined_templates: false, ..Options::default() };
