@@ -5,7 +5,7 @@
 //! ```
 //!
 //! 1. A line is one series. Its keys may come in any order, others are skipped.
-//! 2. `null` is the stale marker, as exports write it; `"NaN"`, `"Infinity"` and `"-Infinity"` are what they say.
+//! 2. `null` is the stale marker, as exports write it; `NaN`, `Infinity`, `+Inf` and `-Inf` are what they say, in quotes or, as older exporters write them, without.
 //! 3. As many timestamps as values, or the line is refused as a whole.
 
 use model::{STALE_NAN_BITS, Sample};
@@ -90,6 +90,9 @@ fn column(
 }
 
 fn value(json: &mut Json<'_>) -> Result<f64, Malformed> {
+    if let Some(value) = json.bare_word(special) {
+        return Ok(value);
+    }
     match json.peek()? {
         Kind::Number => json.float(),
         Kind::Null => json.null().map(|_| f64::from_bits(STALE_NAN_BITS)),
@@ -105,9 +108,9 @@ fn special(text: &str) -> Option<f64> {
     match text {
         "null" | "Null" => Some(f64::from_bits(STALE_NAN_BITS)),
         "NaN" | "nan" => Some(f64::NAN),
-        text => match text.strip_prefix('-').unwrap_or(text) {
-            "Infinity" | "infinity" | "Inf" | "inf" | "+Inf" if text.starts_with('-') => Some(f64::NEG_INFINITY),
-            "Infinity" | "infinity" | "Inf" | "inf" | "+Inf" => Some(f64::INFINITY),
+        text => match text.strip_prefix(['-', '+']).unwrap_or(text) {
+            "Infinity" | "infinity" | "Inf" | "inf" if text.starts_with('-') => Some(f64::NEG_INFINITY),
+            "Infinity" | "infinity" | "Inf" | "inf" => Some(f64::INFINITY),
             _ => None,
         },
     }
@@ -132,6 +135,10 @@ mod tests {
         let line = br#"{"metric":{"a":"b"},"values":[null,"NaN"],"timestamps":[1,2]}"#;
         ImportJson.read(line, &mut rows).expect("a good line");
         assert_eq!(rows.samples()[0].value.to_bits(), STALE_NAN_BITS);
+        let bare = r#"{"metric":{"a":"b"},"values":[+Inf, -Inf,Infinity],"timestamps":[1,2,3]}"#;
+        assert_eq!(read_lines(&mut ImportJson, bare), ["a=b inf@1 -inf@2 inf@3"]);
+        let bare = r#"{"metric":{"a":"b"},"values":[NaN],"timestamps":[1]}"#;
+        assert_eq!(read_lines(&mut ImportJson, bare), ["a=b NaN@1"]);
         assert!(rows.samples()[1].value.is_nan());
     }
 
@@ -143,6 +150,7 @@ mod tests {
             (r#"{"metric":{"a":"b"},"values":[1]}"#, "are missing"),
             (r#"{"metric":{"a":1},"values":[1],"timestamps":[1]}"#, "want a JSON string at byte 15"),
             (r#"{"metric":{"a":"b"},"values":[true],"timestamps":[1]}"#, "want a value at byte 30"),
+            (r#"{"metric":{"a":"b"},"values":[Nan],"timestamps":[1]}"#, "byte 30"),
             (r#"{"metric":{},"metric":{}}"#, "twice"),
             ("not json", "want a JSON object at byte 0"),
             ("{} x", "more behind"),

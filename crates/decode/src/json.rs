@@ -212,6 +212,20 @@ impl<'a> Json<'a> {
         Ok(&rest[..len])
     }
 
+    /// Takes one of the words without quotes that JSON does not know, if `means` knows it.
+    pub(crate) fn bare_word<T>(&mut self, means: impl Fn(&str) -> Option<T>) -> Option<T> {
+        self.next_byte();
+        let rest = &self.text[self.at..];
+        let in_word = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+');
+        let word = &rest[..rest.bytes().position(|byte| !in_word(byte)).unwrap_or(rest.len())];
+        if !word.trim_start_matches(['-', '+']).starts_with(|first: char| first.is_ascii_alphabetic()) {
+            return None;
+        }
+        let meant = means(word)?;
+        self.at += word.len();
+        Some(meant)
+    }
+
     /// A number as the nearest double.
     pub(crate) fn float(&mut self) -> Result<f64, Malformed> {
         let at = self.at;
