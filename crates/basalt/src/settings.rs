@@ -194,6 +194,8 @@ fn engine_options(flags: &Flags, memory_allowed_bytes: u64) -> query::EngineOpti
         cache_bytes_max: cache_bytes_max as usize,
         cache_timestamp_offset: flags.duration("search.cacheTimestampOffset"),
         top_queries_max: flags.number("search.queryStats.lastQueriesCount") as usize,
+        top_query_duration_min: flags.duration("search.queryStats.minQueryDuration"),
+        aggregate_series_max: flags.number("search.maxSeriesPerAggrFunc") as usize,
         ..usual
     }
 }

@@ -41,6 +41,7 @@ fn limits_are_obeyed_and_named() {
     );
     refused("-search.maxMemoryPerQuery=1000", "kube_node_info[10h]", "-search.maxMemoryPerQuery");
     refused("-search.maxResponseSeries=5", "kube_node_info", "-search.maxResponseSeries");
+    refused("-search.maxSeriesPerAggrFunc=5", "count by (node) (kube_node_info)", "-search.maxSeriesPerAggrFunc");
     refused("-search.maxQueryLen=10", "kube_node_info", "-search.maxQueryLen");
     refused("-search.disableImplicitConversion", "rate(sum(kube_node_info))", "");
 }

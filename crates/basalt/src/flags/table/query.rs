@@ -87,7 +87,7 @@ pub const FLAGS: &[Flag] = &[
         "Queries whose answer has more series are refused; 0 means no limit.",
     ),
     later("search.logQueryMemoryUsage", Kind::Bytes, "0", "Queries that need more memory are logged."),
-    later("search.maxSeriesPerAggrFunc", ANY_NUMBER, "1000000", "Aggregates over more groups are refused."),
+    obeyed("search.maxSeriesPerAggrFunc", ANY_NUMBER, "1000000", "Aggregates over more groups are refused."),
     later("search.maxGraphiteSeries", ANY_NUMBER, "300000", "Graphite queries over more series are refused."),
     obeyed(
         "search.latencyOffset",
@@ -144,7 +144,7 @@ pub const FLAGS: &[Flag] = &[
         "20000",
         "Queries that /api/v1/status/top_queries looks at.",
     ),
-    later(
+    obeyed(
         "search.queryStats.minQueryDuration",
         Kind::Duration,
         "1ms",
