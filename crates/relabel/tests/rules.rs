@@ -295,7 +295,12 @@ proptest! {
             prop_assert!(labels.build(model::Tenant::DEFAULT).is_ok());
             prop_assert!(labels.iter().all(|(name, _)| name == "__name__" || !name.starts_with("__")));
         }
-        // One file of all rules does what files of one rule each do, one after the other, as long as nothing is a note.
+        // One file of all rules does what files of one rule each do, one after the other, as long as nothing is a note. labelmap_all makes one of the
+        // metric's name: without its "a" that is a name with underscores like any other, which lives until the end of its file.
+        let renames_all = rules.iter().any(|rule| rule.contains("labelmap_all"));
+        if renames_all && (series.contains_key("__name__") || rules.concat().contains("__name__")) {
+            return Ok(());
+        }
         let mut stepwise = KeyBuilder::new();
         fill(&mut stepwise);
         let mut last = Outcome::Keep;
