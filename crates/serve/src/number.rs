@@ -208,7 +208,8 @@ mod tests {
 
     #[test]
     fn between_two_equally_near_the_even_digit_is_taken() {
-        assert_eq!(text_of(|out| put_float(out, -1_125_275_217_340_534.25, Layout::Plain)), "-1125275217340534.2");
+        let half_way = 4_501_100_869_362_137.0 / -4.0;
+        assert_eq!(text_of(|out| put_float(out, half_way, Layout::Plain)), "-1125275217340534.2");
     }
 
     #[test]

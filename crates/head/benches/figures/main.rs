@@ -1,7 +1,7 @@
 //! Prints the figures of the decision page: speed of each mechanism at a million series, and memory.
 //!
 //! Each piece of work (a request, a seal, …) is timed alone, in processor time of the thread, and the median piece is told. Run with `cargo
-//! bench -p head --bench figures -- [series]`.
+//! bench -p head --bench figures -- [series]`; as a test it runs with few series.
 
 mod alternatives;
 #[path = "../common/mod.rs"]
@@ -15,7 +15,9 @@ use head::{AdmitAll, Columns, Generation, Head, HeadOptions, ResolveScratch, Res
 const ROWS_A_BODY: usize = 2_000;
 
 fn main() {
-    let series = std::env::args().filter_map(|arg| arg.parse().ok()).next().unwrap_or(1_000_000);
+    let quick = !std::env::args().any(|argument| argument == "--bench");
+    let asked = std::env::args().filter_map(|argument| argument.parse().ok()).next();
+    let series = asked.unwrap_or(if quick { 10_000 } else { 1_000_000 });
     println!("{series} series, medians");
     let mut fleet = Fleet::new(series, true);
     println!("label bytes a series: {}", fleet.bytes.len() / series);
@@ -33,7 +35,7 @@ fn main() {
         bytes.series / series,
         bytes.index / series
     );
-    println!("memory that the system gave for it: {} bytes a series", (resident() - before) / series);
+    println!("memory that the system gave for it: {} bytes a series", resident().saturating_sub(before) / series);
     bench.known(&mut fleet, &steady);
     samples(&mut fleet, series);
     alternatives::run(&mut fleet);
