@@ -35,6 +35,9 @@ pub use values::{
 
 /// The most samples of one block.
 pub const MAX_BLOCK_SAMPLES: usize = 8192;
+/// Blocks of up to so many samples are packed and nothing else, whatever the effort: what denser forms cost at the start of a block is more than they
+/// save in one that is so short (with 60 samples a block 1.031 bytes a sample became 1.030), and they took a seventh of the time of a merge.
+pub const SHORT_BLOCK_SAMPLES: usize = 128;
 /// Samples of one vector, the unit in which integers are packed and may be decoded.
 pub const VECTOR_SAMPLES: usize = 256;
 /// The bits of the NaN by which Prometheus marks a series as ended.

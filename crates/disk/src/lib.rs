@@ -20,6 +20,7 @@ mod publish;
 mod real;
 mod real_file;
 mod system;
+mod unreadable;
 
 use std::any::Any;
 use std::fmt;
@@ -31,6 +32,7 @@ pub use map::Map;
 pub use path::{check_entry_path, check_path};
 pub use publish::{create_dir_durable, publish_dir, publish_file};
 pub use real::RealDisk;
+pub use unreadable::unreadable_pages;
 
 /// A data folder.
 ///

@@ -2,7 +2,8 @@
 //!
 //! 1. A map owns its bytes through a shared count: clones and slices are cheap and keep the
 //!    mapping alive, also when the file has been removed.
-//! 2. Pages that were read stay in the process until [`Map::release`] hands them back; a merge that
+//! 2. A page that the drive cannot read counts as zeros, which no checksum fits: see [`crate::unreadable_pages`].
+//! 3. Pages that were read stay in the process until [`Map::release`] hands them back; a merge that
 //!    reads gigabytes releases behind itself and does not grow.
 
 use std::fmt;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 
 use memmap2::{Advice, Mmap, UncheckedAdvice};
 
-use crate::system;
+use crate::{system, unreadable::Watched};
 
 /// Bytes of a file, read only; a clone shares them.
 #[derive(Clone)]
@@ -24,7 +25,11 @@ pub struct Map {
 }
 
 enum Owner {
-    File(Mmap),
+    /// The mapping leaves the table of those that are watched before it ends: fields are dropped in this order.
+    File {
+        _watched: Watched,
+        mmap: Mmap,
+    },
     Heap(Vec<u8>),
     Other(Box<dyn AsRef<[u8]> + Send + Sync>),
 }
@@ -33,7 +38,7 @@ impl Owner {
     #[inline]
     fn bytes(&self) -> &[u8] {
         match self {
-            Owner::File(mmap) => mmap,
+            Owner::File { mmap, .. } => mmap,
             Owner::Heap(bytes) => bytes,
             Owner::Other(bytes) => (**bytes).as_ref(),
         }
@@ -47,7 +52,7 @@ impl Map {
         // SAFETY: the files of a data folder belong to the process that holds its lock; they are
         // only ever appended to, and `Disk::reopen` forbids cutting below a map that is in use.
         let mmap = unsafe { Mmap::map(file)? };
-        Ok(Map::whole(Owner::File(mmap)))
+        Ok(Map::whole(Owner::File { _watched: Watched::new(&mmap), mmap }))
     }
 
     /// Wraps bytes that something else owns, for a double that watches who still holds a map.
@@ -86,7 +91,7 @@ impl Map {
     /// the file when they are next touched. The range is cut to the map.
     #[expect(unsafe_code, reason = "MADV_DONTNEED discards pages; here they are copies of a file")]
     pub fn release(&self, range: Range<usize>) {
-        let Owner::File(mmap) = &*self.owner else { return };
+        let Owner::File { mmap, .. } = &*self.owner else { return };
         let (start, end) = self.pages_inside(range, mmap.len());
         if start >= end {
             return;
@@ -118,7 +123,7 @@ impl Map {
     ///
     /// Kernels before Linux 5.14 cannot tell; there it does nothing.
     pub fn populate(&self) -> io::Result<()> {
-        let (Owner::File(mmap), false) = (&*self.owner, self.is_empty()) else { return Ok(()) };
+        let (Owner::File { mmap, .. }, false) = (&*self.owner, self.is_empty()) else { return Ok(()) };
         match mmap.advise_range(Advice::PopulateRead, self.start, self.end - self.start) {
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
             Err(error) => Err(io::Error::new(error.kind(), format!("a page of it cannot be read: {error}"))),
@@ -127,7 +132,7 @@ impl Map {
     }
 
     fn advise(&self, advice: Advice) {
-        if let (Owner::File(mmap), false) = (&*self.owner, self.is_empty()) {
+        if let (Owner::File { mmap, .. }, false) = (&*self.owner, self.is_empty()) {
             // Advice that is refused changes no answer.
             let _ = mmap.advise_range(advice, self.start, self.end - self.start);
         }
@@ -175,7 +180,7 @@ impl Default for Map {
 impl fmt::Debug for Map {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match &*self.owner {
-            Owner::File(_) => "file",
+            Owner::File { .. } => "file",
             Owner::Heap(_) => "heap",
             Owner::Other(_) => "other",
         };

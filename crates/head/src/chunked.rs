@@ -34,15 +34,33 @@ impl<T: Default, const BITS: u32> Chunked<T, BITS> {
         &self.make_chunk(at >> BITS)[at & (Self::CHUNK - 1)]
     }
 
-    /// A whole chunk; made if it is not there.
+    /// The element; its chunk is what `chunk` gives if it is not there.
     #[inline]
-    pub(crate) fn make_chunk(&self, number: usize) -> &[T] {
-        self.chunks[number].get_or_init(Self::fresh)
+    pub(crate) fn make_with(&self, at: usize, chunk: impl FnOnce() -> Box<[T]>) -> &T {
+        &self.make_chunk_with(at >> BITS, chunk)[at & (Self::CHUNK - 1)]
     }
 
+    /// A whole chunk; made if it is not there.
+    #[inline]
+    fn make_chunk(&self, number: usize) -> &[T] {
+        self.make_chunk_with(number, Self::fresh)
+    }
+
+    /// A whole chunk; what `chunk` gives, which must be of full length, if it is not there.
+    #[inline]
+    pub(crate) fn make_chunk_with(&self, number: usize, chunk: impl FnOnce() -> Box<[T]>) -> &[T] {
+        self.chunks[number].get_or_init(chunk)
+    }
+
+    /// A chunk of elements with nothing in them.
     #[cold]
-    fn fresh() -> Box<[T]> {
+    pub(crate) fn fresh() -> Box<[T]> {
         (0..Self::CHUNK).map(|_| T::default()).collect()
+    }
+
+    /// Takes all chunks out.
+    pub(crate) fn take_chunks(&mut self) -> impl Iterator<Item = Box<[T]>> + '_ {
+        self.chunks.iter_mut().filter_map(OnceLock::take)
     }
 
     /// The chunks that exist, with the number of their first element.

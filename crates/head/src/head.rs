@@ -17,6 +17,7 @@ use crate::{
     encodings::{Encodings, Lookup},
     epochs::Epochs,
     series::{Found, SeriesMap},
+    tail_pool::TailPool,
 };
 
 /// What a head is given.
@@ -35,6 +36,8 @@ pub struct Head {
     series: SeriesMap,
     epochs: Epochs,
     series_created: AtomicU64,
+    /// Memory that the tails of all generations share.
+    pool: Arc<TailPool>,
 }
 
 /// Buffers of [`Head::resolve`], used again from batch to batch.
@@ -109,6 +112,7 @@ impl Head {
             series: SeriesMap::new(),
             epochs: Epochs::new(),
             series_created: AtomicU64::new(0),
+            pool: Arc::default(),
         }
     }
 
@@ -125,7 +129,12 @@ impl Head {
 
     /// A generation for the rows of the series that are there, and some more.
     pub fn new_generation(&self) -> Generation {
-        Generation::new(self.series.slots().taken())
+        Generation::sharing(self.series.slots().taken(), &self.pool)
+    }
+
+    /// Memory that sealed samples left and that the next ones will take.
+    pub fn spare_bytes(&self) -> usize {
+        self.pool.bytes()
     }
 
     /// Says of each row of the batch which series it belongs to. Series that the head does not have are asked of the gate and enter it, and are

@@ -22,6 +22,7 @@ mod seq;
 mod series;
 mod slots;
 mod tail;
+mod tail_pool;
 
 pub use encodings::ResolvedRow;
 pub use epochs::SlotGuard;

@@ -56,6 +56,12 @@ impl Slots {
         }
     }
 
+    /// Whether the slot was ever given out.
+    #[inline]
+    pub(crate) fn is_given_out(&self, slot: u32) -> bool {
+        slot < self.fresh.load(Acquire)
+    }
+
     /// Asks for the memory of the slot's word.
     #[inline]
     pub(crate) fn prefetch(&self, slot: u32) {
@@ -126,25 +132,32 @@ impl Slots {
         }
     }
 
-    /// Lets slots out of quarantine: those that no guard can have seen and that `may_reuse`. Returns how many.
+    /// Lets slots out of quarantine: those that no guard can have seen and that `may_reuse`. Returns how many. Called by one thread at a time.
+    ///
+    /// New series wait for the pool, so it is only locked for what takes as long as going through a list: a million slots are sorted outside.
     pub(crate) fn release(&self, epochs: &Epochs, may_reuse: impl Fn(u32) -> bool) -> usize {
         // Guards that begin from now on cannot see these slots any more; the older ones are asked for.
         let oldest = epochs.oldest();
-        let mut pool = self.pool.lock();
-        let Pool { free, quarantine } = &mut *pool;
-        let before = free.len();
+        let mut quarantine = std::mem::take(&mut self.pool.lock().quarantine);
+        let mut released = Vec::new();
         for (_, slots) in quarantine.iter_mut().filter(|(freed, _)| *freed < oldest) {
             slots.retain(|slot| {
                 let stays = !may_reuse(*slot);
                 if !stays {
-                    free.push(*slot);
+                    released.push(*slot);
                 }
                 stays
             });
         }
         quarantine.retain(|(_, slots)| !slots.is_empty());
-        free.sort_unstable_by(|a, b| b.cmp(a));
-        free.len() - before
+        released.sort_unstable_by(|a, b| b.cmp(a));
+        let mut pool = self.pool.lock();
+        quarantine.append(&mut pool.quarantine);
+        pool.quarantine = quarantine;
+        // Two descending runs, which a stable sort finds and merges.
+        pool.free.extend_from_slice(&released);
+        pool.free.sort_by(|a, b| b.cmp(a));
+        released.len()
     }
 
     /// How many slots hold a series or are in quarantine.

@@ -5,45 +5,57 @@
 //! 3. There is one writer at a time (the generation's lock sees to it). It writes a row, then `last`, then `len`, each with release order; a
 //!    reader takes `len` once as its horizon and skips, at the start of a chain, the rows that came later. Readers take no lock.
 //! 4. A time that does not fit into the offset (more than 24 days from the tail's first row) stands in a side table.
-//! 5. A full tail is closed and sealed into a run; its memory is used again for the next one when no reader holds it.
+//! 5. A full tail is closed and sealed into a run. When nobody reads it any more its memory goes back to the [`TailPool`], from which the tail that
+//!    is being written takes what it needs, chunk by chunk: so little more is in use than one tail takes.
 
 use std::{
     collections::HashMap,
-    sync::atomic::{
-        AtomicI64, AtomicU32, AtomicU64,
-        Ordering::{Acquire, Relaxed, Release},
+    sync::{
+        Arc,
+        atomic::{
+            AtomicI64, AtomicU32, AtomicU64,
+            Ordering::{Acquire, Relaxed, Release},
+        },
     },
 };
 
 use model::{Columns, TimeRange};
 use parking_lot::RwLock;
 
-use crate::{SLOTS_MAX, SeqRange, chunked::Chunked, prefetch::prefetch};
+use crate::{SLOTS_MAX, SeqRange, chunked::Chunked, prefetch::prefetch, tail_pool::TailPool};
 
 /// No tail has fewer rows.
 pub(crate) const TAIL_ROWS_MIN: usize = 128 << 10;
 /// No tail has more: 32 MiB of rows.
 pub(crate) const TAIL_ROWS_MAX: usize = 2 << 20;
 
-const ROW_CHUNK_BITS: u32 = 12;
-const SLOT_CHUNK_BITS: u32 = 14;
+/// Rows come in chunks of 64 KiB, and so do the numbers of the slots' newest rows.
+pub(crate) const ROW_CHUNK_BITS: u32 = 12;
+pub(crate) const SLOT_CHUNK_BITS: u32 = 14;
 /// Offset that says that the time stands in the side table.
 const WIDE: u32 = u32::MAX;
+/// About what a time in the side table takes.
+const WIDE_BYTES: usize = 32;
 /// How many slots ahead [`Tail::for_each`] asks for their newest row.
 const LOOK_AHEAD: usize = 16;
 
 #[derive(Debug, Default)]
-struct Row {
+pub(crate) struct Row {
     value: AtomicU64,
     /// High half: offset of the time from the base. Low half: number of the row before of the same slot, plus one; 0 for none.
     link: AtomicU64,
 }
 
+/// Chunks of rows.
+pub(crate) type Rows = Chunked<Row, ROW_CHUNK_BITS>;
+/// By slot: number of its newest row, plus one.
+pub(crate) type Newest = Chunked<AtomicU32, SLOT_CHUNK_BITS>;
+
 #[derive(Debug)]
 pub(crate) struct Tail {
-    rows: Chunked<Row, ROW_CHUNK_BITS>,
-    /// By slot: number of its newest row, plus one.
-    last: Chunked<AtomicU32, SLOT_CHUNK_BITS>,
+    rows: Rows,
+    last: Newest,
+    pool: Arc<TailPool>,
     wide: RwLock<HashMap<u32, i64>>,
     rows_max: usize,
     base: AtomicI64,
@@ -57,12 +69,15 @@ pub(crate) struct Tail {
 }
 
 impl Tail {
-    pub(crate) fn new(rows_max: usize) -> Self {
+    pub(crate) fn new(rows_max: usize, pool: &Arc<TailPool>) -> Self {
+        assert!((1..=TAIL_ROWS_MAX).contains(&rows_max), "BUG: a tail of {rows_max} rows");
+        pool.expect_rows(rows_max);
         Self {
             rows: Chunked::new(TAIL_ROWS_MAX),
             last: Chunked::new(SLOTS_MAX),
+            pool: Arc::clone(pool),
             wide: RwLock::default(),
-            rows_max: 0,
+            rows_max,
             base: AtomicI64::new(0),
             len: AtomicU32::new(0),
             slots: AtomicU32::new(0),
@@ -71,29 +86,6 @@ impl Tail {
             seq_min: AtomicU64::new(u64::MAX),
             seq_max: AtomicU64::new(0),
         }
-        .with_rows_max(rows_max)
-    }
-
-    /// The same, still empty, tail for so many rows.
-    pub(crate) fn with_rows_max(mut self, rows_max: usize) -> Self {
-        assert!((1..=TAIL_ROWS_MAX).contains(&rows_max), "BUG: a tail of {rows_max} rows");
-        assert!(*self.len.get_mut() == 0, "BUG: a tail with rows changes its size");
-        self.rows_max = rows_max;
-        self
-    }
-
-    /// Empties the tail for another use; the memory stays.
-    pub(crate) fn clear(&mut self) {
-        for (_, chunk) in self.last.chunks() {
-            for last in chunk {
-                last.store(0, Relaxed);
-            }
-        }
-        *self.wide.get_mut() = HashMap::new();
-        *self.len.get_mut() = 0;
-        *self.slots.get_mut() = 0;
-        (*self.time_min.get_mut(), *self.time_max.get_mut()) = (i64::MAX, i64::MIN);
-        (*self.seq_min.get_mut(), *self.seq_max.get_mut()) = (u64::MAX, 0);
     }
 
     /// Takes as many rows as there is room for, and says how many. Only one thread may be here at a time.
@@ -111,7 +103,7 @@ impl Tail {
         while done < count {
             let at = start + done;
             let inside = at & ((1 << ROW_CHUNK_BITS) - 1);
-            let chunk = &self.rows.make_chunk(at >> ROW_CHUNK_BITS)[inside..];
+            let chunk = &self.rows.make_chunk_with(at >> ROW_CHUNK_BITS, || self.pool.rows())[inside..];
             let step = chunk.len().min(count - done);
             let part = done..done + step;
             fresh_slots += self.fill(&chunk[..step], at, &slots[part.clone()], &times[part.clone()], &values[part]);
@@ -133,7 +125,7 @@ impl Tail {
             if offset == WIDE {
                 self.wide.write().insert(number, *time);
             }
-            let last = self.last.make(*slot as usize);
+            let last = self.last.make_with(*slot as usize, || self.pool.newest());
             let before = last.load(Relaxed);
             fresh_slots += u32::from(before == 0);
             row.value.store(value.to_bits(), Relaxed);
@@ -183,7 +175,6 @@ impl Tail {
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        const WIDE_BYTES: usize = 32;
         self.rows.bytes() + self.last.bytes() + self.wide.read().len() * WIDE_BYTES
     }
 
@@ -285,9 +276,19 @@ impl Tail {
     }
 }
 
+impl Drop for Tail {
+    fn drop(&mut self) {
+        self.pool.take_back(self.rows.take_chunks(), self.last.take_chunks());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn new_tail(rows_max: usize) -> Tail {
+        Tail::new(rows_max, &Arc::default())
+    }
 
     fn rows(tail: &Tail, slot: u32, horizon: usize) -> Vec<(i64, f64)> {
         let mut out = Columns::new();
@@ -297,7 +298,7 @@ mod tests {
 
     #[test]
     fn a_horizon_hides_what_came_later() {
-        let tail = Tail::new(100);
+        let tail = new_tail(100);
         tail.append(&[3, 9, 3], &[10, 11, 12], &[1.0, 2.0, 3.0], 1);
         let horizon = tail.len();
         tail.append(&[3, 4], &[13, 14], &[4.0, 5.0], 2);
@@ -311,7 +312,7 @@ mod tests {
 
     #[test]
     fn takes_what_fits() {
-        let tail = Tail::new(5000);
+        let tail = new_tail(5000);
         let (slots, times, values) = (vec![7; 6000], (0..6000).collect::<Vec<i64>>(), vec![0.5; 6000]);
         assert_eq!(tail.append(&slots, &times, &values, 1), 5000);
         assert_eq!(tail.append(&slots, &times, &values, 2), 0);
@@ -321,21 +322,27 @@ mod tests {
 
     #[test]
     fn times_of_any_distance_come_back() {
-        let tail = Tail::new(100);
+        let tail = new_tail(100);
         let times = [0, i64::MAX, i64::MIN, -(1 << 31), (1 << 31) - 2, (1 << 31) - 1, 1 << 31, -(1 << 31) - 1];
         tail.append(&[1; 8], &times, &[0.0; 8], 1);
         assert_eq!(rows(&tail, 1, 8).iter().map(|row| row.0).collect::<Vec<_>>(), times);
     }
 
     #[test]
-    fn a_cleared_tail_is_empty() {
-        let mut tail = Tail::new(10);
-        tail.append(&[1, 2], &[1, i64::MAX], &[0.0; 2], 1);
-        tail.clear();
-        let tail = tail.with_rows_max(20);
+    fn memory_that_was_used_before_is_empty() {
+        let pool = Arc::default();
+        let first = Tail::new(10, &pool);
+        first.append(&[1, 2], &[1, i64::MAX], &[0.0; 2], 1);
+        let bytes = first.bytes();
+        drop(first);
+        let tail = Tail::new(20, &pool);
         assert!(!tail.has(1, 20) && tail.len() == 0 && tail.time_range().is_empty() && tail.slot_count() == 0);
+        let spare = pool.bytes();
+        assert!(spare > 0);
         tail.append(&[2], &[5], &[1.5], 9);
         assert_eq!(rows(&tail, 2, 1), [(5, 1.5)]);
         assert_eq!(tail.seq_range(), SeqRange { min: 9, max: 9 });
+        assert_eq!(pool.bytes(), 0, "both chunks are in use again");
+        assert!(!tail.has(1, 1) && tail.bytes() + WIDE_BYTES == bytes);
     }
 }

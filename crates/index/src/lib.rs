@@ -11,6 +11,7 @@
 mod bits;
 pub mod fuzz;
 mod head;
+mod key_numbers;
 mod key_parts;
 mod part;
 mod search;
@@ -18,5 +19,6 @@ mod selector;
 mod varint;
 
 pub use head::HeadIndex;
+pub use key_numbers::{KeyNumbers, KnownNumbers};
 pub use part::{Ids, IndexSummary, IndexWriter, KeyCursor, PartIndex};
 pub use selector::{BadMatcher, CompiledSelector, parse_regex};

@@ -9,6 +9,7 @@
 //! copied, verified or removed alone.
 
 mod block;
+mod by_hash;
 mod cold_trials;
 mod error;
 pub mod fuzz;
@@ -18,6 +19,7 @@ mod page;
 mod reader;
 mod rows;
 mod searches;
+mod series_name;
 mod time_directory;
 mod verify;
 mod writer;
@@ -29,6 +31,7 @@ pub use page::Page;
 pub use reader::{Part, ReadScratch};
 pub use rows::{deduplicate, one_per_timestamp, sort_rows};
 pub use searches::Searches;
+pub use series_name::SeriesName;
 pub use verify::Verified;
 pub use writer::{PartWriter, WriterOptions};
 

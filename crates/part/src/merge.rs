@@ -1,22 +1,27 @@
 //! Walks several parts as one, in key order.
 //!
-//! 1. Each part has a cursor on its next series. The least key is next; parts whose next series has the same id and key take part in it.
-//! 2. The rows of the series come from its blocks, without those that a tombstone hides. The parts of one series are read by ascending time, so that
-//!    rows that do not interleave need no sorting.
-//! 3. Sorted and without exact duplicates they go to the sink, which cuts, drops and writes as its owner wants.
+//! 1. Each part has a cursor on its next series. The least key is next; parts whose next series has the same id and key take part in it. Keys are
+//!    only made to compare series with different ids, and where the pieces of two keys meet for the first time ([`names`]).
+//! 2. The blocks of the series are put in the order of time. Where they do not overlap and nothing in them is hidden, a line of time with the blocks of
+//!    one part alone is taken over as it is, if encoding it again would not make it smaller ([`blocks`]); blocks of several parts in one line become
+//!    one.
+//! 3. Else the rows of the series are read, sorted and freed of exact duplicates; the sink cuts, drops and writes them as its owner wants.
 
-use std::{cmp::Ordering, sync::Arc};
+mod blocks;
+mod names;
 
-use index::KeyCursor;
-use model::{Columns, SeriesId, SeriesKey, TimeRange};
+use std::sync::Arc;
+
+use model::{Columns, SeriesKey, TimeRange};
 use roaring::RoaringBitmap;
 
-use crate::{
-    error::PartError,
-    page::Page,
-    reader::{Part, ReadScratch},
-    rows::sort_rows,
+use self::{
+    blocks::{BlockCursor, Layout},
+    names::NameCursor,
 };
+use crate::{error::PartError, meta::Effort, reader::Part, rows::sort_rows, series_name::SeriesName};
+
+pub use blocks::{Piece, SourceBlock};
 
 /// The mapped bytes of the inputs are given back to the system each time so many series were walked.
 const RELEASE_SERIES: u64 = 1 << 16;
@@ -39,48 +44,83 @@ pub struct Hidden {
     pub range: TimeRange,
 }
 
-/// Takes a series and its rows, which it may change.
-pub type Sink<'a> = dyn FnMut(&SeriesKey, SeriesId, &mut Columns) -> Result<(), PartError> + 'a;
+/// Takes what a merge walks.
+pub trait MergeSink {
+    /// How dense the result shall be, if blocks may be taken over at all from a series with samples in this range: nothing in it has expired, is
+    /// thinned out, or goes to another part.
+    fn takes_blocks(&self, range: TimeRange) -> Option<Effort>;
+
+    /// Takes a series and its rows, which it may change.
+    fn rows(&mut self, name: &mut SeriesName<'_, PartError>, rows: &mut Columns) -> Result<(), PartError>;
+
+    /// Takes a series some of whose blocks need not be decoded; `rows` are those of the others.
+    fn pieces(
+        &mut self,
+        name: &mut SeriesName<'_, PartError>,
+        pieces: &[Piece<'_>],
+        rows: &Columns,
+    ) -> Result<(), PartError>;
+}
 
 /// What a merge came across.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Merged {
     /// Columns read.
     pub read: u64,
+    /// Those of them that were taken over without being decoded.
+    pub taken_over: u64,
     /// Exact duplicates dropped.
     pub duplicates: u64,
 }
 
-/// Calls `sink` with each series and its rows, in key order. `sink` may change the rows. Ends with `Ok(None)` when `stop` says so, between two series.
+/// Gives `sink` each series with its rows, in key order. Ends with `Ok(None)` when `stop` says so, between two series.
 pub fn merge_parts(
     inputs: &[MergeInput],
     stop: &dyn Fn() -> bool,
-    sink: &mut Sink<'_>,
+    sink: &mut dyn MergeSink,
 ) -> Result<Option<Merged>, PartError> {
     let mut order: Vec<&MergeInput> = inputs.iter().collect();
     order.sort_by_key(|input| (input.part.meta().range.min, input.part.meta().id));
-    let mut cursors = order.into_iter().map(Cursor::open).collect::<Result<Vec<_>, _>>()?;
+    let mut names = order.iter().map(|input| NameCursor::open(&input.part)).collect::<Result<Vec<_>, _>>()?;
+    let mut blocks: Vec<BlockCursor<'_>> = order.into_iter().map(BlockCursor::new).collect();
     let mut merged = Merged::default();
     let mut rows = Columns::default();
-    let mut key = SeriesKey::default();
+    let mut layout = Layout::default();
+    let mut members = Vec::with_capacity(names.len());
     let mut walked = 0u64;
-    while let Some(least) = least(&cursors) {
+    while let Some(least) = names::least(&mut names)? {
         if stop() {
             return Ok(None);
         }
-        let id = cursors[least].id;
-        key.clone_from(&cursors[least].key);
+        names::members(&mut names, least, &mut members)?;
+        for member in &members {
+            blocks[*member].go_to(names[*member].number)?;
+        }
+        layout.collect(&blocks, &members);
         rows.clear();
-        for cursor in &mut cursors {
-            if !cursor.done && cursor.id == id && cursor.key == key {
-                cursor.read(&mut rows)?;
-                cursor.advance()?;
+        let (id, numbers) = (names[least].id, names[least].numbers);
+        let keys = &mut names[least];
+        let mut key = |key: &mut SeriesKey| keys.put_key(key);
+        let mut name = SeriesName { id, source: least, numbers, key: &mut key };
+        if let Some(effort) = layout.range().and_then(|range| sink.takes_blocks(range))
+            && layout.any_taken_over(&blocks, effort)
+        {
+            merged.read += layout.samples();
+            layout.read_others(&mut blocks, &mut rows)?;
+            merged.taken_over += layout.samples() - rows.len() as u64;
+            sink.pieces(&mut name, &layout.pieces(&blocks), &rows)?;
+        } else {
+            for member in &members {
+                blocks[*member].read(&mut rows)?;
+            }
+            merged.read += rows.len() as u64;
+            merged.duplicates += sort_rows(&mut rows) as u64;
+            if !rows.is_empty() {
+                sink.rows(&mut name, &mut rows)?;
             }
         }
-        merged.read += rows.len() as u64;
-        merged.duplicates += sort_rows(&mut rows) as u64;
-        if !rows.is_empty() {
-            sink(&key, id, &mut rows)?;
+        for member in &members {
+            names[*member].advance()?;
         }
         walked += 1;
         if walked.is_multiple_of(RELEASE_SERIES) {
@@ -89,99 +129,4 @@ pub fn merge_parts(
     }
     inputs.iter().for_each(|input| input.part.release());
     Ok(Some(merged))
-}
-
-fn least(cursors: &[Cursor<'_>]) -> Option<usize> {
-    let mut least: Option<usize> = None;
-    for (at, cursor) in cursors.iter().enumerate().filter(|(_, cursor)| !cursor.done) {
-        least = match least {
-            // Most series are in all parts: equal ids spare the comparison of keys that are equal almost to their end.
-            Some(best) if cursors[best].id == cursor.id => Some(best),
-            Some(best) if cursors[best].key.cmp(&cursor.key) == Ordering::Greater => Some(at),
-            Some(best) => Some(best),
-            None => Some(at),
-        };
-    }
-    least
-}
-
-struct Cursor<'a> {
-    input: &'a MergeInput,
-    keys: KeyCursor,
-    number: u32,
-    key: SeriesKey,
-    id: SeriesId,
-    done: bool,
-    page: Page,
-    next_page: usize,
-    scratch: ReadScratch,
-    times: Vec<i64>,
-}
-
-impl<'a> Cursor<'a> {
-    fn open(input: &'a MergeInput) -> Result<Self, PartError> {
-        let mut cursor = Self {
-            input,
-            keys: input.part.labels().keys(0),
-            number: 0,
-            key: SeriesKey::default(),
-            id: SeriesId(0),
-            done: false,
-            page: Page::default(),
-            next_page: 0,
-            scratch: ReadScratch::default(),
-            times: Vec::new(),
-        };
-        cursor.fetch()?;
-        Ok(cursor)
-    }
-
-    fn advance(&mut self) -> Result<(), PartError> {
-        self.number += 1;
-        self.fetch()
-    }
-
-    fn fetch(&mut self) -> Result<(), PartError> {
-        let Some((number, key)) = self.keys.next()? else {
-            self.done = true;
-            return Ok(());
-        };
-        debug_assert_eq!(number, self.number, "BUG: the cursor counts otherwise");
-        self.key.clone_from(key);
-        self.id = self.input.part.labels().id(self.number)?;
-        if !self.page.holds(self.number) {
-            self.input.part.read_page(self.next_page, &mut self.page)?;
-            self.next_page += 1;
-            assert!(self.page.holds(self.number), "BUG: pages and keys walk apart");
-        }
-        Ok(())
-    }
-
-    /// Appends the rows of the series under the cursor that nothing hides.
-    fn read(&mut self, rows: &mut Columns) -> Result<(), PartError> {
-        let part = &self.input.part;
-        let start = rows.len();
-        let hidden: Vec<TimeRange> = self
-            .input
-            .hidden
-            .iter()
-            .filter(|hidden| hidden.series.contains(self.number))
-            .map(|hidden| hidden.range)
-            .collect();
-        for (number, head) in self.page.blocks(self.number).iter().enumerate() {
-            let block = TimeRange::new(head.time.first, head.time.last);
-            // A hidden bucket is still decoded if the one above needs it: `read_values` sees to that by itself.
-            if hidden.iter().any(|range| range.covers(block)) {
-                continue;
-            }
-            self.times.clear();
-            part.read_times(&head.time, &mut self.times)?;
-            rows.times.extend_from_slice(&self.times);
-            part.read_values(&self.page, self.number, number, &mut self.scratch, &mut rows.values)?;
-        }
-        if !hidden.is_empty() {
-            rows.retain_from(start, |time| !hidden.iter().any(|range| range.contains(time)));
-        }
-        Ok(())
-    }
 }

@@ -288,7 +288,8 @@ impl Part {
         scratch.spare.truncate(SPARE_BLOCKS_MAX);
     }
 
-    fn value_bytes<'a>(&'a self, page: &'a Page, head: &BlockHead) -> Result<&'a [u8], PartError> {
+    /// The encoded values of a block, checked.
+    pub(crate) fn value_bytes<'a>(&'a self, page: &'a Page, head: &BlockHead) -> Result<&'a [u8], PartError> {
         match head.values {
             ValueSource::Inline { start, len } => Ok(page.inline(start, len)),
             ValueSource::Columns(span) => self.span(span),

@@ -7,12 +7,12 @@
 //! So a column that nobody shares costs no directory entry. The table of hashes is bounded: when it is full it is emptied, which costs
 //! bytes but never correctness.
 
-use std::collections::HashMap;
-
 use codec::bytes::{Malformed, Reader, put_varint, put_zigzag};
-use xxhash_rust::xxh3::xxh3_128;
 
-use crate::block::{Span, TimeSource, TimeSpan};
+use crate::{
+    block::{Span, TimeSource, TimeSpan},
+    by_hash::{self, ByHash},
+};
 
 /// So many different columns are remembered while a part is written; about 12 MiB.
 const REMEMBERED_MAX: usize = 1 << 18;
@@ -26,8 +26,10 @@ enum Known {
 /// Collects the columns of a part that is written.
 #[derive(Debug, Default)]
 pub struct TimeDirectoryWriter {
-    known: HashMap<u128, Known>,
+    known: ByHash<Known>,
     shared: Vec<TimeSpan>,
+    /// The column before and its hash: series of one target stand side by side.
+    last: (Vec<i64>, u128),
 }
 
 impl TimeDirectoryWriter {
@@ -37,30 +39,42 @@ impl TimeDirectoryWriter {
         times: &[i64],
         write: impl FnOnce(&[i64]) -> Result<Span, E>,
     ) -> Result<(TimeSource, TimeSpan), E> {
-        let hash = hash_of(times);
-        match self.known.get_mut(&hash) {
-            Some(Known::Shared(number)) => Ok((TimeSource::Shared(*number), self.shared[*number as usize])),
-            Some(known) => {
-                let Known::Once(span) = *known else { unreachable!("BUG: the shared case is handled above") };
+        if self.last.0 != times {
+            self.last.0.clear();
+            self.last.0.extend_from_slice(times);
+            self.last.1 = hash_of(times);
+        }
+        let hash = self.last.1;
+        if let Some(found) = self.find(hash) {
+            return Ok(found);
+        }
+        let span =
+            TimeSpan { span: write(times)?, count: times.len() as u32, first: times[0], last: times[times.len() - 1] };
+        if self.known.len() >= REMEMBERED_MAX {
+            self.known.clear();
+        }
+        self.known.insert(hash, Known::Once(span));
+        Ok((TimeSource::Own(span), span))
+    }
+
+    /// Finds the column whose times have this hash, which is shared from now on.
+    pub fn find(&mut self, hash: u128) -> Option<(TimeSource, TimeSpan)> {
+        let known = self.known.get_mut(&hash)?;
+        let number = match *known {
+            Known::Shared(number) => number,
+            Known::Once(span) => {
                 let number = self.shared.len() as u32;
                 self.shared.push(span);
                 *known = Known::Shared(number);
-                Ok((TimeSource::Shared(number), span))
+                number
             }
-            None => {
-                let span = TimeSpan {
-                    span: write(times)?,
-                    count: times.len() as u32,
-                    first: times[0],
-                    last: times[times.len() - 1],
-                };
-                if self.known.len() >= REMEMBERED_MAX {
-                    self.known.clear();
-                }
-                self.known.insert(hash, Known::Once(span));
-                Ok((TimeSource::Own(span), span))
-            }
-        }
+        };
+        Some((TimeSource::Shared(number), self.shared[number as usize]))
+    }
+
+    /// The hash of the times that were placed last.
+    pub fn last_hash(&self) -> u128 {
+        self.last.1
     }
 
     /// Appends the directory.
@@ -107,15 +121,15 @@ pub(crate) fn narrow(reader: &mut Reader<'_>, what: &'static str) -> Result<u32,
 }
 
 fn hash_of(times: &[i64]) -> u128 {
-    // Columns come in a few thousand shapes per part, so a hash per chunk of bytes is cheap beside writing them.
+    // In pieces, because bytes have to be made of them.
     let mut bytes = [0u8; 8 * 64];
     let mut hash = times.len() as u128;
     for chunk in times.chunks(64) {
         for (slot, time) in bytes.chunks_exact_mut(8).zip(chunk) {
             slot.copy_from_slice(&time.to_le_bytes());
         }
-        hash = hash.rotate_left(41).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835)
-            ^ xxh3_128(&bytes[..chunk.len() * 8]);
+        let before = (hash >> 64) as u64 ^ hash as u64;
+        hash = hash.rotate_left(41) ^ by_hash::hash_of(&bytes[..chunk.len() * 8], before);
     }
     hash
 }

@@ -5,29 +5,33 @@
 //! 3. A block's times are found among those already written, or written (`time_directory`).
 //! 4. A block's values are encoded; of a histogram bucket as the difference to the next lower bucket where both have the same times. Values
 //!    that encode to bytes already written (equal columns) become a reference to them; few bytes stand in the page.
+//!    A merge hands over blocks as they stand in another part instead, where it need not change them (`taking_over`).
 //! 5. Heads collect in pages that go to the index file as they fill; the label index is built beside and follows when all series are written.
 //! 6. Both files are synced, the folder is renamed to its final name and its parent synced.
 
 use std::{
-    collections::HashMap,
     ops::Range,
     path::{Path, PathBuf},
 };
 
-use codec::{Encoded, Scratch, bytes::put_varint};
+use codec::{Encoded, Scratch, Summary, bytes::put_varint};
 use disk::{Disk, DiskFile};
-use index::IndexWriter;
+use index::{IndexWriter, KeyNumbers};
 use model::{SeriesId, SeriesKey, TimeRange, ValueKind};
-use xxhash_rust::xxh3::xxh3_128;
 
+mod taking_over;
+
+use self::taking_over::TakingOver;
 use crate::{
     BLOCK_LINE_MS, BLOCK_SAMPLES_MAX, BUCKET_CHAIN_MAX, COLUMNS_FILE, COLUMNS_MAGIC, HEADER_BYTES, INDEX_FILE,
     INDEX_MAGIC, PAGE_SERIES, PAGE_SERIES_MAX,
-    block::{BlockHead, CHECKSUM_BYTES, Span, TimeSpan, ValueSource},
+    block::{BlockHead, CHECKSUM_BYTES, Span, TimeSource, TimeSpan, ValueSource},
+    by_hash::{self, ByHash},
     cold_trials::ColdTrials,
     header,
     meta::{Effort, PartMeta},
     page::{INLINE_BYTES_MAX, PageWriter},
+    series_name::SeriesName,
     time_directory::TimeDirectoryWriter,
 };
 
@@ -78,22 +82,43 @@ pub struct PartWriter<'d> {
     page_directory: Vec<u8>,
     pages: u64,
     page_bytes: Vec<u8>,
-    equal: HashMap<u128, Span>,
+    equal: ByHash<Span>,
     lower: Lower,
     current: Lower,
     scratch: Scratch,
     trials: ColdTrials,
     encoded: Vec<u8>,
+    key: SeriesKey,
+    taking_over: TakingOver,
     meta: PartMeta,
+}
+
+/// A block without its encoded values.
+struct BlockForm {
+    time: TimeSpan,
+    kind: ValueKind,
+    above: bool,
+    equal_times: bool,
+    summary: Summary,
 }
 
 /// The series that was written last, if it is a histogram bucket.
 #[derive(Debug, Default)]
 struct Lower {
-    family: Vec<u8>,
+    /// Metric and other labels of the histogram.
+    histogram: Option<(u32, u32)>,
     chain: usize,
     values: Vec<f64>,
-    blocks: Vec<(TimeSpan, Range<usize>)>,
+    blocks: Vec<LowerBlock>,
+}
+
+#[derive(Debug)]
+struct LowerBlock {
+    time: TimeSpan,
+    /// Where its values stand, if they are known.
+    values: Option<Range<usize>>,
+    /// The source, series and block that it was taken over from.
+    taken_from: Option<(usize, u32, usize)>,
 }
 
 impl<'d> PartWriter<'d> {
@@ -126,12 +151,14 @@ impl<'d> PartWriter<'d> {
             page_directory: Vec::new(),
             pages: 0,
             page_bytes: Vec::new(),
-            equal: HashMap::new(),
+            equal: ByHash::default(),
             lower: Lower::default(),
             current: Lower::default(),
             scratch: Scratch::default(),
             trials: ColdTrials::default(),
             encoded: Vec::new(),
+            key: SeriesKey::default(),
+            taking_over: TakingOver::default(),
             meta: PartMeta {
                 id: options.id,
                 range: TimeRange::EMPTY,
@@ -166,55 +193,93 @@ impl<'d> PartWriter<'d> {
         times: &[i64],
         values: &[f64],
     ) -> Result<(), disk::Error> {
+        let placed = self.labels.add_with_id(key, id);
+        self.add_placed(placed, times, values)
+    }
+
+    /// Adds the next series. Its key is only made if the numbers of its source do not say enough.
+    pub fn add_named<E: From<disk::Error>>(
+        &mut self,
+        name: &mut SeriesName<'_, E>,
+        times: &[i64],
+        values: &[f64],
+    ) -> Result<(), E> {
+        let placed = self.place(name)?;
+        Ok(self.add_placed(placed, times, values)?)
+    }
+
+    fn place<E>(&mut self, name: &mut SeriesName<'_, E>) -> Result<KeyNumbers, E> {
+        if let Some(placed) = self.labels.add_numbered(name.source, name.numbers, name.id) {
+            return Ok(placed);
+        }
+        (name.key)(&mut self.key)?;
+        Ok(self.labels.add_and_learn(name.source, name.numbers, &self.key, name.id))
+    }
+
+    /// Adds the samples of the series that was put there in the label index.
+    fn add_placed(&mut self, placed: KeyNumbers, times: &[i64], values: &[f64]) -> Result<(), disk::Error> {
         assert!(
             !times.is_empty() && times.len() == values.len(),
             "BUG: a series needs as many times as values, and one"
         );
         debug_assert!(times.is_sorted(), "BUG: samples are not sorted by time");
-        let family = key.bucket_family();
-        let same_family = family.is_some_and(|family| family == self.lower.family);
-        if self.page.series() >= if same_family { PAGE_SERIES_MAX } else { PAGE_SERIES } {
-            self.end_page()?;
-        }
-        let chained = same_family && self.lower.chain < BUCKET_CHAIN_MAX && self.page.series() > 0;
-
-        let mut start = 0;
-        while start < times.len() {
-            let end = block_end(times, start, self.options.line_ms);
-            self.add_block(&times[start..end], &values[start..end], start, chained)?;
-            start = end;
-        }
-        self.page.end_series();
-        self.labels.add_with_id(key, id);
-
-        self.current.family.clear();
-        self.current.values.clear();
-        if let Some(family) = family {
-            self.current.family.extend_from_slice(family);
-            self.current.values.extend_from_slice(values);
-        }
-        self.current.chain = if chained { self.lower.chain + 1 } else { 0 };
-        std::mem::swap(&mut self.lower, &mut self.current);
-        self.current.blocks.clear();
-
-        self.meta.series = self.meta.series.checked_add(1).expect("BUG: a part takes fewer than 2^32 series");
+        let chained = self.begin_series(placed)?;
+        self.add_rows(times, values, 0..times.len(), chained)?;
+        self.end_series(values);
         self.meta.samples += times.len() as u64;
         self.meta.range = self.meta.range.cover(TimeRange::new(times[0], times[times.len() - 1]));
         Ok(())
     }
 
-    fn add_block(&mut self, times: &[i64], values: &[f64], start: usize, chained: bool) -> Result<(), disk::Error> {
-        let (columns, encoded) = (&mut self.columns, &mut self.encoded);
-        let (source, time) = self.times.place(times, |times| {
-            encoded.clear();
-            codec::times::encode_times(times, encoded);
-            columns.put_span(encoded)
-        })?;
-        let number = self.current.blocks.len();
-        self.current.blocks.push((time, start..start + values.len()));
+    /// Adds some of the rows of a series.
+    fn add_rows(
+        &mut self,
+        times: &[i64],
+        values: &[f64],
+        rows: Range<usize>,
+        chained: bool,
+    ) -> Result<(), disk::Error> {
+        let mut start = rows.start;
+        while start < rows.end {
+            let end = block_end(&times[..rows.end], start, self.options.line_ms);
+            self.add_block(&times[start..end], &values[start..end], start, chained)?;
+            start = end;
+        }
+        Ok(())
+    }
 
-        let lower = self.lower.blocks.get(number).filter(|(have, _)| chained && *have == time);
-        let lower = lower.map(|(_, range)| &self.lower.values[range.clone()]);
+    /// Makes room in a page. Says whether the series may refer to the one before as its next lower bucket.
+    fn begin_series(&mut self, placed: KeyNumbers) -> Result<bool, disk::Error> {
+        let histogram = placed.bound.is_some().then_some((placed.family, placed.origin));
+        let same_histogram = histogram.is_some() && histogram == self.lower.histogram;
+        if self.page.series() >= if same_histogram { PAGE_SERIES_MAX } else { PAGE_SERIES } {
+            self.end_page()?;
+        }
+        let chained = same_histogram && self.lower.chain < BUCKET_CHAIN_MAX && self.page.series() > 0;
+        self.current.histogram = histogram;
+        self.current.chain = if chained { self.lower.chain + 1 } else { 0 };
+        self.current.blocks.clear();
+        Ok(chained)
+    }
+
+    /// Ends the series; `values` are those of the rows that were encoded.
+    fn end_series(&mut self, values: &[f64]) {
+        self.page.end_series();
+        self.current.values.clear();
+        if self.current.histogram.is_some() {
+            self.current.values.extend_from_slice(values);
+        }
+        std::mem::swap(&mut self.lower, &mut self.current);
+        self.meta.series = self.meta.series.checked_add(1).expect("BUG: a part takes fewer than 2^32 series");
+    }
+
+    fn add_block(&mut self, times: &[i64], values: &[f64], start: usize, chained: bool) -> Result<(), disk::Error> {
+        let (source, time) = self.place_times(times)?;
+        let number = self.current.blocks.len();
+        self.current.blocks.push(LowerBlock { time, values: Some(start..start + values.len()), taken_from: None });
+
+        let lower = self.lower.blocks.get(number).filter(|have| chained && have.time == time);
+        let lower = lower.and_then(|have| Some(&self.lower.values[have.values.clone()?]));
         self.encoded.clear();
         let effort = match self.options.effort {
             Effort::Cold => self.trials.effort(values.len()),
@@ -224,21 +289,35 @@ impl<'d> PartWriter<'d> {
         if effort == codec::Effort::Cold {
             self.trials.tried(encoded.codec);
         }
-        let summary = encoded.summary;
-        let at = if self.encoded.len() <= INLINE_BYTES_MAX {
+        let equal_times = times.windows(2).any(|pair| pair[0] == pair[1]);
+        let kind = ValueKind::Float;
+        self.put_block(source, BlockForm { time, kind, above, equal_times, summary: encoded.summary })
+    }
+
+    fn place_times(&mut self, times: &[i64]) -> Result<(TimeSource, TimeSpan), disk::Error> {
+        let (columns, encoded) = (&mut self.columns, &mut self.encoded);
+        self.times.place(times, |times| {
+            encoded.clear();
+            codec::times::encode_times(times, encoded);
+            columns.put_span(encoded)
+        })
+    }
+
+    /// Puts a block, whose encoded values are at hand, into the page, and the values into the columns if they are not few.
+    fn put_block(&mut self, source: TimeSource, form: BlockForm) -> Result<(), disk::Error> {
+        let values = if self.encoded.len() <= INLINE_BYTES_MAX {
             ValueSource::Inline { start: 0, len: self.encoded.len() as u32 }
         } else {
             ValueSource::Columns(self.place_values()?)
         };
-        let equal_times = times.windows(2).any(|pair| pair[0] == pair[1]);
-        let head = BlockHead { time, values: at, kind: ValueKind::Float, above, equal_times, summary };
-        self.page.add_block(source, &head, &self.encoded);
+        let BlockForm { time, kind, above, equal_times, summary } = form;
+        self.page.add_block(source, &BlockHead { time, values, kind, above, equal_times, summary }, &self.encoded);
         Ok(())
     }
 
     /// Finds a column of equal bytes, or writes it.
     fn place_values(&mut self) -> Result<Span, disk::Error> {
-        let hash = xxh3_128(&self.encoded);
+        let hash = by_hash::hash_of(&self.encoded, 0);
         if let Some(span) = self.equal.get(&hash) {
             return Ok(*span);
         }

@@ -118,9 +118,9 @@ fn spawn(inner: &Arc<Inner>, name: &str, work: impl FnOnce(&Inner) + Send + 'sta
 fn seal_loop(inner: &Inner) {
     while !inner.is_closing() {
         if inner.signals.take(|flags| &mut flags.seal) {
-            let generations = inner.shared.get().generations.clone();
-            for generation in generations {
-                generation.rows.seal();
+            // The newest first: it is the one that writers wait for.
+            for generation in inner.shared.get().generations.iter().rev() {
+                while !inner.is_closing() && generation.rows.seal() {}
             }
         }
     }
@@ -179,6 +179,7 @@ impl Inner {
     /// One round of what the keeper does.
     pub fn keep_house(&self) {
         self.look_at_space();
+        self.report_unreadable();
         self.head_bytes_seen.store(self.head_bytes(), Ordering::Relaxed);
         if self.read_only.stands(Cause::Log) {
             self.signals.log_failed();
@@ -204,7 +205,7 @@ impl Inner {
         let Some(running) = state.generations.last() else { return false };
         let old = self.clock.now_ms().saturating_sub(running.opened_ms) >= self.options.flush.age_ms;
         self.wal.active_bytes() >= self.options.flush.log_bytes
-            || running.rows.bytes() as u64 >= self.options.head_bytes()
+            || (running.rows.bytes() + self.head.spare_bytes()) as u64 >= self.options.head_bytes()
             || (old && running.rows.rows() > 0)
     }
 
@@ -229,6 +230,18 @@ impl Inner {
         }
     }
 
+    /// Tells when pages of mapped files could not be read. What depends on them fails by its checksum, like any other damage.
+    fn report_unreadable(&self) {
+        let pages = disk::unreadable_pages();
+        let seen = self.unreadable_seen.swap(pages, Ordering::Relaxed);
+        if pages > seen {
+            let new = pages - seen;
+            self.report.error(format!(
+                "{new} pages of files could not be read from the drive: what they hold counts as damaged"
+            ));
+        }
+    }
+
     /// Refuses writes from now on.
     pub fn go_read_only(&self, cause: Cause, reason: String) {
         let message = format!("the storage goes read-only: {reason}");
@@ -243,9 +256,10 @@ impl Inner {
         if failures == get(&self.healed) {
             return;
         }
-        let epoch = self.epoch.write();
-        let rotated = self.wal.rotate();
-        drop(epoch);
+        let rotated = self.wal.prepare().and_then(|()| {
+            let _epoch = self.epoch.write();
+            self.wal.rotate()
+        });
         // Only a record that could be made durable in the new segment shows that it is sound.
         let healed = rotated.and_then(|_| self.wal.append_metadata(&[])?.wait());
         match healed {

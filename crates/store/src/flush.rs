@@ -13,7 +13,7 @@ use std::{
 };
 
 use model::{Columns, SeriesKey, TimeRange};
-use part::{Effort, PartMeta, WriterOptions, sort_rows};
+use part::{Effort, PartMeta, SeriesName, WriterOptions, sort_rows};
 use roaring::RoaringBitmap;
 
 use crate::{
@@ -24,6 +24,15 @@ use crate::{
     partitioned_writer::{FLUSH_WRITERS_MAX, PartitionedWriter, WritePlan},
     state::State,
 };
+
+/// So many series ahead a flush asks for the place of a series in the runs …
+const PLACES_AHEAD: usize = 12;
+/// … and so many ahead, knowing the place, for its rows.
+const ROWS_AHEAD: usize = 6;
+/// The numbers of so many keys are asked for at once.
+const NUMBERED_AT_ONCE: usize = 256;
+
+const FORGOTTEN: &str = "BUG: a series with rows in memory was forgotten";
 
 impl Inner {
     /// Moves everything that is in memory into parts.
@@ -39,9 +48,12 @@ impl Inner {
             let Some(closed) = self.closed.lock().front().cloned() else { return Ok(()) };
             let metas = self.write_generation(&closed)?;
             self.publish_flush(&closed, metas)?;
-            self.closed.lock().pop_front();
+            let last_segment = closed.last_segment;
+            let flushed = self.closed.lock().pop_front();
+            // Its memory is given back without any lock, and before files are removed and series evicted.
+            drop((closed, flushed));
             self.head_bytes_seen.store(self.head_bytes(), Ordering::Relaxed);
-            self.wal.remove_through(closed.last_segment)?;
+            self.wal.remove_through(last_segment)?;
             let views: Vec<_> = self.shared.get().generations.iter().map(|open| open.rows.snapshot()).collect();
             self.head.evict(
                 |slot| views.iter().any(|view| view.has_rows(slot)),
@@ -73,23 +85,36 @@ impl Inner {
         };
         let mut writer = PartitionedWriter::new(&*self.disk, &self.next_part, plan);
         let mut rows = Columns::default();
-        let mut key = SeriesKey::default();
         let mut piece = Columns::default();
         let mut duplicates = 0;
         let guard = self.head.guard();
-        for slot in self.head.index().in_key_order(&view.slots()) {
+        let index = self.head.index();
+        let order = index.in_key_order(&view.slots());
+        let mut numbers = Vec::with_capacity(NUMBERED_AT_ONCE);
+        for (at, slot) in order.iter().copied().enumerate() {
+            if at.is_multiple_of(NUMBERED_AT_ONCE) {
+                numbers.clear();
+                index.key_numbers(&order[at..order.len().min(at + NUMBERED_AT_ONCE)], &mut numbers);
+            }
+            // Key order goes to and fro in the runs, so each series is a way to memory for each of them.
+            order.get(at + PLACES_AHEAD).iter().for_each(|slot| view.prefetch_places(**slot));
+            order.get(at + ROWS_AHEAD).iter().for_each(|slot| view.prefetch_rows(**slot));
             rows.clear();
             if hidden.is_empty() {
-                view.read(slot, &mut rows);
+                view.read_prefetched(slot, &mut rows);
             } else {
                 view.read_with(slot, TimeRange::ALL, &mut piece, |seqs, times, values| {
                     keep_visible(&hidden, slot, seqs.max, times, values, &mut rows);
                 });
             }
             duplicates += sort_rows(&mut rows) as u64;
-            let known = self.head.index().key(slot, &mut key);
-            assert!(known, "BUG: a series with rows in memory was forgotten");
-            writer.add(&key, self.head.id(slot), &mut rows)?;
+            let numbers = numbers[at % NUMBERED_AT_ONCE].expect(FORGOTTEN);
+            let mut key = |key: &mut SeriesKey| -> Result<(), disk::Error> {
+                assert!(index.key(slot, key), "{FORGOTTEN}");
+                Ok(())
+            };
+            let mut name = SeriesName { id: self.head.id(slot), source: 0, numbers, key: &mut key };
+            writer.add(&mut name, &mut rows)?;
         }
         drop(guard);
         add(&self.counters.deduplicated, duplicates + writer.deduplicated);

@@ -3,9 +3,13 @@
 //! 1. Writes are refused while the store is read-only or memory is full of samples that no flush has taken yet.
 //! 2. Under the shared epoch lock, rows are resolved to slots of the head; samples too old, too new or over a limit are counted and left out.
 //! 3. The samples are appended to the log, then to the running generation: from here on every query sees them.
-//! 4. When the log says that they are durable, the batch is acknowledged.
+//! 4. When the sealer is behind, the batch waits for it a little, holding nothing.
+//! 5. When the log says that they are durable, the batch is acknowledged.
 
-use std::sync::atomic::Ordering;
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use head::{AdmitAll, ResolveScratch, ResolvedRow};
 use model::{SeriesKey, TimeRange};
@@ -23,6 +27,8 @@ use crate::{
 const SCRATCH_MAX: usize = 64;
 /// A set that grew beyond so many samples is given back to the system.
 const SCRATCH_SAMPLES_MAX: usize = 1 << 17;
+/// While the sealer falls behind, a batch is held up for no longer than this.
+const SEALER_WAIT_MAX: Duration = Duration::from_millis(5);
 
 /// Buffers of one batch.
 #[derive(Default)]
@@ -117,6 +123,7 @@ impl Inner {
             let logged = self.wal.append_metadata(&scratch.record);
             tickets[1] = Some(logged.map_err(|error| self.not_logged(&error))?);
         }
+        let generation = Arc::clone(&epoch.generation);
         drop(guard);
         drop(epoch);
         if sealable {
@@ -127,6 +134,7 @@ impl Inner {
         if sealable && self.is_flush_due() || self.wal.active_bytes() >= self.options.flush.log_bytes {
             self.signals.flush();
         }
+        generation.rows.wait_for_sealer(SEALER_WAIT_MAX);
         Ok(Staged { inserted, tickets })
     }
 

@@ -67,6 +67,8 @@ pub struct Inner {
     pub healed: AtomicU64,
     pub read_only: ReadOnly,
     pub free_bytes: AtomicU64,
+    /// Pages of mapped files that could not be read, as far as that was reported.
+    pub unreadable_seen: AtomicU64,
     /// Bytes of samples in memory when they were last counted.
     pub head_bytes_seen: AtomicU64,
     pub signals: Signals,
@@ -128,20 +130,24 @@ impl Inner {
         self.closing.load(Ordering::Acquire)
     }
 
-    /// Bytes of samples in memory, of all generations.
+    /// Bytes of samples in memory, of all generations, and what is kept for further ones.
     pub fn head_bytes(&self) -> u64 {
-        self.shared.get().generations.iter().map(|generation| generation.rows.bytes() as u64).sum()
+        let rows: usize = self.shared.get().generations.iter().map(|generation| generation.rows.bytes()).sum();
+        (rows + self.head.spare_bytes()) as u64
     }
 
     /// Closes the running generation and starts the next; nothing happens if nothing was logged.
     pub fn rotate(&self) -> Result<(), StoreError> {
-        let mut epoch = self.epoch.write();
-        let records = self.wal.stats().records;
-        let older_segments = self.wal.bytes() > self.wal.active_bytes() && self.closed.lock().is_empty();
-        if epoch.generation.rows.rows() == 0 && records == epoch.records && !older_segments {
+        if !self.is_rotation_due(&self.epoch.read()) {
             return Ok(());
         }
-        epoch.records = records;
+        // The file is made while writers go on; what is under the lock waits for no disk.
+        self.wal.prepare()?;
+        let mut epoch = self.epoch.write();
+        if !self.is_rotation_due(&epoch) {
+            return Ok(());
+        }
+        epoch.records = self.wal.stats().records;
         let last_segment = self.wal.rotate()?;
         epoch.seq += 1;
         let next =
@@ -151,5 +157,11 @@ impl Inner {
         self.closed.lock().push_back(ClosedGeneration { generation, last_segment, next_seq: epoch.seq });
         self.head.advance_epoch();
         Ok(())
+    }
+
+    /// Whether anything was logged since the running generation began, or older segments wait for somebody who lets them go.
+    fn is_rotation_due(&self, epoch: &Epoch) -> bool {
+        let older_segments = self.wal.bytes() > self.wal.active_bytes() && self.closed.lock().is_empty();
+        epoch.generation.rows.rows() > 0 || self.wal.stats().records != epoch.records || older_segments
     }
 }

@@ -18,6 +18,7 @@ mod deletion;
 mod error;
 mod events;
 mod flush;
+pub mod fuzz;
 mod ingest;
 mod inner;
 mod layout;

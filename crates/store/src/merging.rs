@@ -176,7 +176,7 @@ impl Inner {
             writers_max: SPLIT_WRITERS_MAX,
         };
         let mut writer = PartitionedWriter::new(&*self.disk, &self.next_part, plan);
-        let walked = merge_parts(&inputs, &|| self.is_closing(), &mut |key, id, rows| Ok(writer.add(key, id, rows)?));
+        let walked = merge_parts(&inputs, &|| self.is_closing(), &mut writer);
         let merged = match walked {
             Ok(Some(merged)) => merged,
             Ok(None) => {

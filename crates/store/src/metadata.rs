@@ -102,14 +102,24 @@ impl MetadataTable {
         disk::publish_file(disk, path, &bytes).inspect_err(|_| self.0.lock().changed = true)
     }
 
+    /// The bytes of the file.
+    #[cfg(test)]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.0.lock().to_bytes()
+    }
+
+    /// Reads the bytes of the file.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        Ok(Self(Mutex::new(Table::from_bytes(bytes)?)))
+    }
+
     /// Reads the table.
     pub fn load(disk: &dyn Disk, path: &Path) -> Result<Self, LoadError> {
         if !disk.exists(path).map_err(LoadError::Disk)? {
             return Ok(Self::default());
         }
         let bytes = disk.read(path, FILE_BYTES_MAX).map_err(LoadError::Disk)?;
-        let table = Table::from_bytes(&bytes).map_err(|what| LoadError::Corrupt(Corrupt::new(path, 0, what)))?;
-        Ok(Self(Mutex::new(table)))
+        Self::from_bytes(&bytes).map_err(|what| LoadError::Corrupt(Corrupt::new(path, 0, what)))
     }
 }
 

@@ -98,6 +98,7 @@ pub fn open(
         healed: AtomicU64::new(0),
         read_only: ReadOnly::default(),
         free_bytes: AtomicU64::new(u64::MAX),
+        unreadable_seen: AtomicU64::new(0),
         head_bytes_seen: AtomicU64::new(0),
         signals: Signals::default(),
         closing: AtomicBool::new(false),

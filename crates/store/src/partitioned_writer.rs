@@ -6,8 +6,11 @@
 use std::{path::PathBuf, sync::atomic::AtomicU64, sync::atomic::Ordering};
 
 use disk::Disk;
-use model::{Columns, SeriesId, SeriesKey, TimeRange};
-use part::{PartMeta, PartWriter, WriterOptions, deduplicate};
+use model::{Columns, TimeRange};
+use part::{
+    BLOCK_LINE_MS, Effort, PartError, PartMeta, PartWriter, SeriesName, WriterOptions, deduplicate,
+    merge::{MergeSink, Piece},
+};
 
 use crate::{layout, partition::Partition};
 
@@ -36,6 +39,8 @@ pub struct PartitionedWriter<'d> {
     plan: WritePlan,
     writers: Vec<(Partition, PartWriter<'d>)>,
     spill: Option<PartWriter<'d>>,
+    /// The partition that was asked for last, which is usually the next one, too.
+    last: Partition,
     piece: Columns,
     spilled: Columns,
     /// Columns that a dedup interval swallowed.
@@ -53,6 +58,7 @@ impl<'d> PartitionedWriter<'d> {
             plan,
             writers: Vec::new(),
             spill: None,
+            last: Partition::of(plan.now, plan.now),
             piece: Columns::default(),
             spilled: Columns::default(),
             deduplicated: 0,
@@ -61,34 +67,35 @@ impl<'d> PartitionedWriter<'d> {
     }
 
     /// Adds a series with sorted rows.
-    pub fn add(&mut self, key: &SeriesKey, id: SeriesId, rows: &mut Columns) -> Result<(), disk::Error> {
+    pub fn add<E: From<disk::Error>>(&mut self, name: &mut SeriesName<'_, E>, rows: &mut Columns) -> Result<(), E> {
         let before = rows.len();
         rows.clip(self.plan.keep);
         self.expired += (before - rows.len()) as u64;
         self.deduplicated += deduplicate(rows, self.plan.options.dedup_interval_ms) as u64;
         let (Some(first), Some(last)) = (rows.times.first(), rows.times.last()) else { return Ok(()) };
-        let partition = Partition::of(*first, self.plan.now);
+        let partition = self.partition(*first);
+        self.last = partition;
         if partition.range().contains(*last)
             && let Some(writer) = self.writer(partition)?
         {
-            return writer.add_series(key, id, &rows.times, &rows.values);
+            return writer.add_named(name, &rows.times, &rows.values);
         }
-        self.add_in_pieces(key, id, rows)
+        self.add_in_pieces(name, rows)
     }
 
-    fn add_in_pieces(&mut self, key: &SeriesKey, id: SeriesId, rows: &Columns) -> Result<(), disk::Error> {
+    fn add_in_pieces<E: From<disk::Error>>(&mut self, name: &mut SeriesName<'_, E>, rows: &Columns) -> Result<(), E> {
         let mut spilled = std::mem::take(&mut self.spilled);
         let mut piece = std::mem::take(&mut self.piece);
         spilled.clear();
         let mut start = 0;
         while start < rows.len() {
-            let partition = Partition::of(rows.times[start], self.plan.now);
+            let partition = self.partition(rows.times[start]);
             let end = start + rows.times[start..].partition_point(|time| *time < partition.end);
             piece.clear();
             piece.times.extend_from_slice(&rows.times[start..end]);
             piece.values.extend_from_slice(&rows.values[start..end]);
             match self.writer(partition)? {
-                Some(writer) => writer.add_series(key, id, &piece.times, &piece.values)?,
+                Some(writer) => writer.add_named(name, &piece.times, &piece.values)?,
                 None => {
                     spilled.times.extend_from_slice(&piece.times);
                     spilled.values.extend_from_slice(&piece.values);
@@ -97,7 +104,7 @@ impl<'d> PartitionedWriter<'d> {
             start = end;
         }
         if !spilled.is_empty() {
-            self.spill_writer()?.add_series(key, id, &spilled.times, &spilled.values)?;
+            self.spill_writer()?.add_named(name, &spilled.times, &spilled.values)?;
         }
         self.spilled = spilled;
         self.piece = piece;
@@ -130,6 +137,17 @@ impl<'d> PartitionedWriter<'d> {
         PartWriter::create(self.disk, &folder, WriterOptions { id, ..self.plan.options })
     }
 
+    /// The partition of a time.
+    #[inline]
+    fn partition(&self, time: i64) -> Partition {
+        if self.last.range().contains(time) { self.last } else { Partition::of(time, self.plan.now) }
+    }
+
+    /// Whether the partition has a writer or can get one.
+    fn has_room_for(&self, partition: Partition) -> bool {
+        self.writers.len() < self.plan.writers_max || self.writers.iter().any(|(have, _)| *have == partition)
+    }
+
     /// Makes the parts durable. They count once the manifest names them.
     pub fn finish(self) -> Result<Vec<PartMeta>, disk::Error> {
         let writers = self.writers.into_iter().map(|(_, writer)| writer).chain(self.spill);
@@ -140,5 +158,35 @@ impl<'d> PartitionedWriter<'d> {
     pub fn abandon(self) -> Result<(), disk::Error> {
         let mut writers = self.writers.into_iter().map(|(_, writer)| writer).chain(self.spill);
         writers.try_for_each(PartWriter::abandon)
+    }
+}
+
+impl MergeSink for PartitionedWriter<'_> {
+    fn takes_blocks(&self, range: TimeRange) -> Option<Effort> {
+        let WritePlan { options, keep, .. } = self.plan;
+        let partition = self.partition(range.min);
+        let whole = keep.covers(range) && partition.range().covers(range) && self.has_room_for(partition);
+        let unchanged = options.dedup_interval_ms == 0 && options.line_ms == BLOCK_LINE_MS;
+        (whole && unchanged).then_some(options.effort)
+    }
+
+    fn rows(&mut self, name: &mut SeriesName<'_, PartError>, rows: &mut Columns) -> Result<(), PartError> {
+        self.add(name, rows)
+    }
+
+    fn pieces(
+        &mut self,
+        name: &mut SeriesName<'_, PartError>,
+        pieces: &[Piece<'_>],
+        rows: &Columns,
+    ) -> Result<(), PartError> {
+        let first = match pieces.first() {
+            Some(Piece::Block(block)) => block.first_time(),
+            Some(Piece::Rows(range)) => rows.times[range.start],
+            None => return Ok(()),
+        };
+        self.last = self.partition(first);
+        let writer = self.writer(self.last)?;
+        writer.expect("BUG: blocks are taken over into a partition without a writer").add_pieces(name, pieces, rows)
     }
 }

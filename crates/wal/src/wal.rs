@@ -3,7 +3,7 @@
 //! 1. An append makes its records ([`crate::append`]) for the active segment, leaves them in its buffer, calls the
 //!    committer and gives a ticket.
 //! 2. If the segment was closed meanwhile, the append begins again with the next one.
-//! 3. A rotation only makes a file: no disk is waited for while the owner keeps appenders out.
+//! 3. A rotation takes the file that was prepared for it, or makes one; nothing is synced while the owner keeps appenders out.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
@@ -35,7 +35,8 @@ const TAKEN_NUMBERS_MAX: u64 = 64;
 pub struct Wal {
     shared: Arc<Shared>,
     records: SampleRecords,
-    rotating: Mutex<()>,
+    /// The next segment, if it was prepared.
+    prepared: Mutex<Option<Segment>>,
     committer: Option<JoinHandle<()>>,
 }
 
@@ -54,7 +55,7 @@ impl Wal {
             Commits::InBackground => Some(spawn_committer(&shared)?),
             Commits::WhenAsked => None,
         };
-        Ok(Wal { shared, records: SampleRecords::new(), rotating: Mutex::new(()), committer })
+        Ok(Wal { shared, records: SampleRecords::new(), prepared: Mutex::default(), committer })
     }
 
     /// Logs the samples of one request. For slots that the active segment does not define yet, `key` is asked to
@@ -86,16 +87,34 @@ impl Wal {
         self.append_opaque(Kind::Metadata, "metadata", bytes)
     }
 
+    /// Makes the file of the next segment, so that [`Wal::rotate`], for which the owner keeps appenders out, need not wait for a disk that is busy.
+    pub fn prepare(&self) -> Result<()> {
+        let mut prepared = self.prepared.lock();
+        if prepared.is_none() {
+            *prepared = Some(self.create_next()?);
+        }
+        Ok(())
+    }
+
     /// Closes the active segment and opens the next; says which was closed. Whoever waits for the closed one is still
     /// served. After a failure this is the way on.
     pub fn rotate(&self) -> Result<u64> {
-        let _turn = self.rotating.lock();
+        let mut prepared = self.prepared.lock();
+        let next = match prepared.take() {
+            Some(next) => next,
+            None => self.create_next()?,
+        };
+        Ok(self.shared.replace_active(next))
+    }
+
+    /// Makes the file of the segment behind the active one. The caller keeps others from rotating.
+    fn create_next(&self) -> Result<Segment> {
         let old = self.shared.active();
         let mut number = old.number + 1;
-        let next = loop {
+        loop {
             let header = Header { number, salt: new_salt() };
             match Segment::create(&*self.shared.disk, &self.shared.dir, header, old.generation + 1) {
-                Ok(next) => break next,
+                Ok(next) => return Ok(next),
                 // An attempt that failed may have left its file behind.
                 Err(error) if error.is_already_there() && number <= old.number + TAKEN_NUMBERS_MAX => {
                     self.shared.note_complete(number, 0);
@@ -103,8 +122,7 @@ impl Wal {
                 }
                 Err(error) => return Err(error.into()),
             }
-        };
-        Ok(self.shared.replace_active(next))
+        }
     }
 
     /// Removes all closed segments up to `number`. Whoever waits for one of them is served before.

@@ -6,7 +6,7 @@ use crate::decimal::{self, Scale, to_keys};
 use crate::ints::{self, Coder};
 use crate::summary::{self, Summary};
 use crate::wide::wide;
-use crate::{MAX_BLOCK_SAMPLES, cold, patches};
+use crate::{MAX_BLOCK_SAMPLES, SHORT_BLOCK_SAMPLES, cold, patches};
 
 /// pco must save one part in this many.
 const COLD_SHARE: usize = 20;
@@ -21,6 +21,7 @@ pub fn encode_values(values: &[f64], effort: Effort, scratch: &mut Scratch, out:
     if is_constant(values) {
         return encode_constant(values, scratch, out);
     }
+    let effort = worth_while(effort, values);
     let scale = decimal::find(values, &mut scratch.mantissas, &mut scratch.odd);
     let summary = summary::of_block(values, scale, &scratch.mantissas, &scratch.odd);
     let start = out.len();
@@ -48,6 +49,7 @@ pub fn encode_values_above(
 ) -> Option<Encoded> {
     assert!((1..=MAX_BLOCK_SAMPLES).contains(&values.len()), "a block has 1 to 8192 values");
     assert_eq!(values.len(), lower.len(), "both buckets have the same times");
+    let effort = worth_while(effort, values);
     scratch.mantissas.resize(values.len(), 0);
     if !exact_integers(values, &mut scratch.mantissas) {
         return None;
@@ -72,6 +74,11 @@ pub fn encode_values_above(
     };
     out[start] |= ABOVE;
     Some(Encoded { codec, summary })
+}
+
+/// The effort that a block deserves.
+fn worth_while(effort: Effort, values: &[f64]) -> Effort {
+    if values.len() <= SHORT_BLOCK_SAMPLES { Effort::Flush } else { effort }
 }
 
 fn encode_constant(values: &[f64], scratch: &mut Scratch, out: &mut Vec<u8>) -> Encoded {

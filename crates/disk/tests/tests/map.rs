@@ -76,6 +76,24 @@ fn what_cannot_be_read_is_an_error_and_not_a_signal() {
     }
 }
 
+/// A file that was cut raises the same signal as a sector that cannot be read.
+#[test]
+fn a_page_that_cannot_be_read_counts_as_zeros() {
+    let bytes = pattern(100_000);
+    let (folder, map) = mapped(&bytes);
+    let before = disk::unreadable_pages();
+    let file = fs::OpenOptions::new().write(true).open(folder.path().join("f")).unwrap();
+    file.set_len(8_192).unwrap();
+    let other = map.slice(50_000..60_000);
+    assert_eq!(map[..8_192], bytes[..8_192]);
+    assert!(map[8_192..].iter().all(|byte| *byte == 0) && other.iter().all(|byte| *byte == 0));
+    let pages = disk::unreadable_pages() - before;
+    assert!((1..=100_000 / 4_096).contains(&pages), "{pages} pages");
+    // What was put there goes with the map.
+    map.release(0..map.len());
+    assert_eq!(map[8_191..8_193], [bytes[8_191], 0]);
+}
+
 fn kernel_is_at_least(major: u32, minor: u32) -> bool {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
     let mut numbers = release.split('.').map_while(|number| number.parse::<u32>().ok());

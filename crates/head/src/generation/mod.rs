@@ -2,31 +2,40 @@
 //!
 //! 1. Appends go to the active [`Tail`](crate::tail::Tail) under a short lock. Each carries a sequence number, its place in the order of arrival.
 //! 2. A full tail is closed and a fresh one takes its place at once. A background thread seals closed tails, oldest first, into
-//!    [`Run`](crate::run::Run)s of a few bytes a sample; until then they are read as they are. When too many wait, the appender seals one itself.
+//!    [`Run`](crate::run::Run)s of a few bytes a sample; until then they are read as they are. An appender never seals: that takes a tenth of a
+//!    second. While too many tails wait, [`Generation::wait_for_sealer`] holds each appender up for some milliseconds instead.
 //! 3. When runs of one level are [`FAN_IN`], they are joined into one of the next, so their number stays logarithmic and a joined entry pays
-//!    its fixed bytes once for more samples.
+//!    its fixed bytes once for more samples. A join stops at each page of slots to seal what was closed meanwhile.
 //! 4. [`Generation::cut`] closes the tail, so that all runs that come after hold only younger rows; runs are never joined across a cut. So a
 //!    tombstone hides whole runs or nothing of them.
 //! 5. A snapshot is a list of shared pointers and one number, how much of the active tail was there. Nothing in it ever changes.
 
 mod view;
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Condvar, Mutex, RwLock};
 
 use crate::{
     SLOTS_MAX, SlotGuard,
     run::{Run, RunWriter, can_join, join},
     tail::{TAIL_ROWS_MAX, TAIL_ROWS_MIN, Tail},
+    tail_pool::TailPool,
 };
 
 pub use view::GenerationView;
 
 /// So many runs of one level are joined into one of the next.
 const FAN_IN: usize = 8;
-/// Closed tails that may wait to be sealed before an appender seals one itself.
-const CLOSED_MAX: usize = 2;
+/// Closed tails that may wait to be sealed before appenders are held up.
+const CLOSED_MAX: usize = 1;
 /// Rows a tail should have for each series that writes, if it may have so many: to seal a sample costs half as much among eight as among two.
 const ROWS_A_SERIES: usize = 8;
 /// A run with more rows is not joined any more. Keeps its bytes below 4 GiB.
@@ -42,8 +51,14 @@ pub struct Generation {
     sealing: Mutex<()>,
     /// Held while runs are joined. Sealing goes on meanwhile: it only adds behind.
     joining: Mutex<()>,
-    /// An empty tail whose memory can be used again.
-    spare: Mutex<Option<Tail>>,
+    /// Nothing is appended any more, and nobody will look often enough for joins to be worth while.
+    ending: AtomicBool,
+    /// How many closed tails wait; changed with the state.
+    closed: AtomicUsize,
+    /// Told, with the lock, when a tail was sealed.
+    sealed: (Mutex<()>, Condvar),
+    /// Where tails get their memory and leave it.
+    pool: Arc<TailPool>,
     /// No tail has fewer rows.
     tail_rows_min: usize,
 }
@@ -79,19 +94,27 @@ impl AsRef<Run> for Sealed {
 }
 
 impl Generation {
-    /// An empty generation, for about so many series.
+    /// An empty generation, for about so many series, with memory of its own.
     pub fn new(series_expected: usize) -> Self {
-        Self::with_tail_rows_min(series_expected, TAIL_ROWS_MIN)
+        Self::with_pool(series_expected, TAIL_ROWS_MIN, Arc::default())
     }
 
-    fn with_tail_rows_min(series_expected: usize, tail_rows_min: usize) -> Self {
-        let active = Arc::new(Tail::new(tail_rows(series_expected, tail_rows_min)));
+    /// An empty generation that shares the memory of tails with others.
+    pub(crate) fn sharing(series_expected: usize, pool: &Arc<TailPool>) -> Self {
+        Self::with_pool(series_expected, TAIL_ROWS_MIN, Arc::clone(pool))
+    }
+
+    fn with_pool(series_expected: usize, tail_rows_min: usize, pool: Arc<TailPool>) -> Self {
+        let active = Arc::new(Tail::new(tail_rows(series_expected, tail_rows_min), &pool));
         Self {
             writer: Mutex::new(Writer { active: Arc::clone(&active), cut: 0 }),
             state: RwLock::new(State { runs: Vec::new(), closed: VecDeque::new(), active }),
             sealing: Mutex::default(),
             joining: Mutex::default(),
-            spare: Mutex::default(),
+            ending: AtomicBool::new(false),
+            closed: AtomicUsize::new(0),
+            sealed: Default::default(),
+            pool,
             tail_rows_min,
         }
     }
@@ -118,11 +141,21 @@ impl Generation {
                 closed = true;
             }
         }
-        drop(writer);
-        if closed && self.state.read().closed.len() > CLOSED_MAX {
-            self.seal_one();
-        }
         closed
+    }
+
+    /// Waits while more tails than usual wait to be sealed, but no longer than `time`. Appenders call it behind each append, holding no lock: so
+    /// memory cannot grow faster than it is sealed, and nobody waits for a whole tail.
+    #[inline]
+    pub fn wait_for_sealer(&self, time: Duration) {
+        if self.closed.load(Ordering::Acquire) > CLOSED_MAX {
+            let (lock, told) = &self.sealed;
+            let mut waiting = lock.lock();
+            // Only one round: any tail that was sealed is room for all.
+            if self.closed.load(Ordering::Acquire) > CLOSED_MAX {
+                told.wait_for(&mut waiting, time);
+            }
+        }
     }
 
     /// Rows of the tail that follows this one.
@@ -133,14 +166,11 @@ impl Generation {
 
     /// Puts a fresh tail in the place of the active one.
     fn close(&self, writer: &mut Writer, rows: usize) {
-        let spare = self.spare.lock().take();
-        let fresh = Arc::new(match spare {
-            Some(tail) => tail.with_rows_max(rows),
-            None => Tail::new(rows),
-        });
+        let fresh = Arc::new(Tail::new(rows, &self.pool));
         let mut state = self.state.write();
         let full = std::mem::replace(&mut state.active, Arc::clone(&fresh));
         state.closed.push_back((full, writer.cut));
+        self.closed.store(state.closed.len(), Ordering::Release);
         writer.active = fresh;
     }
 
@@ -157,17 +187,18 @@ impl Generation {
     /// Whether [`seal`](Self::seal) would do anything.
     pub fn wants_seal(&self) -> bool {
         let state = self.state.read();
-        !state.closed.is_empty() || due_for_join(&state.runs).is_some()
+        !state.closed.is_empty() || (!self.is_ending() && due_for_join(&state.runs).is_some())
     }
 
-    /// Seals one closed tail, or joins runs that have become too many. Returns whether there was anything to do: the store's background
-    /// thread calls until there is not.
+    /// Seals one closed tail, or joins runs that have become too many. Returns whether there was anything to do: the background thread calls
+    /// until there is not.
     pub fn seal(&self) -> bool {
         self.seal_one() || self.join_one()
     }
 
-    /// Seals everything that was appended before the call, the active tail too, and returns when it is done.
+    /// Seals everything that was appended before the call, the active tail too, and returns when it is done. Runs are not joined from now on.
     pub fn seal_all(&self) {
+        self.ending.store(true, Ordering::Relaxed);
         {
             let mut writer = self.writer.lock();
             if writer.active.len() > 0 {
@@ -186,21 +217,33 @@ impl Generation {
             let mut state = self.state.write();
             state.closed.pop_front();
             state.runs.push(Sealed { run, level: 0 });
+            self.closed.store(state.closed.len(), Ordering::Release);
         }
-        // Only if no snapshot holds it; else its memory goes with the last of them.
-        if let Ok(mut tail) = Arc::try_unwrap(tail) {
-            tail.clear();
-            *self.spare.lock() = Some(tail);
-        }
+        let (lock, told) = &self.sealed;
+        drop(lock.lock());
+        told.notify_all();
+        // The tail's memory goes back to the pool here, or with the last snapshot that has it.
         true
     }
 
-    /// Joins the oldest neighbours that are due.
+    fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Relaxed)
+    }
+
+    /// Joins the oldest neighbours that are due. Between pages it seals the tails that were closed meanwhile; if the generation ends it is given up.
     fn join_one(&self) -> bool {
+        if self.is_ending() {
+            return false;
+        }
         let _joining = self.joining.lock();
         let runs = self.state.read().runs.clone();
         let Some(due) = due_for_join(&runs) else { return false };
-        let joined = Sealed { run: Arc::new(join(&runs[due.clone()])), level: runs[due.start].level + 1 };
+        let goes_on = || {
+            while self.closed.load(Ordering::Acquire) > 0 && self.seal_one() {}
+            !self.is_ending()
+        };
+        let Some(run) = join(&runs[due.clone()], goes_on) else { return true };
+        let joined = Sealed { run: Arc::new(run), level: runs[due.start].level + 1 };
         // Nobody else takes runs away, so the places are still the same; new ones stand behind.
         self.state.write().runs.splice(due, [joined]);
         true
@@ -223,14 +266,13 @@ impl Generation {
         sealed + open
     }
 
-    /// Memory taken.
+    /// Memory taken, spare memory for tails left out.
     pub fn bytes(&self) -> usize {
-        let spare = self.spare.lock().as_ref().map_or(0, Tail::bytes);
         let state = self.state.read();
         let sealed: usize = state.runs.iter().map(|sealed| sealed.run.bytes()).sum();
         let open: usize =
             state.closed.iter().map(|(tail, _)| tail).chain([&state.active]).map(|tail| tail.bytes()).sum();
-        spare + sealed + open
+        sealed + open
     }
 }
 

@@ -10,6 +10,12 @@ use proptest::prelude::*;
 
 use super::*;
 
+impl Generation {
+    fn of_tails(rows_min: usize) -> Self {
+        Self::with_pool(1, rows_min, Arc::default())
+    }
+}
+
 type Bits = (i64, u64);
 type Truth = BTreeMap<u32, Vec<Bits>>;
 
@@ -91,7 +97,7 @@ proptest! {
 
     #[test]
     fn reads_what_was_appended(steps in steps()) {
-        let generation = Generation::with_tail_rows_min(1, 50);
+        let generation = Generation::of_tails(50);
         let mut truth = Truth::new();
         let mut kept = Vec::new();
         let mut cuts = Vec::new();
@@ -131,7 +137,7 @@ proptest! {
 
 #[test]
 fn runs_are_joined_and_stay_few() {
-    let generation = Generation::with_tail_rows_min(1, 100);
+    let generation = Generation::of_tails(100);
     let slots: Vec<u32> = (0..100).map(|row| row % 20).collect();
     for seq in 0..1000_i64 {
         let times: Vec<i64> = (0..100).map(|row| seq * 5 + row / 20).collect();
@@ -148,18 +154,63 @@ fn runs_are_joined_and_stay_few() {
 }
 
 #[test]
-fn an_appender_helps_when_nobody_seals() {
-    let generation = Generation::with_tail_rows_min(1, 10);
-    for seq in 0..100 {
-        generation.append_rows(&[1; 10], &[seq; 10], &[0.0; 10], seq as u64);
-        assert!(generation.state.read().closed.len() <= CLOSED_MAX);
+fn an_appender_is_held_up_until_a_tail_is_sealed() {
+    let generation = Generation::of_tails(10);
+    let append = |seq: u64| generation.append_rows(&[1; 10], &[seq as i64; 10], &[0.0; 10], seq);
+    (0..CLOSED_MAX as u64).for_each(|seq| assert!(append(seq)));
+    // Returns at once, though nobody seals.
+    generation.wait_for_sealer(Duration::MAX);
+    append(5);
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| generation.wait_for_sealer(Duration::MAX));
+        while !waiter.is_finished() {
+            generation.seal();
+        }
+    });
+    assert_eq!(generation.rows(), 10 * (CLOSED_MAX + 1));
+}
+
+#[test]
+fn tails_that_were_sealed_leave_their_memory_to_the_next() {
+    let pool = Arc::default();
+    let generation = Generation::with_pool(1, 4096, Arc::clone(&pool));
+    let other = Generation::with_pool(1, 4096, Arc::clone(&pool));
+    let append = |to: &Generation| to.append_rows(&[3; 4096], &[7; 4096], &[0.0; 4096], 1);
+    append(&generation);
+    let view = generation.snapshot();
+    generation.seal_all();
+    assert_eq!(pool.bytes(), 0, "a snapshot reads the tail");
+    drop(view);
+    let spare = pool.bytes();
+    assert!(spare > 4096 * 16);
+    append(&other);
+    assert!(pool.bytes() == 0 && other.bytes() > spare);
+}
+
+#[test]
+fn a_join_seals_what_is_closed_meanwhile_and_ends_with_its_generation() {
+    let generation = Generation::of_tails(100);
+    let slots: Vec<u32> = (0..100).map(|row| (row % 10) << 13).collect();
+    let append = |seq: u64| generation.append_rows(&slots, &[seq as i64; 100], &[0.5; 100], seq);
+    for seq in 0..FAN_IN as u64 {
+        append(seq);
+        assert!(generation.seal_one());
     }
-    assert_eq!(generation.rows(), 1000);
+    append(100);
+    assert!(generation.join_one());
+    assert_eq!(generation.state.read().runs.iter().map(|sealed| sealed.level).collect::<Vec<_>>(), [1, 0]);
+    generation.seal_all();
+    for seq in 0..FAN_IN as u64 {
+        append(seq);
+        assert!(generation.seal_one());
+    }
+    assert!(!generation.wants_seal() && !generation.join_one());
+    assert_eq!(generation.rows(), 100 * (2 * FAN_IN + 1));
 }
 
 #[test]
 fn tails_follow_the_number_of_series_that_write() {
-    let generation = Generation::with_tail_rows_min(1, 64);
+    let generation = Generation::of_tails(64);
     let rows_max = || generation.writer.lock().active.rows_max();
     let write = |series: u32| {
         let slots: Vec<u32> = (0..series).collect();
@@ -182,7 +233,7 @@ fn every_acknowledged_row_is_seen_exactly_once() {
     const BATCHES: usize = 400;
     const ROWS: usize = 30;
     const SLOTS: usize = 10;
-    let generation = Generation::with_tail_rows_min(1, 200);
+    let generation = Generation::of_tails(200);
     let acknowledged: [AtomicUsize; APPENDERS] = Default::default();
     let done = AtomicBool::new(false);
     let append = |appender: usize| {

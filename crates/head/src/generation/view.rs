@@ -42,6 +42,17 @@ impl GenerationView {
         out.len() > before
     }
 
+    /// Like [`read`](Self::read), for who took both steps of reading ahead: [`prefetch_places`](Self::prefetch_places) and then
+    /// [`prefetch_rows`](Self::prefetch_rows).
+    pub fn read_prefetched(&self, slot: u32, out: &mut Columns) {
+        for run in &self.runs {
+            run.read(slot, out);
+        }
+        for (tail, rows) in &self.tails {
+            tail.read(slot, *rows, out);
+        }
+    }
+
     /// Gives the rows of the slot piece by piece, in order of arrival: the range of sequence numbers of the run that a piece is from, times,
     /// values. Runs that do not touch `range` are not opened; of the others all rows are given. After a [`cut`](super::Generation::cut) no piece
     /// reaches across it. `scratch` is overwritten.

@@ -11,8 +11,9 @@ pub(crate) fn can_join(runs: &[impl AsRef<Run>]) -> bool {
     entries <= COLUMNS_MAX
 }
 
-/// Joins runs of one cut. They stand in the order in which their rows arrived, and so do the rows of a slot afterwards.
-pub(crate) fn join(runs: &[impl AsRef<Run>]) -> Run {
+/// Joins runs of one cut. They stand in the order in which their rows arrived, and so do the rows of a slot afterwards. `goes_on` is asked before
+/// each page of slots; nothing comes of the join once it says no.
+pub(crate) fn join(runs: &[impl AsRef<Run>], mut goes_on: impl FnMut() -> bool) -> Option<Run> {
     let metas = || runs.iter().map(|run| run.as_ref().meta());
     let cut = metas().next().expect("BUG: nothing to join").cut;
     assert!(metas().all(|meta| meta.cut == cut), "BUG: runs are joined across a cut");
@@ -26,13 +27,16 @@ pub(crate) fn join(runs: &[impl AsRef<Run>]) -> Run {
     let mut rows = Columns::new();
     let pages = runs.iter().map(|run| run.as_ref().pages.len()).max().unwrap_or(0);
     for page in 0..pages {
+        if !goes_on() {
+            return None;
+        }
         let groups: Vec<(&Run, &[Group])> =
             runs.iter().map(AsRef::as_ref).filter_map(|run| Some((run, run.page(page)?))).collect();
         if !groups.is_empty() {
             join_page(page, &groups, &mut rows, &mut writer);
         }
     }
-    writer.finish()
+    Some(writer.finish())
 }
 
 /// Joins one page of slots.
@@ -75,7 +79,8 @@ mod tests {
     fn rows_of_a_slot_stay_in_order_of_arrival() {
         let runs =
             [run(1, &[(1, &[50]), (5000, &[1, 2])]), run(2, &[(0, &[9]), (1, &[10, 60])]), run(3, &[(1, &[55])])];
-        let joined = join(&runs);
+        assert!(join(&runs, || false).is_none());
+        let joined = join(&runs, || true).expect("a join that goes on");
         let mut seen = Vec::new();
         joined.for_each(|slot, rows| seen.push((slot, rows.times.clone())));
         assert_eq!(seen, [(0, vec![9]), (1, vec![50, 10, 60, 55]), (5000, vec![1, 2])]);

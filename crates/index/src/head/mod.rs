@@ -23,9 +23,9 @@ use model::{SeriesKey, Tenant};
 use parking_lot::{RwLock, RwLockReadGuard};
 use roaring::RoaringBitmap;
 
-use crate::CompiledSelector;
+use crate::{CompiledSelector, KeyNumbers};
 use ids::{Search, Searches};
-use state::{NewSeries, State};
+use state::{NewSeries, Slot, State};
 
 /// Series that are inserted or removed while the lock is held: a tenth of a millisecond.
 const SERIES_PER_LOCK: usize = 256;
@@ -113,6 +113,14 @@ impl HeadIndex {
             *out = SeriesKey::from_trusted(bytes);
         }
         found
+    }
+
+    /// Adds the numbers of the keys of these slots to `out`, where nothing stands for a free slot. They mean the same as long as the series is there.
+    pub fn key_numbers(&self, slots: &[u32], out: &mut Vec<Option<KeyNumbers>>) {
+        for slots in slots.chunks(READS_PER_LOCK) {
+            let state = self.state.read();
+            out.extend(slots.iter().map(|slot| state.slot(*slot).map(Slot::numbers)));
+        }
     }
 
     /// Those of the slots that are taken, in the order of their keys, without making the keys.

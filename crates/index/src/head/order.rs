@@ -23,19 +23,25 @@ pub(super) fn in_key_order(index: &HeadIndex, slots: &RoaringBitmap) -> Vec<u32>
     }
     let (_search, state) = index.begin_search();
     drop(state);
-    let taken = copy_slots(index, slots);
-    let families = rank_families(index, &taken);
-    let bounds = rank_bounds(index, &taken);
-    let origins = rank_origins(index, &taken);
-    let mut order: Vec<(u32, u32, u32, u32)> = taken
-        .iter()
-        .map(|(at, slot)| {
-            let bound = if slot.bound == NONE { 0 } else { bounds[&slot.bound] };
-            (families[&slot.family], origins[slot.origin as usize], bound, *at)
-        })
-        .collect();
-    order.sort_unstable();
-    order.into_iter().map(|(.., at)| at).collect()
+    let mut order = copy_slots(index, slots);
+    let families = rank_families(index, &order);
+    let bounds = rank_bounds(index, &order);
+    let origins = rank_origins(index, &order);
+    // Ranks take the place of numbers: at a million series a second list would be 16 MB at the moment when memory is fullest.
+    for Taken { slot, .. } in &mut order {
+        slot.family = families[&slot.family];
+        slot.origin = origins[slot.origin as usize];
+        slot.bound = if slot.bound == NONE { 0 } else { bounds[&slot.bound] };
+    }
+    order.sort_unstable_by_key(|taken| (taken.slot.family, taken.slot.origin, taken.slot.bound));
+    order.into_iter().map(|taken| taken.at).collect()
+}
+
+/// A slot that is taken, and what stands in it.
+#[derive(Debug, Clone, Copy)]
+struct Taken {
+    at: u32,
+    slot: Slot,
 }
 
 fn by_key(index: &HeadIndex, slots: &RoaringBitmap) -> Vec<u32> {
@@ -50,18 +56,18 @@ fn by_key(index: &HeadIndex, slots: &RoaringBitmap) -> Vec<u32> {
     keys.into_iter().map(|(_, at)| at).collect()
 }
 
-fn copy_slots(index: &HeadIndex, slots: &RoaringBitmap) -> Vec<(u32, Slot)> {
+fn copy_slots(index: &HeadIndex, slots: &RoaringBitmap) -> Vec<Taken> {
     let mut taken = Vec::with_capacity(slots.len() as usize);
     let mut slots = slots.iter().peekable();
     while slots.peek().is_some() {
         let state = index.state.read();
-        taken.extend(slots.by_ref().take(READS_PER_LOCK).filter_map(|at| Some((at, state.slot(at)?))));
+        taken.extend(slots.by_ref().take(READS_PER_LOCK).filter_map(|at| Some(Taken { at, slot: state.slot(at)? })));
     }
     taken
 }
 
-fn rank_families(index: &HeadIndex, taken: &[(u32, Slot)]) -> HashMap<u32, u32> {
-    let mut families: Vec<u32> = taken.iter().map(|(_, slot)| slot.family).collect();
+fn rank_families(index: &HeadIndex, taken: &[Taken]) -> HashMap<u32, u32> {
+    let mut families: Vec<u32> = taken.iter().map(|taken| taken.slot.family).collect();
     families.sort_unstable();
     families.dedup();
     let mut keys: Vec<(Tenant, Vec<u8>, u32)> = Vec::with_capacity(families.len());
@@ -77,8 +83,8 @@ fn rank_families(index: &HeadIndex, taken: &[(u32, Slot)]) -> HashMap<u32, u32> 
     keys.into_iter().zip(0..).map(|((.., family), rank)| (family, rank)).collect()
 }
 
-fn rank_bounds(index: &HeadIndex, taken: &[(u32, Slot)]) -> HashMap<u32, u32> {
-    let mut bounds: Vec<u32> = taken.iter().map(|(_, slot)| slot.bound).filter(|bound| *bound != NONE).collect();
+fn rank_bounds(index: &HeadIndex, taken: &[Taken]) -> HashMap<u32, u32> {
+    let mut bounds: Vec<u32> = taken.iter().map(|taken| taken.slot.bound).filter(|bound| *bound != NONE).collect();
     bounds.sort_unstable();
     bounds.dedup();
     let mut keys: Vec<(Vec<u8>, u32)> = Vec::with_capacity(bounds.len());
@@ -91,9 +97,9 @@ fn rank_bounds(index: &HeadIndex, taken: &[(u32, Slot)]) -> HashMap<u32, u32> {
 }
 
 /// The rank of each origin, by number.
-fn rank_origins(index: &HeadIndex, taken: &[(u32, Slot)]) -> Vec<u32> {
-    let mut ranks = vec![NONE; taken.iter().map(|(_, slot)| slot.origin + 1).max().unwrap_or(0) as usize];
-    taken.iter().for_each(|(_, slot)| ranks[slot.origin as usize] = 0);
+fn rank_origins(index: &HeadIndex, taken: &[Taken]) -> Vec<u32> {
+    let mut ranks = vec![NONE; taken.iter().map(|taken| taken.slot.origin + 1).max().unwrap_or(0) as usize];
+    taken.iter().for_each(|taken| ranks[taken.slot.origin as usize] = 0);
     let origins: Vec<u32> = (0u32..).zip(&ranks).filter(|(_, rank)| **rank == 0).map(|(origin, _)| origin).collect();
     // Tuples are copied before terms are ranked: a term that is in use is then there, and one that is not is in no tuple that matters.
     let (mut tuples, mut ends) = (Vec::new(), Vec::with_capacity(origins.len()));

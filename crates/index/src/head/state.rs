@@ -13,6 +13,7 @@ use super::ids::{Ids, Searches};
 use super::posting::{Posting, PostingMemory};
 use super::slab::Slab;
 use super::terms::Terms;
+use crate::KeyNumbers;
 use crate::key_parts::{KeyParts, bound_suffix, origin_labels, put_family, put_text};
 
 /// Stands for "none" where a number is expected.
@@ -27,6 +28,13 @@ pub(super) struct Slot {
     pub(super) origin: u32,
     /// The term of the bound, or [`NONE`].
     pub(super) bound: u32,
+}
+
+impl Slot {
+    pub(super) fn numbers(self) -> KeyNumbers {
+        let bound = (self.bound != NONE).then_some(self.bound);
+        KeyNumbers { family: self.family, origin: self.origin, bound }
+    }
 }
 
 const FREE: Slot = Slot { family: NONE, origin: NONE, bound: NONE };

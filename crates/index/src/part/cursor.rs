@@ -13,9 +13,10 @@ use disk::Corrupt;
 use model::{MAX_KEY_BYTES, SeriesKey};
 
 use super::layout::Section;
-use super::lists::ListCursor;
+use super::lists::{Entry, ListCursor};
 use super::origins::OriginReader;
 use super::{Inner, PartIndex};
+use crate::key_numbers::KeyNumbers;
 use crate::key_parts::{bound_suffix, put_family, put_text};
 
 /// Texts that a walk keeps; a power of two.
@@ -52,6 +53,22 @@ impl KeyCursor {
         Ok(Some((self.next - 1, &self.key)))
     }
 
+    /// The next series and the numbers of its key's pieces; nothing behind the last. The key itself is not made.
+    pub fn next_numbers(&mut self) -> Result<Option<(u32, KeyNumbers)>, Corrupt> {
+        if self.next >= self.index.series_count() {
+            return Ok(None);
+        }
+        let (family, entry) = self.maker.enter(&self.index.inner, self.next)?;
+        self.next += 1;
+        let numbers = KeyNumbers { family, origin: entry.origin, bound: entry.bound.checked_sub(1) };
+        Ok(Some((self.next - 1, numbers)))
+    }
+
+    /// Puts the key of the series that was given last in the place of `out`.
+    pub fn last_key(&mut self, out: &mut SeriesKey) -> Result<(), Corrupt> {
+        self.maker.make_entered(&self.index.inner, out)
+    }
+
     /// Goes to another series; forward to a near one is the cheapest.
     pub fn seek(&mut self, number: u32) {
         self.next = number;
@@ -78,6 +95,10 @@ pub(super) struct KeyMaker {
 /// The family of the last key.
 #[derive(Debug)]
 struct OpenFamily {
+    /// Its place among the families.
+    at: u32,
+    /// What the list says of the series that was entered last.
+    entry: Entry,
     series: std::ops::Range<u32>,
     list: u32,
     cursor: ListCursor,
@@ -103,11 +124,21 @@ impl KeyMaker {
 
     /// Puts the key of a series in the place of `out`. After an error this maker starts afresh.
     pub(super) fn make(&mut self, index: &Inner, number: u32, out: &mut SeriesKey) -> Result<(), Corrupt> {
-        let made = self.try_make(index, number);
-        if made.is_err() {
-            self.family = None;
-            self.origin = None;
-        }
+        self.enter(index, number)?;
+        self.make_entered(index, out)
+    }
+
+    /// Finds the pieces of a key: the place of its family, and what the family's list says. After an error this maker starts afresh.
+    fn enter(&mut self, index: &Inner, number: u32) -> Result<(u32, Entry), Corrupt> {
+        let entered = self.try_enter(index, number);
+        self.start_afresh_after(&entered);
+        entered
+    }
+
+    /// Puts the key of the series that was entered last in the place of `out`. After an error this maker starts afresh.
+    fn make_entered(&mut self, index: &Inner, out: &mut SeriesKey) -> Result<(), Corrupt> {
+        let made = self.try_make(index);
+        self.start_afresh_after(&made);
         made?;
         let mut bytes = std::mem::take(out).into_bytes();
         bytes.clear();
@@ -116,7 +147,14 @@ impl KeyMaker {
         Ok(())
     }
 
-    fn try_make(&mut self, index: &Inner, number: u32) -> Result<(), Corrupt> {
+    fn start_afresh_after<T>(&mut self, done: &Result<T, Corrupt>) {
+        if done.is_err() {
+            self.family = None;
+            self.origin = None;
+        }
+    }
+
+    fn try_enter(&mut self, index: &Inner, number: u32) -> Result<(u32, Entry), Corrupt> {
         if self.family.as_ref().is_none_or(|family| !family.series.contains(&number)) {
             self.open_family(index, number)?;
         }
@@ -124,8 +162,13 @@ impl KeyMaker {
         if number != family.next {
             family.cursor = ListCursor::new(&index.file, family.list, number - family.series.start)?;
         }
-        let entry = family.cursor.next(&index.file)?;
+        family.entry = family.cursor.next(&index.file)?;
         family.next = number + 1;
+        Ok((family.at, family.entry))
+    }
+
+    fn try_make(&mut self, index: &Inner) -> Result<(), Corrupt> {
+        let entry = self.family.as_ref().expect("BUG: a key is made of a series that was not entered").entry;
         if self.origin != Some(entry.origin) {
             self.put_origin(index, entry.origin)?;
         }
@@ -159,7 +202,8 @@ impl KeyMaker {
         self.names.clear();
         self.values.clear();
         let cursor = ListCursor::new(&index.file, run.list, number - series.start)?;
-        self.family = Some(OpenFamily { series, list: run.list, cursor, next: number });
+        let entry = Entry { origin: u32::MAX, bound: 0 };
+        self.family = Some(OpenFamily { at, entry, series, list: run.list, cursor, next: number });
         Ok(())
     }
 

@@ -5,6 +5,8 @@
 //! 3. A new origin is parsed; its labels become numbers ([`super::interner`]), tried first against those of the origin before it.
 //! 4. The series of a family are a list of (origin, bound). Families whose lists are equal share one, as all metrics of a container do.
 //!
+//! 5. Series of a source that has numbers for families, origins and bounds need no key once their numbers are known ([`KeyNumbers`]).
+//!
 //! What is left per series is its id and, where lists differ, a byte or two; so a million series are built in some tens of megabytes.
 
 use std::hash::{BuildHasher, RandomState};
@@ -16,6 +18,7 @@ use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128_with_seed};
 use super::emit;
 use super::interner::Interner;
 use super::layout::ID_BYTES;
+use crate::key_numbers::{KeyNumbers, KnownNumbers};
 use crate::key_parts::{KeyParts, origin_labels};
 use crate::varint;
 
@@ -43,6 +46,11 @@ pub struct IndexWriter {
     pub(super) families: Vec<Family>,
     pub(super) lists: Lists,
     list: OpenList,
+    /// By source.
+    known: Vec<KnownNumbers>,
+    /// Where the series that was added last was put.
+    placed: Option<KeyNumbers>,
+    /// The last key that was seen, not always that of the last series.
     last_key: Vec<u8>,
     last_family_len: usize,
     last_origin_end: usize,
@@ -82,6 +90,8 @@ impl IndexWriter {
             families: Vec::new(),
             lists: Lists { seed, ..Lists::default() },
             list: OpenList::default(),
+            known: Vec::new(),
+            placed: None,
             last_key: Vec::new(),
             last_family_len: 0,
             last_origin_end: 0,
@@ -95,11 +105,33 @@ impl IndexWriter {
         self.add_with_id(key, SeriesId::of(key));
     }
 
-    /// As [`IndexWriter::add`] for a key whose id is known, which saves hashing the key.
-    pub fn add_with_id(&mut self, key: &SeriesKey, id: SeriesId) {
+    /// Adds the next series if it is clear without its key where it belongs: numbers with all its pieces came from this source with a key before,
+    /// and the last key was of its family. Says where it was put, in numbers of this index.
+    #[inline]
+    pub fn add_numbered(&mut self, source: usize, numbers: KeyNumbers, id: SeriesId) -> Option<KeyNumbers> {
+        let placed = self.known.get(source)?.get(numbers)?;
+        if placed.family as usize + 1 != self.families.len() {
+            return None;
+        }
+        assert!(self.placed != Some(placed), "BUG: a series comes twice");
+        self.put(placed, id);
+        Some(placed)
+    }
+
+    /// As [`IndexWriter::add_with_id`], for a series that has these numbers in a source; what they mean is known from now on.
+    pub fn add_and_learn(&mut self, source: usize, numbers: KeyNumbers, key: &SeriesKey, id: SeriesId) -> KeyNumbers {
+        let placed = self.add_with_id(key, id);
+        while self.known.len() <= source {
+            self.known.push(KnownNumbers::default());
+        }
+        self.known[source].learn(numbers, placed);
+        placed
+    }
+
+    /// As [`IndexWriter::add`] for a key whose id is known, which saves hashing the key. Says where it was put, in numbers of this index.
+    pub fn add_with_id(&mut self, key: &SeriesKey, id: SeriesId) -> KeyNumbers {
         let bytes = key.as_bytes();
         assert!(bytes > self.last_key.as_slice(), "BUG: keys must ascend: {key:?}");
-        assert!(self.series() < u32::MAX, "BUG: more series than numbers");
         let parts = KeyParts::of(key);
         let new_family = self.last_key.get(..self.last_family_len) != Some(parts.family) || self.families.is_empty();
         if new_family {
@@ -109,12 +141,21 @@ impl IndexWriter {
             self.last_origin = self.origins.find_or_add(parts.origin, &mut self.interner);
         }
         let bound = parts.bound().map(|text| self.bound(&text));
-        self.list.push(self.last_origin, bound);
-        self.ids.extend_from_slice(&id.0.to_le_bytes());
         self.last_key.clear();
         self.last_key.extend_from_slice(bytes);
         self.last_family_len = parts.family.len();
         self.last_origin_end = parts.family.len() + parts.origin.len();
+        let placed = KeyNumbers { family: self.families.len() as u32 - 1, origin: self.last_origin, bound };
+        self.put(placed, id);
+        placed
+    }
+
+    #[inline]
+    fn put(&mut self, placed: KeyNumbers, id: SeriesId) {
+        assert!(self.series() < u32::MAX, "BUG: more series than numbers");
+        self.list.push(placed.origin, placed.bound);
+        self.ids.extend_from_slice(&id.0.to_le_bytes());
+        self.placed = Some(placed);
     }
 
     fn begin_family(&mut self, parts: &KeyParts<'_>) {
@@ -153,6 +194,7 @@ impl IndexWriter {
             + self.families.capacity() * size_of::<Family>()
             + self.lists.bytes()
             + self.list.bytes.capacity()
+            + self.known.iter().map(KnownNumbers::bytes).sum::<usize>()
     }
 
     /// Gives out the index piece by piece.

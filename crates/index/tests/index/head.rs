@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use roaring::RoaringBitmap;
 
 use crate::oracle::{self, World};
+use crate::part::{write, write_numbered};
 
 fn compile(selector: &Selector) -> CompiledSelector {
     CompiledSelector::compile(selector).expect("good matchers")
@@ -33,7 +34,13 @@ fn check_order(head: &HeadIndex, world: &World, slots: &RoaringBitmap) {
     let mut want: Vec<(&SeriesKey, u32)> =
         world.iter().filter(|(slot, _)| slots.contains(**slot)).map(|(slot, key)| (key, *slot)).collect();
     want.sort_unstable();
-    assert!(head.in_key_order(slots).into_iter().eq(want.into_iter().map(|(_, slot)| slot)));
+    let order = head.in_key_order(slots);
+    assert!(order.iter().eq(want.iter().map(|(_, slot)| slot)));
+    // The numbers that the head has for the pieces of keys say as much as the keys.
+    let mut numbers = Vec::new();
+    head.key_numbers(&order, &mut numbers);
+    let series = numbers.into_iter().zip(&want).map(|(numbers, (key, _))| (numbers.expect("a series"), (*key).clone()));
+    assert_eq!(write_numbered(series), write(want.iter().map(|(key, _)| *key)));
 }
 
 fn check_labels(head: &HeadIndex, world: &World, tenant: Tenant, within: Option<&RoaringBitmap>) {

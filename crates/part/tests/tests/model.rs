@@ -4,8 +4,12 @@ use std::{collections::BTreeMap, path::Path};
 
 use codec::summarize;
 use disk::Disk;
-use model::{Columns, KeyBuilder, SeriesId, SeriesKey, Tenant};
-use part::{Page, Part, PartMeta, PartWriter, ReadScratch, WriterOptions, sort_rows};
+use model::{Columns, KeyBuilder, SeriesId, SeriesKey, Tenant, TimeRange};
+use part::{
+    Effort, Page, Part, PartError, PartMeta, PartWriter, ReadScratch, SeriesName, WriterOptions,
+    merge::{MergeInput, MergeSink, Merged, Piece, merge_parts},
+    sort_rows,
+};
 use proptest::prelude::*;
 
 pub type Naive = BTreeMap<SeriesKey, Vec<(i64, f64)>>;
@@ -79,6 +83,56 @@ pub fn write(disk: &dyn Disk, folder: &Path, naive: &Naive, options: WriterOptio
         writer.add_series(key, SeriesId::of(key), &times, &values).expect("a series can be written");
     }
     writer.finish().expect("a part can be finished")
+}
+
+/// Writes what a merge walks.
+pub struct Writing<'d> {
+    pub writer: PartWriter<'d>,
+    /// The effort of the part, if blocks may be taken over.
+    takes_blocks: Option<Effort>,
+}
+
+impl<'d> Writing<'d> {
+    pub fn create(disk: &'d dyn Disk, folder: &Path, options: WriterOptions, takes_blocks: bool) -> Self {
+        let writer = PartWriter::create(disk, folder, options).expect("a part can be started");
+        Self { writer, takes_blocks: takes_blocks.then_some(options.effort) }
+    }
+}
+
+impl MergeSink for Writing<'_> {
+    fn takes_blocks(&self, _: TimeRange) -> Option<Effort> {
+        self.takes_blocks
+    }
+
+    fn rows(&mut self, name: &mut SeriesName<'_, PartError>, rows: &mut Columns) -> Result<(), PartError> {
+        self.writer.add_named(name, &rows.times, &rows.values)
+    }
+
+    fn pieces(
+        &mut self,
+        name: &mut SeriesName<'_, PartError>,
+        pieces: &[Piece<'_>],
+        rows: &Columns,
+    ) -> Result<(), PartError> {
+        self.writer.add_pieces(name, pieces, rows)
+    }
+}
+
+/// Merges parts into another, which is opened and verified.
+pub fn merge(
+    disk: &dyn Disk,
+    folder: &Path,
+    inputs: &[MergeInput],
+    options: WriterOptions,
+    takes_blocks: bool,
+) -> (Part, Merged) {
+    let mut sink = Writing::create(disk, folder, options, takes_blocks);
+    let merged = merge_parts(inputs, &|| false, &mut sink).expect("parts can be read");
+    let meta = sink.writer.finish().expect("a part can be finished");
+    let part = Part::open(disk, folder).expect("what was written can be opened");
+    assert_eq!(part.meta(), &meta);
+    assert_eq!(part.verify().expect("nothing is damaged").samples, meta.samples);
+    (part, merged.expect("nobody stops the merge"))
 }
 
 /// Reads the rows of one series, and checks each head against its block.

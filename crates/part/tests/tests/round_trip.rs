@@ -11,7 +11,7 @@ use part::{
 use proptest::prelude::*;
 use testkit::SimDisk;
 
-use crate::model::{Naive, naive, read_all, read_series, same, settled, write};
+use crate::model::{Naive, Writing, merge, naive, read_all, read_series, same, settled, write};
 
 fn efforts() -> impl Strategy<Value = Effort> {
     prop_oneof![Just(Effort::Flush), Just(Effort::Merge), Just(Effort::Cold)]
@@ -48,6 +48,8 @@ proptest! {
     fn a_merge_is_the_union_without_what_is_hidden(
         inputs in prop::collection::vec((naive(), any::<bool>()), 1..5),
         from in 0i64..400,
+        effort in efforts(),
+        takes_blocks in any::<bool>(),
     ) {
         let disk = SimDisk::new(2);
         let range = TimeRange::new(1_700_000_000_000 + from * 15_000, i64::MAX);
@@ -72,15 +74,47 @@ proptest! {
         }
         want.values_mut().for_each(|rows| *rows = settled(rows));
         want.retain(|_, rows| !rows.is_empty());
-        let mut got = Naive::new();
-        let merged = merge_parts(&parts, &|| false, &mut |key, _, rows| {
-            let rows = rows.times.iter().copied().zip(rows.values.iter().copied()).collect();
-            assert!(got.insert(key.clone(), rows).is_none(), "a series comes once");
-            Ok(())
-        });
-        prop_assert!(merged.expect("parts can be read").is_some());
-        prop_assert!(same(&got, &want));
+        let (part, _) = merge(&disk, Path::new("parts/merged"), &parts, WriterOptions::new(99, effort), takes_blocks);
+        prop_assert!(same(&read_all(&part).expect("it can be read"), &want));
     }
+}
+
+/// Three parts with 100 samples a line: the second line is in two of them, the others each in one.
+#[test]
+fn blocks_that_are_alone_in_their_line_are_taken_over() {
+    let disk = SimDisk::new(5);
+    let line = |number: i64, from: i64| {
+        let start = part::BLOCK_LINE_MS * (80_000 + number) + from * 15_000;
+        (0..100).map(move |at| (start + at * 15_000, (at * at % 17 + number) as f64))
+    };
+    let inputs: [Vec<(i64, f64)>; 3] =
+        [line(0, 7).chain(line(1, 7)).collect(), line(1, 500).chain(line(2, 0)).collect(), line(3, 1).collect()];
+    let mut want = Naive::new();
+    let mut parts = Vec::new();
+    for (number, rows) in inputs.into_iter().enumerate() {
+        let of = |n: u8| rows.iter().map(move |(time, value)| (*time, value + f64::from(n)));
+        let naive: Naive = (0..60).map(|n| (crate::model::key(n), of(n).collect())).collect();
+        for (key, rows) in &naive {
+            want.entry(key.clone()).or_default().extend(rows);
+        }
+        let folder = format!("parts/{number}");
+        write(&disk, Path::new(&folder), &naive, WriterOptions::new(number as u64, Effort::Flush));
+        let part = Arc::new(Part::open(&disk, Path::new(&folder)).expect("it opens"));
+        parts.push(MergeInput { part, hidden: Vec::new() });
+    }
+    let merged = |folder: &str, effort, takes_blocks| {
+        let (part, merged) = merge(&disk, Path::new(folder), &parts, WriterOptions::new(9, effort), takes_blocks);
+        assert!(same(&read_all(&part).expect("it can be read"), &want));
+        assert_eq!(merged.read, 60 * 500);
+        let mut page = part::Page::default();
+        part.read_page(0, &mut page).expect("a page");
+        assert_eq!(page.blocks(0).iter().map(|head| head.count()).collect::<Vec<_>>(), [100, 200, 100, 100]);
+        (part.meta().columns_bytes, part.meta().index_bytes, merged.taken_over)
+    };
+    let (columns, index, taken_over) = merged("parts/taken", Effort::Flush, true);
+    assert_eq!(taken_over, 60 * 300);
+    assert_eq!((columns, index, 0), merged("parts/encoded", Effort::Flush, false));
+    assert_eq!(merged("parts/dense", Effort::Cold, true).2, 60 * 300, "short blocks cannot become smaller");
 }
 
 #[test]
@@ -104,11 +138,9 @@ fn a_merge_ends_when_it_is_told_to() {
     let naive: Naive = (0..9).map(|n| (crate::model::key(n), vec![(1, 1.0)])).collect();
     write(&disk, Path::new("parts/1"), &naive, WriterOptions::new(1, Effort::Flush));
     let part = Arc::new(Part::open(&disk, Path::new("parts/1")).expect("it opens"));
-    let seen = std::cell::Cell::new(0);
-    let stop = || seen.get() == 3;
-    let merged = merge_parts(&[MergeInput { part, hidden: Vec::new() }], &stop, &mut |_, _, _| {
-        seen.set(seen.get() + 1);
-        Ok(())
-    });
-    assert_eq!((merged.expect("no error"), seen.get()), (None, 3));
+    let asked = std::cell::Cell::new(0);
+    let stop = || asked.replace(asked.get() + 1) == 3;
+    let mut sink = Writing::create(&disk, Path::new("parts/2"), WriterOptions::new(2, Effort::Flush), false);
+    let merged = merge_parts(&[MergeInput { part, hidden: Vec::new() }], &stop, &mut sink);
+    assert_eq!((merged.expect("no error"), sink.writer.series()), (None, 3));
 }
