@@ -71,7 +71,7 @@ pub fn run(command: &str, shape: Shape, scrapes: u64, folder: &Path) -> io::Resu
     let index_bytes = server.metric_sum("vm_data_size_bytes{type=\"indexdb")?;
     Ok(Calibration {
         samples,
-        stored: server.metric_sum("vm_rows{type=\"storage")?,
+        stored: server.stored_samples()?,
         data_bytes: server.metric_sum("vm_data_size_bytes{type=\"storage")?,
         index_bytes,
         disk_bytes: server.disk_bytes()?,

@@ -1,6 +1,6 @@
 //! A server under measurement: started from a command, watched through `/proc`, ended with its owner.
 //!
-//! 1. The command is split at spaces; `$PORT` and `$DATADIR` are filled in. It is ready when `/health` answers 200.
+//! 1. The command is split at spaces; `$PORT`, `$DATADIR` and `$CONFIG` (a file for Prometheus) are filled in. It is ready when `/health` answers 200, or `/-/ready` where there is no such path.
 //! 2. CPU is user plus system time of the process, from `/proc/<pid>/stat` in ticks of 10 ms.
 //! 3. Background work counts: [`Server::settle`] waits until the process has used less than 2 % of a core for a while.
 
@@ -22,10 +22,17 @@ pub const VICTORIA_METRICS_COMMAND: &str =
 pub const BASALT_COMMAND: &str =
     "target/release/basalt single -retentionPeriod=100y -httpListenAddr=127.0.0.1:$PORT -storageDataPath=$DATADIR";
 
+/// Debian's Prometheus as a receiver of remote write, without anything to scrape. Bodies of two connections overtake each other when churn moves series
+/// from one to the other, so it must be allowed to take samples out of order.
+pub const PROMETHEUS_COMMAND: &str = "/usr/bin/prometheus --config.file=$CONFIG --storage.tsdb.path=$DATADIR \
+    --storage.tsdb.retention.time=100y --web.listen-address=127.0.0.1:$PORT --web.enable-remote-write-receiver";
+
+const PROMETHEUS_CONFIG: &str = "storage: {tsdb: {out_of_order_time_window: 100y}}\n";
+
 /// The kernel's tick for `/proc/<pid>/stat` on every Linux that Basalt runs on.
 const TICKS_PER_SECOND: f64 = 100.0;
 const START_WAIT: Duration = Duration::from_secs(30);
-const POLL: Duration = Duration::from_millis(50);
+const POLL: Duration = Duration::from_millis(10);
 /// Background work has ended when the process uses less than this much of a core.
 const IDLE_CPU_SHARE: f64 = 0.02;
 
@@ -45,12 +52,42 @@ impl Default for Patience {
     }
 }
 
+/// Whose requests a server knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// It flushes and merges on request.
+    VictoriaMetrics,
+    /// It has no such requests: what came in the last hours stays in its memory, and its figures lack the cost of writing it out.
+    Prometheus,
+}
+
+impl Family {
+    const ALL: [Self; 2] = [Self::VictoriaMetrics, Self::Prometheus];
+
+    fn ready_path(self) -> &'static str {
+        match self {
+            Self::VictoriaMetrics => "/health",
+            Self::Prometheus => "/-/ready",
+        }
+    }
+
+    /// The beginning of the metrics whose sum is the number of stored samples.
+    fn samples_metric(self) -> &'static str {
+        match self {
+            Self::VictoriaMetrics => "vm_rows{type=\"storage",
+            Self::Prometheus => "prometheus_tsdb_head_samples_appended_total",
+        }
+    }
+}
+
 /// A running server.
 #[derive(Debug)]
 pub struct Server {
     child: Child,
     address: SocketAddr,
     data: PathBuf,
+    family: Family,
+    ready_in: Duration,
 }
 
 impl Server {
@@ -60,8 +97,14 @@ impl Server {
         fs::create_dir_all(data)?;
         let address = free_address()?;
         let log = File::create(data.with_extension("log"))?;
+        let begin = Instant::now();
+        let config = data.with_extension("yml");
+        if command.contains("$CONFIG") {
+            fs::write(&config, PROMETHEUS_CONFIG)?;
+        }
         let mut words = command.split_whitespace().map(|word| {
-            word.replace("$PORT", &address.port().to_string()).replace("$DATADIR", &data.display().to_string())
+            let word = word.replace("$PORT", &address.port().to_string());
+            word.replace("$DATADIR", &data.display().to_string()).replace("$CONFIG", &config.display().to_string())
         });
         let program = words.next().ok_or_else(|| io::Error::other("the command is empty"))?;
         let child = Command::new(&program)
@@ -71,9 +114,21 @@ impl Server {
             .stderr(log)
             .spawn()
             .map_err(|error| io::Error::new(error.kind(), format!("cannot start {program}: {error}")))?;
-        let mut server = Self { child, address, data: data.to_owned() };
-        server.wait_until_ready()?;
+        let (data, family) = (data.to_owned(), Family::VictoriaMetrics);
+        let mut server = Self { child, address, data, family, ready_in: Duration::ZERO };
+        server.family = server.wait_until_ready()?;
+        server.ready_in = begin.elapsed();
         Ok(server)
+    }
+
+    /// Whose requests it knows.
+    pub fn family(&self) -> Family {
+        self.family
+    }
+
+    /// The time from its start until it was ready.
+    pub fn ready_in(&self) -> Duration {
+        self.ready_in
     }
 
     /// A new connection to it.
@@ -140,13 +195,23 @@ impl Server {
     /// Writes out what waits in memory and waits for the end of that: a server that puts its work off gets no better
     /// figures for it.
     pub fn flush(&self, patience: &Patience) -> io::Result<bool> {
-        self.client().get("/internal/force_flush")?.success()?;
+        if self.family == Family::VictoriaMetrics {
+            self.client().get("/internal/force_flush")?.success()?;
+        }
         self.settle(patience)
+    }
+
+    /// Samples that it says it holds.
+    pub fn stored_samples(&self) -> io::Result<f64> {
+        self.metric_sum(self.family.samples_metric())
     }
 
     /// Makes everything that was acknowledged searchable and packs it as densely as the server does it: flush, merge,
     /// and wait until no merge runs, the process is idle and the folder keeps its size. Tells whether that came.
     pub fn flush_and_merge(&self, patience: &Patience) -> io::Result<bool> {
+        if self.family == Family::Prometheus {
+            return self.settle(patience);
+        }
         let begin = Instant::now();
         let mut client = self.client();
         client.get("/internal/force_flush")?.success()?;
@@ -164,15 +229,17 @@ impl Server {
         Ok(false)
     }
 
-    fn wait_until_ready(&mut self) -> io::Result<()> {
+    fn wait_until_ready(&mut self) -> io::Result<Family> {
         let begin = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait()? {
                 let log = fs::read_to_string(self.data.with_extension("log")).unwrap_or_default();
                 return Err(io::Error::other(format!("the server ended with {status}: {}", last_line(&log))));
             }
-            if self.client().get("/health").is_ok_and(|answer| answer.status == 200) {
-                return Ok(());
+            let is_ready =
+                |family: &Family| self.client().get(family.ready_path()).is_ok_and(|answer| answer.status == 200);
+            if let Some(family) = Family::ALL.into_iter().find(is_ready) {
+                return Ok(family);
             }
             if begin.elapsed() > START_WAIT {
                 return Err(io::Error::other("the server is not ready after 30 s"));

@@ -1,4 +1,4 @@
-//! The paired comparison of ingestion: `paired [--ours=COMMAND] [--rival=COMMAND] [--pairs=N] [--series=N]
+//! The paired comparison of ingestion: `paired [--ours=COMMAND] [--rival=COMMAND] [--other=COMMAND] [--pairs=N] [--series=N]
 //! [--scrapes=N] [--connections=N] [--samples-per-request=N] [--seed=N] [--idle-ms=N] [--settle-s=N] [--folder=DIR] [--write=PAGE]`.
 //!
 //! `--series=50000 --scrapes=40 --pairs=3` takes some minutes. Prints one table; with `--write` it also replaces the part `paired` of a page.
@@ -11,14 +11,14 @@ use std::time::Duration;
 use traffic::document;
 use traffic::flags::Flags;
 use traffic::paired::{Contestant, Plan, record, run, table};
-use traffic::server::{BASALT_COMMAND, Patience, VICTORIA_METRICS_COMMAND};
+use traffic::server::{BASALT_COMMAND, PROMETHEUS_COMMAND, Patience, VICTORIA_METRICS_COMMAND};
 
 /// A phase of fewer samples ends with a shorter wait for the end of background work: the waits would take most of the run.
 const SHORT_SAMPLES: u64 = 5_000_000;
 
 struct Options {
     plan: Plan,
-    contestants: [Contestant; 3],
+    contestants: Vec<Contestant>,
     folder: PathBuf,
     write: String,
 }
@@ -53,10 +53,13 @@ fn options() -> Result<Options, String> {
     };
     let ours: String = flags.take("ours", BASALT_COMMAND.to_owned())?;
     let rival: String = flags.take("rival", VICTORIA_METRICS_COMMAND.to_owned())?;
+    let other: String = flags.take("other", PROMETHEUS_COMMAND.to_owned())?;
     let folder: PathBuf = flags.take("folder", std::env::temp_dir())?;
     let write = flags.take("write", String::new())?;
     flags.finish()?;
-    let contestants = [ours, rival.clone(), rival].map(Contestant::of_command);
+    // An empty command leaves the third program out.
+    let commands = [ours, rival.clone(), rival, other];
+    let contestants = commands.into_iter().filter(|command| !command.is_empty()).map(Contestant::of_command).collect();
     Ok(Options { plan, contestants, folder, write })
 }
 

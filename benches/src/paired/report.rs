@@ -45,8 +45,8 @@ const RIVAL_AGAIN: usize = 2;
 
 /// The table in Markdown; a ratio is the first contestant's figure over the second's.
 ///
-/// `rounds[round][contestant]` holds ours, the rival and the rival once more.
-pub fn table(plan: &Plan, contestants: &[Contestant; 3], rounds: &[Vec<Outcome>]) -> String {
+/// `rounds[round][contestant]` holds ours, the rival, the rival once more, and others; of these the table tells our ratio to each.
+pub fn table(plan: &Plan, contestants: &[Contestant], rounds: &[Vec<Outcome>]) -> String {
     let mut text = String::new();
     let (ours, rival) = (&contestants[OURS].name, &contestants[RIVAL].name);
     let _ = writeln!(
@@ -61,12 +61,16 @@ pub fn table(plan: &Plan, contestants: &[Contestant; 3], rounds: &[Vec<Outcome>]
     );
     let lines = lines();
     let _ = writeln!(text, "{}\n", not_as_wanted(&lines, rounds));
-    let _ = writeln!(text, "| median | {ours} | {rival} | ratio (least – most) | {rival} / itself |");
-    let _ = writeln!(text, "|---|---|---|---|---|");
+    let _ = write!(text, "| median | {ours} | {rival} | ratio (least – most) | {rival} / itself |");
+    let others = RIVAL_AGAIN + 1..contestants.len();
+    for other in others.clone() {
+        let _ = write!(text, " {0} | ratio to {0} |", contestants[other].name);
+    }
+    let _ = writeln!(text, "\n|---|---|---|---|---|{}", "---|---|".repeat(others.len()));
     for line in &lines {
         let [first, second, again] = [OURS, RIVAL, RIVAL_AGAIN].map(|place| line.figures(rounds, place));
         let digits = line.digits;
-        let _ = writeln!(
+        let _ = write!(
             text,
             "| {} | {:.digits$} | {:.digits$} | {} | {} |",
             line.name,
@@ -75,6 +79,11 @@ pub fn table(plan: &Plan, contestants: &[Contestant; 3], rounds: &[Vec<Outcome>]
             spread(&first, &second),
             spread(&again, &second),
         );
+        for other in others.clone() {
+            let theirs = line.figures(rounds, other);
+            let _ = write!(text, " {:.digits$} | {} |", median(&theirs), spread(&first, &theirs));
+        }
+        text.push('\n');
     }
     let unsettled =
         rounds.iter().flatten().flat_map(|outcome| &outcome.phases).filter(|phase| !phase.is_settled).count();
@@ -141,6 +150,10 @@ fn lines() -> Vec<Line> {
         let stored = move |r: &Outcome| of(r).stored / of(r).samples as f64;
         add(format!("{name}: samples stored for each one given"), 3, Wanted::Told, Box::new(stored));
     }
+    let ready = |r: &Outcome| r.restart.ready_in.as_secs_f64();
+    add("start after a kill, nothing flushed: s until ready".to_owned(), 2, Wanted::Told, Box::new(ready));
+    let cpu = |r: &Outcome| r.restart.cpu_s;
+    add("start after a kill: CPU s until idle".to_owned(), 2, Wanted::Told, Box::new(cpu));
     lines
 }
 

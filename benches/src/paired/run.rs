@@ -3,6 +3,7 @@
 //! 1. Fresh folder, server up: *new*, *known*, *sent again* (the known bodies once more), each until it is flushed; then
 //!    memory and bytes written; then the forced merge, and the folder's size.
 //! 2. Another fresh folder, server up anew: *churn*, and the same figures.
+//! 3. A third one: *new* and *known* without any flush on request, `kill -9`, and the time and CPU until the next start is ready.
 
 use std::io;
 use std::path::Path;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use super::{Contestant, Plan, Recordings};
 use crate::replay::replay;
-use crate::server::Server;
+use crate::server::{Family, Server};
 
 /// A tick at least: a tiny run must not divide by zero.
 const CPU_S_MIN: f64 = 0.01;
@@ -65,6 +66,20 @@ pub struct PhaseResult {
 }
 
 impl PhaseResult {
+    /// Of a phase that the server takes no part in.
+    fn nothing() -> Self {
+        Self {
+            samples: 0,
+            cpu_s: CPU_S_MIN,
+            cpu_unflushed_s: CPU_S_MIN,
+            p50: Duration::ZERO,
+            p99: Duration::ZERO,
+            wall: Duration::ZERO,
+            retries: 0,
+            is_settled: true,
+        }
+    }
+
     /// What the comparison is about.
     pub fn samples_per_cpu_s(&self) -> f64 {
         self.samples as f64 / self.cpu_s
@@ -88,6 +103,15 @@ pub struct Footprint {
     pub cpu_s: f64,
 }
 
+/// How a server came back after it was killed.
+#[derive(Debug, Clone, Copy)]
+pub struct Restart {
+    /// From the start of the process until it was ready.
+    pub ready_in: Duration,
+    /// CPU until its background work had ended.
+    pub cpu_s: f64,
+}
+
 /// One contestant in one round.
 #[derive(Debug, Clone)]
 pub struct Outcome {
@@ -97,6 +121,8 @@ pub struct Outcome {
     pub steady: Footprint,
     /// Of the server that got churn.
     pub churn: Footprint,
+    /// Of the server that was killed.
+    pub restart: Restart,
 }
 
 /// Runs every contestant over the recordings, `plan.pairs` times; `outcomes[round][contestant]`.
@@ -128,7 +154,7 @@ fn run_one(plan: &Plan, contestant: &Contestant, recordings: &Recordings, folder
         let phases = [
             phase(plan, server, &recordings.new)?,
             phase(plan, server, &recordings.known)?,
-            phase(plan, server, &recordings.known)?,
+            again(plan, server, recordings)?,
         ];
         // What was sent again adds nothing.
         let samples = phases[0].samples + phases[1].samples;
@@ -139,8 +165,30 @@ fn run_one(plan: &Plan, contestant: &Contestant, recordings: &Recordings, folder
         let footprint = footprint(plan, server, churn.samples)?;
         Ok((churn, footprint))
     })?;
+    let restart = restart(plan, contestant, recordings, folder)?;
     let [new, known, again] = steady.0;
-    Ok(Outcome { phases: [new, known, again, churn.0], steady: steady.1, churn: churn.1 })
+    Ok(Outcome { phases: [new, known, again, churn.0], steady: steady.1, churn: churn.1, restart })
+}
+
+/// Bodies once more. Prometheus refuses samples that are older than what it has: there is nothing to measure.
+fn again(plan: &Plan, server: &Server, recordings: &Recordings) -> io::Result<PhaseResult> {
+    if server.family() == Family::Prometheus {
+        return Ok(PhaseResult::nothing());
+    }
+    phase(plan, server, &recordings.known)
+}
+
+/// Kills a server that holds as much in its log as it will, and starts it again.
+fn restart(plan: &Plan, contestant: &Contestant, recordings: &Recordings, folder: &Path) -> io::Result<Restart> {
+    let folder = tempfile::tempdir_in(folder)?;
+    let data = folder.path().join("data");
+    let server = Server::start(&contestant.command, &data)?;
+    replay(&recordings.new, &server, plan.connections)?;
+    replay(&recordings.known, &server, plan.connections)?;
+    drop(server);
+    let server = Server::start(&contestant.command, &data)?;
+    server.settle(&plan.patience)?;
+    Ok(Restart { ready_in: server.ready_in(), cpu_s: server.cpu_s()?.max(CPU_S_MIN) })
 }
 
 /// A server over an empty folder that is gone afterwards.
@@ -180,7 +228,7 @@ fn footprint(plan: &Plan, server: &Server, samples: u64) -> io::Result<Footprint
         written_bytes,
         disk_bytes: server.disk_bytes()?,
         samples,
-        stored: server.metric_sum("vm_rows{type=\"storage")?,
+        stored: server.stored_samples()?,
         cpu_s: server.cpu_s()?,
     })
 }
