@@ -10,6 +10,8 @@ use std::{
 
 use index::HeadIndex;
 use model::{KeyBuilder, LabelError, SeriesId, SeriesKey, ValueKind};
+use parking_lot::Mutex;
+use roaring::RoaringBitmap;
 use storage_api::{Batch, Refusal, Resolved};
 
 use crate::{
@@ -35,9 +37,19 @@ pub struct Head {
     encodings: Encodings,
     series: SeriesMap,
     epochs: Epochs,
+    idle: Mutex<Idle>,
     series_created: AtomicU64,
     /// Memory that the tails of all generations share.
     pool: Arc<TailPool>,
+}
+
+/// Series that the next eviction takes if nobody writes them.
+#[derive(Debug, Default)]
+struct Idle {
+    /// When they were looked for.
+    since: u32,
+    /// Those that had no rows in memory then, and were not written in that epoch.
+    slots: RoaringBitmap,
 }
 
 /// Buffers of [`Head::resolve`], used again from batch to batch.
@@ -111,6 +123,7 @@ impl Head {
             encodings: Encodings::new(&options.secret, options.encodings_max),
             series: SeriesMap::new(),
             epochs: Epochs::new(),
+            idle: Mutex::default(),
             series_created: AtomicU64::new(0),
             pool: Arc::default(),
         }
@@ -226,6 +239,9 @@ impl Head {
     /// Evicts the series that were not written in this epoch or the one before, and forgets what nobody used for long. The store calls after a
     /// flush, from one thread at a time.
     ///
+    /// A series goes in two steps: one call sees that it has no rows in memory, a later one frees it once everybody is gone who began before the
+    /// first call ended. A reader that began before the flush was published reads the rows from its own picture of memory, and needs keys for them.
+    ///
     /// - `in_use` tells of a slot whether any generation that is not flushed has rows of it; such a series stays.
     /// - `forget` is told the slots that were freed.
     /// - `may_reuse` is asked whether the log allows a freed slot to stand for another series.
@@ -237,8 +253,15 @@ impl Head {
     ) -> Evicted {
         let now = self.epochs.now();
         let slots = self.series.slots();
-        // Somebody who began before the epochs that count may still be about to append to what he found then.
-        let freed = if self.epochs.any_alive_up_to(now - 2) { Vec::new() } else { self.series.evict(now - 1, in_use) };
+        let mut idle = self.idle.lock();
+        let freed = if self.epochs.any_alive_up_to(idle.since) {
+            Vec::new()
+        } else {
+            let freed = self.series.evict(idle.since, |slot| !idle.slots.contains(slot) || in_use(slot));
+            *idle = Idle { since: now, slots: slots.idle_before(now).filter(|slot| !in_use(*slot)).collect() };
+            freed
+        };
+        drop(idle);
         self.encodings.sweep(now, |slot| slots.is_freed(slot));
         let series = freed.len();
         forget(&freed);

@@ -147,6 +147,23 @@ fn idle_series_go_and_their_slots_come_back_when_nobody_knows_them() {
     assert_eq!(send(&head, &text, &["d=1", "a=1"]), [ResolvedRow::Slot(0), ResolvedRow::Slot(3)]);
 }
 
+/// A reader that began while a generation was being flushed has its rows in its picture, however many flushes follow.
+#[test]
+fn a_series_stays_while_a_reader_may_have_rows_of_it_from_before_a_flush() {
+    let (head, text) = (new_head(), Text::new(1));
+    let evict = || head.evict(|_| false, |_| {}, |_| true).series;
+    send(&head, &text, &["a=1"]);
+    head.advance_epoch();
+    let reader = head.guard();
+    assert_eq!(evict(), 0, "the flush is published");
+    for _ in 0..3 {
+        head.advance_epoch();
+        assert_eq!((evict(), found(&head)), (0, vec![0]));
+    }
+    drop(reader);
+    assert_eq!((evict(), found(&head)), (1, vec![]));
+}
+
 #[test]
 fn replayed_series_are_the_same_as_resolved_ones() {
     let (head, text) = (new_head(), Text::new(1));
