@@ -1,11 +1,15 @@
-//! Client libraries of other projects send to Basalt, and are content.
+//! Client libraries of other projects send to Basalt, ask it, and are content.
 
-use std::{path::Path, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use serde_json::Value;
 
 use crate::{
     prometheus::is_there,
+    queries::{END, START, cluster},
     server::{Basalt, folder},
 };
 
@@ -17,10 +21,53 @@ fn value(basalt: &Basalt, selector: &str) -> f64 {
     lines[0]["values"].as_array().and_then(|values| values.last()?.as_f64()).expect("a value")
 }
 
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the crate lies two folders down")
+}
+
+fn python() -> PathBuf {
+    root().join("target/clients/bin/python")
+}
+
+/// Runs a script against the cluster's data.
+fn ask(mut command: Command, basalt: &Basalt) {
+    let output =
+        command.arg(format!("http://{}", basalt.address)).args([START, END].map(|time| time.to_string())).output();
+    let output = output.expect("the script runs");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && output.stdout.starts_with(b"answered"), "{command:?}: {said}");
+}
+
+#[test]
+fn pythons_client_of_the_api_gets_its_answers() {
+    if !is_there(&python().display().to_string()) {
+        return;
+    }
+    let (_folder, basalt) = cluster(&[]);
+    let mut command = Command::new(python());
+    command.arg(root().join("testdata/clients/ask.py"));
+    ask(command, &basalt);
+}
+
+#[test]
+fn nodes_client_of_the_api_gets_its_answers() {
+    let clients = root().join("target/clients");
+    // Where no package of node can be had, `.ci/install` leaves this file.
+    if clients.join("no-node").exists() {
+        return eprintln!("node is missing; nothing was tested");
+    }
+    if !is_there("node") {
+        return;
+    }
+    let (_folder, basalt) = cluster(&[]);
+    let mut command = Command::new("node");
+    command.arg(root().join("testdata/clients/ask.mjs")).arg(clients);
+    ask(command, &basalt);
+}
+
 #[test]
 fn client_libraries_of_others_are_content() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).expect("the crate lies two folders down");
-    let python = root.join("target/clients/bin/python");
+    let (root, python) = (root(), python());
     if !is_there(&python.display().to_string()) {
         return;
     }

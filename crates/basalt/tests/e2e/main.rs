@@ -1,5 +1,6 @@
 //! The real program over HTTP: what goes in comes out, to the bit, whatever happens in between.
 
+mod acceptance;
 mod api;
 mod auth;
 mod clients;
@@ -14,13 +15,16 @@ mod own_metrics;
 mod pressure;
 mod prometheus;
 mod promql_api;
+mod promtool;
 mod queries;
 mod query_flags;
+mod readme;
 mod relabel;
 mod remote_read;
 mod roundtrip;
 mod scripts;
 mod server;
+mod soak;
 mod syscalls;
 mod tls;
 mod wire;

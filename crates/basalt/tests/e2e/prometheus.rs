@@ -2,7 +2,8 @@
 //!
 //! 1. Prometheus scrapes every 250 ms until Basalt has taken some thousand samples; Basalt is killed and started again meanwhile.
 //! 2. Its scraping is switched off by a reload, and its queue drains.
-//! 3. Its own samples are asked for and held against Basalt's export, one by one.
+//! 3. Its own samples are asked for and held against Basalt's export, one by one; then its folder is dumped by `promtool`, which shows stale markers,
+//!    too, and the dump is held against the export.
 
 use std::{
     fs,
@@ -49,7 +50,7 @@ fn write_config(path: &Path, scrapes: &[(&str, SocketAddr)], basalt: SocketAddr)
     fs::write(path, config).expect("the configuration can be written");
 }
 
-fn basalt_at(folder: &Path, address: SocketAddr) -> Basalt {
+pub fn basalt_at(folder: &Path, address: SocketAddr) -> Basalt {
     let mut command = Command::new(PROGRAM);
     command.arg(format!("-httpListenAddr={address}")).arg(format!("-storageDataPath={}", folder.display()));
     Basalt::spawn(command)
@@ -133,5 +134,37 @@ fn prometheus_and_basalt_hold_the_same_samples() {
     without_markers(basalt.export(everything)).check(&want, &want);
     let metadata = basalt.ok("/api/v1/metadata?metric=go_goroutines");
     assert!(metadata.contains("\"type\":\"gauge\""), "{metadata}");
-    println!("{} samples of {} series are equal", want.samples(), want.0.len());
+    drop(prometheus);
+    let dumped = dump(&home.path().join("data"));
+    assert!(dumped.samples() > want.samples(), "with stale markers");
+    basalt.export(everything).check(&dumped, &dumped);
+    println!("{} samples of {} series are equal", dumped.samples(), dumped.0.len());
+}
+
+/// All samples in the folder of a Prometheus that has ended, by `promtool tsdb dump`: `{labels} value time` in each line.
+fn dump(folder: &Path) -> Ledger {
+    let output = Command::new("promtool").args(["tsdb", "dump"]).arg(folder).output().expect("promtool runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut ledger = Ledger::default();
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let mut parts = line.rsplitn(3, ' ');
+        let mut next = || parts.next().unwrap_or_else(|| panic!("not a sample: {line}"));
+        let (time, value, labels) = (next(), next(), next());
+        let value: f64 = value.parse().unwrap_or_else(|_| panic!("no number: {line}"));
+        ledger.add(&dumped_labels(labels), time.parse().unwrap_or_else(|_| panic!("no time: {line}")), value);
+    }
+    ledger
+}
+
+/// Labels as Prometheus prints them: `{a="b", c="d"}` with values quoted as in Go, which in these tests is as in JSON.
+fn dumped_labels(text: &str) -> Labels {
+    let mut rest = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).expect("braces");
+    let mut labels = Labels::new();
+    while let Some((name, after)) = rest.split_once('=') {
+        let mut value = serde_json::Deserializer::from_str(after).into_iter::<String>();
+        let text = value.next().expect("a value").expect("a quoted text");
+        labels.insert(name.to_string(), text);
+        rest = after[value.byte_offset()..].trim_start_matches([',', ' ']);
+    }
+    labels
 }

@@ -1,6 +1,12 @@
 //! A running Basalt, and what a test asks of it.
 
-use std::{net::SocketAddr, path::Path, process::Command, time::Duration};
+use std::{
+    env,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use testkit::{
     http::{Client, Response},
@@ -15,6 +21,24 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_basalt");
 
+/// The program for tests that also run long: that of `BASALT_PROGRAM` (an optimized build, see `cargo xtask long`), else the one under test.
+pub fn program() -> PathBuf {
+    env::var_os("BASALT_PROGRAM").map_or_else(|| PathBuf::from(PROGRAM), PathBuf::from)
+}
+
+/// A number that the environment sets for a long run.
+pub fn number_of_environment(name: &str) -> Option<u64> {
+    env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name}={text} is no number")))
+}
+
+/// A seed for everything random in a test: that of the variable `name`, which repeats a run, else a new one.
+pub fn seed(name: &str) -> u64 {
+    let seed = number_of_environment(name)
+        .unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_nanos() as u64));
+    println!("{name}={seed}");
+    seed
+}
+
 /// A Basalt of its own port on a data folder, killed when dropped.
 pub struct Basalt {
     pub process: Process,
@@ -24,7 +48,7 @@ pub struct Basalt {
 impl Basalt {
     /// Starts it on a folder and waits until it listens.
     pub fn start(folder: &Path, flags: &[&str]) -> Basalt {
-        let mut command = Command::new(PROGRAM);
+        let mut command = Command::new(program());
         command.args(usual_flags(folder)).args(flags);
         Basalt::spawn(command)
     }

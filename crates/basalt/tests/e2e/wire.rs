@@ -17,22 +17,33 @@ pub struct BodyWriter {
 impl BodyWriter {
     /// Adds a series with its samples.
     pub fn series(&mut self, labels: &Labels, samples: &[(i64, f64)]) -> &mut Self {
-        let mut inner = Vec::new();
-        for (name, value) in labels {
-            let label = [field(0x0a, name.as_bytes()), field(0x12, value.as_bytes())].concat();
-            inner.extend(field(0x0a, &label));
-        }
+        self.body.extend(series(labels, samples.iter().copied()));
         for (time, value) in samples {
-            let mut sample = vec![0x09];
-            sample.extend_from_slice(&value.to_le_bytes());
-            sample.push(0x10);
-            varint(*time as u64, &mut sample);
-            inner.extend(field(0x12, &sample));
             self.ledger.add(labels, *time, *value);
         }
-        self.body.extend(field(0x0a, &inner));
         self
     }
+}
+
+/// A series as it stands in a body.
+pub fn series(labels: &Labels, samples: impl Iterator<Item = (i64, f64)>) -> Vec<u8> {
+    let mut inner = Vec::new();
+    for (name, value) in labels {
+        let label = [field(0x0a, name.as_bytes()), field(0x12, value.as_bytes())].concat();
+        inner.extend(field(0x0a, &label));
+    }
+    let mut sample = Vec::new();
+    for (time, value) in samples {
+        sample.clear();
+        sample.push(0x09);
+        sample.extend_from_slice(&value.to_le_bytes());
+        sample.push(0x10);
+        varint(time as u64, &mut sample);
+        inner.push(0x12);
+        varint(sample.len() as u64, &mut inner);
+        inner.extend_from_slice(&sample);
+    }
+    field(0x0a, &inner)
 }
 
 /// A length-delimited field.
