@@ -55,30 +55,19 @@ pub fn write_docs(root: &Path) -> Result<(), String> {
     run_step(cargo(root, &arguments).env("UPDATE_EXPECT", "1"), &mut Vec::new())
 }
 
-/// The `kill -9` loop with the release build.
-pub fn long_kill9(root: &Path, rounds: &str) -> Result<(), String> {
-    let arguments = ["test", "--release", "--package", "basalt", "--test", "e2e", "kill9", "--", "--nocapture"];
-    run_step(cargo(root, &arguments).env("BASALT_KILL9_ROUNDS", rounds), &mut Vec::new())
-}
-
-/// The store's histories with the release build.
-pub fn long_histories(root: &Path, count: &str) -> Result<(), String> {
-    let arguments = ["test", "--release", "--package", "store", "--test", "tests", "histories", "--", "--nocapture"];
-    run_step(cargo(root, &arguments).env("BASALT_HISTORIES", count), &mut Vec::new())
-}
-
 fn announce(name: &str) {
     println!("\n== {name}");
 }
 
-fn cargo(root: &Path, arguments: &[&str]) -> Command {
+/// A call of cargo at the root of the workspace.
+pub fn cargo(root: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO"));
     command.args(arguments).current_dir(root);
     command
 }
 
 /// Runs a command, passes its output on and keeps the closing lines of test programs.
-fn run_step(command: &mut Command, closing: &mut Vec<String>) -> Result<(), String> {
+pub fn run_step(command: &mut Command, closing: &mut Vec<String>) -> Result<(), String> {
     let what = format!("{command:?}");
     let mut child = command.stdout(Stdio::piped()).spawn().map_err(|why| format!("cannot start {what}: {why}"))?;
     let output = child.stdout.take().expect("BUG: the output is piped");

@@ -6,19 +6,21 @@
 //! | `docs` | writes the generated pages anew |
 //! | `deploy [PROGRAM]` | checks what lies under `deploy/`, with target/release/basalt or the program that is named |
 //! | `ci` | everything that has to pass, in one command |
-//! | `long kill9 [--rounds N]` | the `kill -9` loop of the tests, as long as wanted |
-//! | `long histories [--count N]` | the store's simulated histories of faults and power cuts, as many as wanted |
+//! | `long kill9 [ROUNDS]` | the `kill -9` loop of the tests, as long as wanted |
+//! | `long soak [MINUTES]` | everything at once at a fixed limit of memory, as long as wanted |
+//! | `long histories [COUNT]` | the store's simulated histories of faults and power cuts, as many as wanted |
 
 mod ci;
 mod deploy_check;
+mod long;
 mod shared_scripts;
 mod source;
 mod tidy;
 
 use std::{path::PathBuf, process::ExitCode};
 
-const USAGE: &str =
-    "usage: cargo xtask tidy | docs | deploy [PROGRAM] | ci | long kill9 [--rounds N] | long histories [--count N]";
+const USAGE: &str = "usage: cargo xtask tidy | docs | deploy [PROGRAM] | ci | \
+                     long kill9 [ROUNDS] | long soak [MINUTES] | long histories [COUNT]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -29,10 +31,8 @@ fn main() -> ExitCode {
         ["deploy"] => deploy_check::run(&root(), &root().join("target/release/basalt")),
         ["deploy", program] => deploy_check::run(&root(), &PathBuf::from(program)),
         ["ci"] => ci::run(&root()),
-        ["long", "kill9"] => ci::long_kill9(&root(), "1000"),
-        ["long", "kill9", "--rounds", rounds] => ci::long_kill9(&root(), rounds),
-        ["long", "histories"] => ci::long_histories(&root(), "20000"),
-        ["long", "histories", "--count", count] => ci::long_histories(&root(), count),
+        ["long", run] => long::run(&root(), run, None),
+        ["long", run, length] => long::run(&root(), run, Some(length)),
         _ => Err(USAGE.to_string()),
     };
     match outcome {
