@@ -11,6 +11,7 @@ mod ast;
 mod duration;
 mod error;
 mod expand;
+mod fold;
 pub mod fuzz;
 mod lex;
 mod names;
@@ -43,9 +44,10 @@ pub fn parse_written(text: &str, options: &Options) -> Result<Expr, ParseError> 
     parse::parse_written(text, options)
 }
 
-/// `text` with its templates expanded, in the style of VictoriaMetrics' `/expand-with-exprs`.
+/// `text` with its templates expanded and its constants put together, in the style of VictoriaMetrics' `/expand-with-exprs`.
 pub fn expand(text: &str) -> Result<String, ParseError> {
-    let expr = parse(text, &Options::default())?;
+    let mut expr = parse(text, &Options::default())?;
+    fold::fold(&mut expr);
     Ok(Printer { style: Style::Compact, source: None }.line(&expr))
 }
 
