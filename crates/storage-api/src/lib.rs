@@ -10,6 +10,8 @@
 
 mod admin;
 mod insert;
+mod numbered;
+mod report;
 mod select;
 mod sub_plan;
 
@@ -20,6 +22,10 @@ pub use admin::{
 pub use insert::{
     Batch, EncodedSeries, Encoding, Insert, InsertError, Inserted, MetricMetadata, Refusal, Refusals, Resolved,
 };
+pub use numbered::{
+    InsertNumbered, NO_NUMBER, NumberedBatch, NumberedOutcome, NumberedRow, SeriesName, check_of, check_with,
+};
+pub use report::{InsertReport, Missing, ReportAnswer, TakeReports};
 pub use select::{
     Budget, Cancel, Cuts, LabelsWanted, NamesRequest, PlacedHead, SamplesWanted, Select, SelectError, SelectRequest,
     SeriesChunk, SeriesData, SeriesStream, ShardSet, ValuesRequest, Version,

@@ -34,7 +34,7 @@ pub use format::encode::SAMPLES_PER_RECORD_MAX;
 pub use format::frame::PAYLOAD_BYTES_MAX;
 pub use format::keys::KEY_BYTES_MAX;
 pub use options::{Ack, Commits, Options};
-pub use replay::{ReplayReport, ReplaySink, Torn, replay};
+pub use replay::{ReplayReport, ReplaySink, Torn, replay, replay_segment_alone};
 pub use slots::SLOTS_MAX;
 pub use stats::WalStats;
 pub use ticket::Ticket;

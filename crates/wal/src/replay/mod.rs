@@ -62,6 +62,20 @@ pub fn replay(disk: &dyn Disk, dir: &Path, from: u64, threads: usize, sink: &dyn
     Ok(report)
 }
 
+/// Gives everything in one segment of `dir` to the sink; the log may go on in later ones meanwhile.
+pub fn replay_segment_alone(disk: &dyn Disk, dir: &Path, number: u64, sink: &dyn ReplaySink) -> Result<ReplayReport> {
+    let mut report = ReplayReport { next_number: number + 1, ..ReplayReport::default() };
+    let path = names::path_of(dir, number);
+    let map = disk.map(&path)?;
+    let path = disk.root().join(path);
+    report.segments.push((number, map.len() as u64));
+    if let Some(header) = read_header(&path, &map, number, &mut report)? {
+        map.advise_sequential();
+        replay_segment(&path, &map, header, &mut [Worker::new()], sink, &mut report);
+    }
+    Ok(report)
+}
+
 /// The header of a segment that may have records; what is wrong goes to the report.
 fn read_header(path: &Path, map: &Map, number: u64, report: &mut ReplayReport) -> Result<Option<Header>> {
     match Header::read(map) {

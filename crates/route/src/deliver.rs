@@ -1,0 +1,191 @@
+//! How rows come to one node: by number, else by id, else by key.
+//!
+//! 1. Rows go in pieces of bounded size. Series that have a number at the node are named by it, the others by id.
+//! 2. If the node has given one of the numbers to another series (it restarted, or freed the series meanwhile), it stores nothing and says so; the piece
+//!    goes again with ids alone.
+//! 3. The node answers with its numbers for what was named by id, and with the rows whose id it does not know; those go again with their keys.
+
+use head::Head;
+use model::{Sample, SeriesKey};
+use storage_api::{
+    InsertError, Inserted, MetricMetadata, NumberedBatch, NumberedOutcome, NumberedRow, SeriesName, check_of,
+};
+
+use crate::{
+    link::NodeLink,
+    numbers::Numbers,
+    outgoing::{OutRow, Outgoing},
+};
+
+/// A piece has no more samples than these, unless one row has more.
+const SAMPLES_PER_PIECE: usize = 64 << 10;
+/// The keys of a piece take no more bytes than these, unless one key does.
+const KEY_BYTES_PER_PIECE: usize = 2 << 20;
+
+/// Sends rows to a node. The slots must be held by a pin of the head.
+pub async fn deliver(
+    link: &dyn NodeLink,
+    numbers: &Numbers,
+    head: &Head,
+    out: &Outgoing,
+) -> Result<Inserted, InsertError> {
+    let way = Way { link, numbers, head, out };
+    let mut inserted = Inserted::default();
+    let metadata: Vec<MetricMetadata<'_>> = out.metadata.iter().map(|told| told.borrowed()).collect();
+    let mut metadata = &metadata[..];
+    let (mut first, mut start) = (0, 0);
+    while first < out.rows.len() || !metadata.is_empty() {
+        let rows = piece(&out.rows[first..], start);
+        let end = rows.last().map_or(start, |row| row.samples_end as usize);
+        way.send(rows, start, &out.samples[start..end], metadata, &mut inserted).await?;
+        metadata = &[];
+        (first, start) = (first + rows.len(), end);
+    }
+    Ok(inserted)
+}
+
+/// The rows at the front that go together.
+fn piece(rows: &[OutRow], start: usize) -> &[OutRow] {
+    let fits = rows.iter().take_while(|row| row.samples_end as usize - start <= SAMPLES_PER_PIECE).count();
+    &rows[..fits.max(1).min(rows.len())]
+}
+
+struct Way<'a> {
+    link: &'a dyn NodeLink,
+    numbers: &'a Numbers,
+    head: &'a Head,
+    out: &'a Outgoing,
+}
+
+impl Way<'_> {
+    /// Sends a piece whose samples begin at `start` of all.
+    async fn send(
+        &self,
+        rows: &[OutRow],
+        start: usize,
+        samples: &[Sample],
+        metadata: &[MetricMetadata<'_>],
+        inserted: &mut Inserted,
+    ) -> Result<(), InsertError> {
+        let known =
+            |slot| self.numbers.get(slot).map_or_else(|| SeriesName::Id(self.head.id(slot)), SeriesName::Number);
+        let mut outcome = self.say(rows, start, samples, metadata, &known).await?;
+        if outcome == NumberedOutcome::Stale {
+            outcome = self.say(rows, start, samples, metadata, &|slot| SeriesName::Id(self.head.id(slot))).await?;
+        }
+        match outcome {
+            NumberedOutcome::Stale => Err(misunderstood("it does not take rows that are named by id")),
+            NumberedOutcome::Taken { inserted: taken, unknown, .. } => {
+                add(inserted, &taken);
+                self.introduce(rows, start, samples, &unknown, inserted).await
+            }
+        }
+    }
+
+    /// One round: rows named by `name`. Learns the numbers that come back.
+    async fn say(
+        &self,
+        rows: &[OutRow],
+        start: usize,
+        samples: &[Sample],
+        metadata: &[MetricMetadata<'_>],
+        name: &(dyn Fn(u32) -> SeriesName<'static> + Sync),
+    ) -> Result<NumberedOutcome, InsertError> {
+        let mut asked = Vec::new();
+        let mut named = Vec::with_capacity(rows.len());
+        let mut by_number = Vec::with_capacity(rows.len());
+        for row in rows {
+            let series = name(row.slot);
+            match series {
+                SeriesName::Number(_) => by_number.push(self.head.id(row.slot)),
+                _ => asked.push(row.slot),
+            }
+            named.push(self.row(series, *row, start));
+        }
+        let check = check_of(by_number.into_iter());
+        let batch = NumberedBatch { tenant: self.out.tenant, rows: &named, samples, check, metadata };
+        let outcome = self.link.insert_numbered(batch).await?;
+        if let NumberedOutcome::Taken { numbers, unknown, .. } = &outcome {
+            self.learn(&asked, numbers)?;
+            if unknown.iter().any(|row| *row as usize >= rows.len()) {
+                return Err(misunderstood("it does not know rows that were not sent"));
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// Sends rows whose id the node does not know, with their keys.
+    async fn introduce(
+        &self,
+        rows: &[OutRow],
+        start: usize,
+        samples: &[Sample],
+        unknown: &[u32],
+        inserted: &mut Inserted,
+    ) -> Result<(), InsertError> {
+        let mut left = unknown;
+        while !left.is_empty() {
+            let keys = self.keys(rows, left);
+            let mut batch_rows = Vec::with_capacity(keys.len());
+            let mut batch_samples = Vec::new();
+            for (at, key) in left.iter().zip(&keys) {
+                let at = *at as usize;
+                let begin = at.checked_sub(1).map_or(start, |before| rows[before].samples_end as usize) - start;
+                batch_samples.extend_from_slice(&samples[begin..rows[at].samples_end as usize - start]);
+                let row = OutRow { slot: rows[at].slot, samples_end: batch_samples.len() as u32 };
+                batch_rows.push(self.row(SeriesName::Key(key.as_bytes()), row, 0));
+            }
+            let tenant = self.out.tenant;
+            let batch = NumberedBatch { tenant, rows: &batch_rows, samples: &batch_samples, check: 0, metadata: &[] };
+            match self.link.insert_numbered(batch).await? {
+                NumberedOutcome::Taken { inserted: taken, unknown, numbers } if unknown.is_empty() => {
+                    let slots: Vec<u32> = left[..keys.len()].iter().map(|at| rows[*at as usize].slot).collect();
+                    self.learn(&slots, &numbers)?;
+                    add(inserted, &taken);
+                }
+                _ => return Err(misunderstood("it does not take rows that are named by key")),
+            }
+            left = &left[keys.len()..];
+        }
+        Ok(())
+    }
+
+    /// Keys of the first of these rows, as many as go together.
+    fn keys(&self, rows: &[OutRow], places: &[u32]) -> Vec<SeriesKey> {
+        let mut keys = Vec::new();
+        let mut bytes = 0;
+        for at in places {
+            let mut key = SeriesKey::default();
+            let held = self.head.write_key(rows[*at as usize].slot, &mut key);
+            assert!(held, "BUG: a slot was freed under a pin");
+            bytes += key.as_bytes().len();
+            if bytes > KEY_BYTES_PER_PIECE && !keys.is_empty() {
+                break;
+            }
+            keys.push(key);
+        }
+        keys
+    }
+
+    fn row<'s>(&self, series: SeriesName<'s>, row: OutRow, start: usize) -> NumberedRow<'s> {
+        NumberedRow { series, samples_end: row.samples_end - start as u32, kind: self.head.kind(row.slot) }
+    }
+
+    fn learn(&self, slots: &[u32], numbers: &[u32]) -> Result<(), InsertError> {
+        if slots.len() != numbers.len() {
+            return Err(misunderstood("its numbers do not fit the rows that were sent"));
+        }
+        slots.iter().zip(numbers).for_each(|(slot, number)| self.numbers.set(*slot, *number));
+        Ok(())
+    }
+}
+
+fn add(inserted: &mut Inserted, more: &Inserted) {
+    inserted.samples += more.samples;
+    inserted.dropped += more.dropped;
+    inserted.refused.merge(&more.refused);
+}
+
+fn misunderstood(why: &str) -> InsertError {
+    InsertError::Invalid(format!("the storage node speaks otherwise than this program: {why}"))
+}

@@ -1,0 +1,246 @@
+//! The shard map: which nodes hold the series of each virtual shard.
+//!
+//! 1. It is computed from the list of nodes and the replication factors alone, so that every process with the same list has the same map. Ports do not
+//!    count: inserts and selects reach the same node at different ones.
+//! 2. Each shard goes to as many groups as `-globalReplicationFactor` says. The score of a group is the best of its nodes, which gives a group with twice as
+//!    many nodes twice as many shards.
+//! 3. Inside a group each of its shards goes to as many nodes as the group's replication factor says.
+//! 4. The version is a hash of all owners: two maps are the same exactly if their versions are, and a map that comes back has its old version back.
+
+use std::fmt;
+
+use model::{SHARDS, SeriesId};
+use storage_api::ShardSet;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+
+use crate::{
+    assign::{Place, assign},
+    nodes::{NodeList, NodeName, NodesError, Replication},
+};
+
+/// Scores and versions of this map are made with it; another one would move every series.
+const SEED: u64 = 0x6261_7361_6c74_0001;
+
+/// See the module.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ShardMap {
+    nodes: Vec<NodeName>,
+    /// The owners of each shard: places in `nodes`.
+    owners: Vec<Vec<u16>>,
+    version: u64,
+}
+
+impl ShardMap {
+    /// The map of these nodes.
+    pub fn new(list: &NodeList, replication: &Replication) -> Result<Self, NodesError> {
+        replication.check(list)?;
+        let nodes = list.nodes().to_vec();
+        let identities = list.identities();
+        let names: Vec<u64> = identities.iter().map(|node| xxh3_64_with_seed(node.as_bytes(), SEED)).collect();
+        let score = |shard: u16, node: usize| xxh3_64_with_seed(&shard.to_le_bytes(), names[node]);
+        let groups: Vec<(&str, Vec<usize>)> = list.groups().into_iter().collect();
+
+        let shards: Vec<u16> = (0..SHARDS as u16).collect();
+        let weights: Vec<Place> = groups.iter().map(|(_, nodes)| Place { weight: nodes.len() }).collect();
+        let best = |shard: u16, group: usize| {
+            let scores = groups[group].1.iter().map(|node| score(shard, *node));
+            scores.max().expect("BUG: a group without nodes")
+        };
+        let groups_of = assign(&shards, &weights, replication.groups(), best);
+
+        let mut owners = vec![Vec::new(); SHARDS];
+        for (number, (group, members)) in groups.iter().enumerate() {
+            let here: Vec<u16> = shards
+                .iter()
+                .copied()
+                .filter(|shard| groups_of[usize::from(*shard)].contains(&(number as u16)))
+                .collect();
+            let places = vec![Place { weight: 1 }; members.len()];
+            let held = assign(&here, &places, replication.in_group(group), |shard, place| score(shard, members[place]));
+            for (shard, places) in here.iter().zip(held) {
+                owners[usize::from(*shard)].extend(places.into_iter().map(|place| members[usize::from(place)] as u16));
+            }
+        }
+        let version = version(&identities, &owners);
+        Ok(Self { nodes, owners, version })
+    }
+
+    /// The nodes; owners are places in this list.
+    pub fn nodes(&self) -> &[NodeName] {
+        &self.nodes
+    }
+
+    /// The nodes that hold the series of a shard, the first one first.
+    pub fn owners(&self, shard: u16) -> &[u16] {
+        &self.owners[usize::from(shard)]
+    }
+
+    /// The nodes that hold a series.
+    pub fn owners_of(&self, id: SeriesId) -> &[u16] {
+        self.owners(id.shard())
+    }
+
+    /// The shards that a node holds.
+    pub fn shards_of(&self, node: usize) -> ShardSet {
+        let mut shards = ShardSet::empty();
+        for (shard, owners) in self.owners.iter().enumerate() {
+            if owners.contains(&(node as u16)) {
+                shards.insert(shard as u16);
+            }
+        }
+        shards
+    }
+
+    /// The most copies that any series has.
+    pub fn copies_max(&self) -> usize {
+        self.owners.iter().map(Vec::len).max().unwrap_or(0)
+    }
+
+    /// Equal for equal maps, and for no others.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+impl fmt::Debug for ShardMap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ShardMap({:016x}, {} nodes, {} copies)", self.version, self.nodes.len(), self.copies_max())
+    }
+}
+
+/// A hash of what the map says, in an order that does not depend on ports.
+fn version(identities: &[String], owners: &[Vec<u16>]) -> u64 {
+    let mut order: Vec<usize> = (0..identities.len()).collect();
+    order.sort_unstable_by_key(|place| &identities[*place]);
+    let mut rank = vec![0_u16; order.len()];
+    let mut bytes = SEED.to_le_bytes().to_vec();
+    for (number, place) in order.into_iter().enumerate() {
+        rank[place] = number as u16;
+        bytes.extend_from_slice(identities[place].as_bytes());
+        bytes.push(b',');
+    }
+    for owners in owners {
+        bytes.push(owners.len() as u8);
+        owners.iter().for_each(|owner| bytes.extend_from_slice(&rank[usize::from(*owner)].to_le_bytes()));
+    }
+    xxh3_64(&bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn nodes(count: usize, seed: u64) -> Vec<NodeName> {
+        (0..count).map(|n| NodeName::parse(&format!("node-{seed}-{n}"), 8400).expect("a name")).collect()
+    }
+
+    fn map(nodes: Vec<NodeName>, copies: usize) -> ShardMap {
+        let list = NodeList::new(nodes).expect("a list");
+        ShardMap::new(&list, &Replication::copies(copies)).expect("a map")
+    }
+
+    /// Copies that are at nodes which did not have them.
+    fn moved(before: &ShardMap, after: &ShardMap) -> usize {
+        let names = |map: &ShardMap, shard| -> Vec<NodeName> {
+            map.owners(shard).iter().map(|owner| map.nodes()[usize::from(*owner)].clone()).collect()
+        };
+        let shards = 0..SHARDS as u16;
+        let new = |shard| {
+            let before = names(before, shard);
+            names(after, shard).iter().filter(|node| !before.contains(node)).count()
+        };
+        shards.map(new).sum()
+    }
+
+    fn load(map: &ShardMap) -> Vec<usize> {
+        let mut load = vec![0; map.nodes().len()];
+        (0..SHARDS as u16).flat_map(|shard| map.owners(shard)).for_each(|owner| load[usize::from(*owner)] += 1);
+        load
+    }
+
+    #[test]
+    fn the_map_is_pinned() {
+        // Every process of a cluster, of every later version too, has to come to the same owners.
+        let map = map(nodes(5, 0), 2);
+        let some = [0, 1, 2, 511, 1023].map(|shard| map.owners(shard));
+        assert_eq!(
+            format!("{map:?} {some:?}"),
+            "ShardMap(5956a61c78a96143, 5 nodes, 2 copies) [[3, 2], [3, 4], [3, 0], [1, 2], [1, 4]]"
+        );
+    }
+
+    #[test]
+    fn groups_hold_copies_of_their_own() {
+        let names = "g0/a,g0/b,g0/c,g1/d,g1/e,g2/f".split(',').map(|name| NodeName::parse(name, 1).expect("a name"));
+        let list = NodeList::new(names.collect()).expect("a list");
+        let replication = Replication::parse(&["g0:2,g1:2,g2:1".to_string()], 2).expect("factors");
+        let map = ShardMap::new(&list, &replication).expect("a map");
+        for shard in 0..SHARDS as u16 {
+            let mut groups: Vec<&str> =
+                map.owners(shard).iter().map(|owner| map.nodes()[usize::from(*owner)].group.as_str()).collect();
+            groups.sort_unstable();
+            assert!(
+                matches!(groups[..], ["g0", "g0", "g1", "g1"] | ["g0", "g0", "g2"] | ["g1", "g1", "g2"]),
+                "{groups:?}"
+            );
+        }
+        let all = ShardMap::new(&list, &Replication::parse(&[], 3).expect("factors")).expect("a map");
+        assert_eq!(all.copies_max(), 3);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn shards_are_spread_evenly(count in 1_usize..40, copies in 1_usize..4, seed in 0_u64..1000) {
+            prop_assume!(copies <= count);
+            let map = map(nodes(count, seed), copies);
+            let load = load(&map);
+            prop_assert_eq!(load.iter().sum::<usize>(), SHARDS * copies);
+            let share = SHARDS * copies / count;
+            prop_assert!(*load.iter().max().expect("a node") <= share + share / 10 + 2, "{:?}", load);
+            for shard in 0..SHARDS as u16 {
+                let mut owners = map.owners(shard).to_vec();
+                owners.sort_unstable();
+                owners.dedup();
+                prop_assert_eq!(owners.len(), copies);
+            }
+            prop_assert_eq!(crate::shards::count(&map.shards_of(0)), load[0]);
+        }
+
+        #[test]
+        fn a_node_that_comes_or_goes_moves_its_share(count in 2_usize..40, copies in 1_usize..4, seed in 0_u64..1000) {
+            prop_assume!(copies < count);
+            let (few, many) = (map(nodes(count - 1, seed), copies), map(nodes(count, seed), copies));
+            prop_assert_ne!(few.version(), many.version());
+            let share = SHARDS * copies / count;
+            let (come, gone) = (moved(&few, &many), moved(&many, &few));
+            prop_assert!(come >= share * 8 / 10 && come <= share * 3 / 2 + 8, "{} moved, the share is {}", come, share);
+            prop_assert!(gone <= share * 3 / 2 + 8, "{} moved, the share is {}", gone, share);
+        }
+
+        #[test]
+        fn the_order_of_the_list_does_not_matter(count in 1_usize..12, seed in 0_u64..1000) {
+            let mut turned = nodes(count, seed);
+            turned.reverse();
+            prop_assert!(map(nodes(count, seed), 1) == map(turned, 1));
+        }
+
+        #[test]
+        fn the_ports_do_not_matter(count in 1_u16..12, first in 1_u16..60_000) {
+            let at = |first: u16| {
+                let local = (0..count).map(move |n| format!("127.0.0.1:{}", first + n * 10));
+                let hosts = (0..count).map(move |n| format!("host-{n}:{first}"));
+                map(local.chain(hosts).map(|name| NodeName::parse(&name, 1).expect("a name")).collect(), 1)
+            };
+            let (insert, select) = (at(first), at(9_990));
+            prop_assert_eq!(insert.version(), select.version());
+            let host = |map: &ShardMap, shard| map.nodes()[usize::from(map.owners(shard)[0])].address.rsplit_once(':').map(|name| name.0.to_string());
+            for shard in 0..SHARDS as u16 {
+                prop_assert_eq!(host(&insert, shard), host(&select, shard));
+            }
+        }
+    }
+}

@@ -1,0 +1,426 @@
+//! The way of a batch to the storage nodes.
+//!
+//! 1. The batch is split by shard and node ([`split`]); slots stay pinned in the head until all is over.
+//! 2. It waits for room among the rows that are on their way.
+//! 3. All owners get their rows at once. Rows never go to a node that does not own them.
+//! 4. With strict acknowledgement each of them must have them. With best effort each shard needs one owner that has them; what the others lack becomes
+//!    durable hints before the batch is acknowledged.
+//! 5. A new list of nodes makes a new plan for the batches that come in from then on; those under way go on with theirs.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use head::{Head, HeadOptions, Pin, ResolveScratch};
+use model::SHARDS;
+use parking_lot::{Mutex, RwLock};
+use storage_api::{Batch, BoxFuture, Insert, InsertError, Inserted, Refusals, ShardSet};
+use tokio::{
+    sync::{Mutex as AsyncMutex, Semaphore, SemaphorePermit},
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+
+use crate::{
+    NodeList, NodeName, NodesError, Replication,
+    hints::HintStore,
+    link::Connect,
+    map::ShardMap,
+    node::Node,
+    options::{Acknowledge, Options},
+    outgoing::Outgoing,
+    shards,
+    split::{Split, split},
+    stats::{NodeStats, RouterStats},
+    together::together,
+};
+
+/// Room is counted in units of so many bytes.
+const ROOM_UNIT: u64 = 1024;
+/// So many sets of buffers are kept for batches.
+const SCRATCH_MAX: usize = 64;
+/// How often it is looked at what can be forgotten, and which nodes can go.
+const UPKEEP: Duration = Duration::from_secs(10);
+/// How often it is looked at whether batches of an old plan are over.
+const PLAN_POLL: Duration = Duration::from_millis(20);
+/// How long nodes are waited for to take the last report.
+const LEAVE_MAX: Duration = Duration::from_secs(5);
+
+/// See the module.
+pub struct Router {
+    head: Arc<Head>,
+    connect: Arc<dyn Connect>,
+    hints: Option<Arc<HintStore>>,
+    options: Options,
+    plan: RwLock<Option<Arc<Plan>>>,
+    running: Mutex<BTreeMap<NodeName, Running>>,
+    changing: AsyncMutex<()>,
+    room: Semaphore,
+    room_units: u32,
+    scratch: Mutex<Vec<ResolveScratch>>,
+    overloaded: AtomicU64,
+    unavailable: AtomicU64,
+}
+
+/// A map with its nodes.
+pub(crate) struct Plan {
+    pub(crate) map: ShardMap,
+    nodes: Vec<Arc<Node>>,
+}
+
+struct Running {
+    node: Arc<Node>,
+    reporter: JoinHandle<()>,
+    drainer: JoinHandle<()>,
+}
+
+impl Router {
+    /// A router without nodes; nothing is taken until it has some. `secret` keys the hash of label bytes.
+    pub fn new(secret: [u8; 32], connect: Arc<dyn Connect>, hints: Option<HintStore>, options: Options) -> Self {
+        let units = (options.sending_bytes_max / ROOM_UNIT).clamp(1, u64::from(u32::MAX / 2)) as u32;
+        Self {
+            head: Arc::new(Head::new(&HeadOptions { secret, encodings_max: options.encodings_max })),
+            connect,
+            hints: hints.map(Arc::new),
+            plan: RwLock::default(),
+            running: Mutex::default(),
+            changing: AsyncMutex::default(),
+            room: Semaphore::new(units as usize),
+            room_units: units,
+            scratch: Mutex::default(),
+            overloaded: AtomicU64::new(0),
+            unavailable: AtomicU64::new(0),
+            options,
+        }
+    }
+
+    /// Goes over to another list of nodes; says whether anything changed. Resolves when no batch goes by the old list any more. On an error the old
+    /// list stays.
+    pub async fn set_nodes(&self, list: &NodeList, replication: &Replication) -> Result<bool, String> {
+        let _turn = self.changing.lock().await;
+        let map = ShardMap::new(list, replication).map_err(|NodesError(why)| why)?;
+        let old = self.plan.read().clone();
+        if old.as_ref().is_some_and(|old| old.map.version() == map.version()) {
+            return Ok(false);
+        }
+        let nodes = map.nodes().iter().map(|name| self.node(name)).collect::<Result<Vec<_>, _>>()?;
+        // A node that is added takes part when it is there; until then its shards stay where they are.
+        if let Some(node) = nodes.iter().find(|node| old.is_some() && !node.is_known()) {
+            return Err(format!("storage node {} has not answered yet", node.name()));
+        }
+        let plan = Arc::new(Plan { map, nodes });
+        // A node owns a shard completely only while all batches under way are sent to it.
+        self.tell_owned(&plan, old.as_deref());
+        *self.plan.write() = Some(Arc::clone(&plan));
+        if let Some(old) = old {
+            while Arc::strong_count(&old) > 1 {
+                sleep(PLAN_POLL).await;
+            }
+            self.tell_owned(&plan, None);
+        }
+        log::info!("shard map {:016x}: {} storage nodes", plan.map.version(), plan.nodes.len());
+        Ok(true)
+    }
+
+    fn tell_owned(&self, plan: &Plan, old: Option<&Plan>) {
+        let owned = |plan: &Plan, name: &NodeName| {
+            let place = plan.map.nodes().iter().position(|node| node == name);
+            place.map_or_else(ShardSet::empty, |place| plan.map.shards_of(place))
+        };
+        for (name, running) in &*self.running.lock() {
+            let mut shards = owned(plan, name);
+            if let Some(old) = old {
+                shards = shards::common(&shards, &owned(old, name));
+            }
+            running.node.own(plan.map.version(), shards);
+        }
+    }
+
+    /// The node of this name; one that is new starts its tasks.
+    fn node(&self, name: &NodeName) -> Result<Arc<Node>, String> {
+        let mut all = self.running.lock();
+        if let Some(running) = all.get(name) {
+            return Ok(Arc::clone(&running.node));
+        }
+        let log = self.hints.as_ref().map(|hints| hints.log(name)).transpose()?;
+        let identity = self.hints.as_ref().map_or(0, |hints| hints.identity());
+        let link = self.connect.link(name)?;
+        let node = Node::new(name.clone(), link, Arc::clone(&self.head), self.options.clone(), log, identity);
+        let node = Arc::new(node);
+        let (reporting, draining) = (Arc::clone(&node), Arc::clone(&node));
+        let running = Running {
+            node: Arc::clone(&node),
+            reporter: tokio::spawn(async move { reporting.run_reporter().await }),
+            drainer: tokio::spawn(async move { draining.run_drainer().await }),
+        };
+        all.insert(name.clone(), running);
+        Ok(node)
+    }
+
+    /// Looks after series and nodes for as long as the process runs.
+    pub async fn run_upkeep(self: Arc<Self>) {
+        let mut idle = Duration::ZERO;
+        loop {
+            sleep(UPKEEP).await;
+            idle += UPKEEP;
+            self.let_nodes_go().await;
+            let is_full = self.head.bytes().total() as u64 > self.options.series_bytes_max;
+            if idle >= self.options.series_idle_max || is_full {
+                idle = Duration::ZERO;
+                let router = Arc::clone(&self);
+                let forgotten = tokio::task::spawn_blocking(move || router.forget_idle_series()).await;
+                if forgotten.is_err() {
+                    log::error!("forgetting idle series ended badly");
+                }
+            }
+        }
+    }
+
+    /// Forgets series that were not written lately.
+    pub fn forget_idle_series(&self) {
+        let nodes: Vec<Arc<Node>> = self.running.lock().values().map(|running| Arc::clone(&running.node)).collect();
+        let logs = self.hints.as_ref().map(|hints| hints.logs()).unwrap_or_default();
+        self.head.advance_epoch();
+        let forget = |slots: &[u32]| {
+            nodes.iter().for_each(|node| node.numbers().forget(slots));
+            logs.iter().for_each(|log| log.forget_slots(slots));
+        };
+        self.head.evict(|_| false, forget, |slot| logs.iter().all(|log| log.reusable(slot)));
+    }
+
+    /// Says good-bye to nodes that are in the list no more and lack nothing.
+    async fn let_nodes_go(&self) {
+        let _turn = self.changing.lock().await;
+        let gone: Vec<Running> = {
+            let plan = self.plan.read().clone();
+            let in_list = |name: &NodeName| plan.as_ref().is_some_and(|plan| plan.map.nodes().contains(name));
+            let mut running = self.running.lock();
+            let goes = |name: &NodeName, running: &Running| {
+                !in_list(name) && !running.node.hints().is_some_and(|hints| hints.is_pending())
+            };
+            let names: Vec<NodeName> =
+                running.iter().filter(|(name, running)| goes(name, running)).map(|(name, _)| name.clone()).collect();
+            names.iter().filter_map(|name| running.remove(name)).collect()
+        };
+        for running in gone {
+            log::info!("storage node {} is in the list no more", running.node.name());
+            leave(running).await;
+        }
+    }
+
+    /// Says good-bye to all nodes. Nothing may be inserted any more.
+    pub async fn close(&self) {
+        *self.plan.write() = None;
+        let running = std::mem::take(&mut *self.running.lock());
+        together(running.into_values().map(leave).collect()).await;
+    }
+
+    /// Numbers for `/metrics`.
+    pub fn stats(&self) -> RouterStats {
+        let nodes: Vec<Arc<Node>> = self.running.lock().values().map(|running| Arc::clone(&running.node)).collect();
+        RouterStats {
+            nodes: nodes.iter().map(|node| node_stats(node)).collect(),
+            map_version: self.plan.read().as_ref().map_or(0, |plan| plan.map.version()),
+            series: self.head.series_count() as u64,
+            series_bytes: (self.head.bytes().total() + nodes.iter().map(|node| node.numbers().bytes()).sum::<usize>())
+                as u64,
+            series_created: self.head.series_created(),
+            overloaded: self.overloaded.load(Relaxed),
+            unavailable: self.unavailable.load(Relaxed),
+        }
+    }
+
+    /// Whether there is a list of nodes.
+    pub fn is_ready(&self) -> bool {
+        self.plan.read().is_some()
+    }
+
+    fn split(&self, batch: &Batch<'_>, plan: &Plan) -> Result<Split, InsertError> {
+        let mut scratch = self.scratch.lock().pop().unwrap_or_default();
+        let outcome = split(batch, &plan.map, &self.head, &mut scratch);
+        let mut pool = self.scratch.lock();
+        if pool.len() < SCRATCH_MAX {
+            pool.push(scratch);
+        }
+        outcome
+    }
+
+    async fn take_room(&self, bytes: u64) -> Result<SemaphorePermit<'_>, InsertError> {
+        // A batch that is larger than the whole room takes all of it.
+        let units = (bytes.div_ceil(ROOM_UNIT)).min(u64::from(self.room_units)) as u32;
+        match timeout(self.options.room_wait_max, self.room.acquire_many(units)).await {
+            Ok(permit) => Ok(permit.expect("BUG: the room is never closed")),
+            Err(_) => {
+                self.overloaded.fetch_add(1, Relaxed);
+                let all = self.options.sending_bytes_max;
+                Err(InsertError::Overloaded(format!("{all} bytes of rows are on their way to storage nodes")))
+            }
+        }
+    }
+
+    /// The plan of batches that come in now.
+    pub(crate) fn plan(&self) -> Result<Arc<Plan>, InsertError> {
+        let plan = self.plan.read().clone();
+        plan.ok_or_else(|| InsertError::NotDurable("there is no list of storage nodes yet".into()))
+    }
+
+    /// Holds slots for as long as it lives.
+    pub(crate) fn pin(&self) -> Pin {
+        self.head.pin()
+    }
+
+    /// What series rows belong to.
+    pub(crate) fn head(&self) -> &Head {
+        &self.head
+    }
+
+    async fn route(&self, batch: &Batch<'_>) -> Result<Inserted, InsertError> {
+        let plan = self.plan()?;
+        let _pin = self.pin();
+        let split = self.split(batch, &plan)?;
+        self.spread(&plan, &split).await
+    }
+
+    /// Sends a batch to the nodes, and waits until it may be acknowledged. Its slots must be held by a pin.
+    pub(crate) async fn spread(&self, plan: &Plan, split: &Split) -> Result<Inserted, InsertError> {
+        let bytes: usize = split.nodes.iter().map(Outgoing::bytes).sum();
+        let _room = self.take_room(bytes as u64).await?;
+        let places: Vec<usize> = (0..split.nodes.len()).filter(|place| !split.nodes[*place].is_empty()).collect();
+        let sends = places.iter().map(|place| plan.nodes[*place].send(&split.nodes[*place])).collect();
+        let outcomes: Vec<_> = places.iter().copied().zip(together(sends).await).collect();
+        self.judge(plan, split, &outcomes)?;
+        self.hint(plan, split, &outcomes).await?;
+        Ok(count(split, &outcomes))
+    }
+
+    /// Whether enough copies are durable.
+    fn judge(&self, plan: &Plan, split: &Split, outcomes: &[Sent]) -> Result<(), InsertError> {
+        let mut failed = vec![None; plan.nodes.len()];
+        for (place, outcome) in outcomes {
+            match outcome {
+                Ok(_) => {}
+                Err(error @ InsertError::Invalid(_)) => return Err(error.clone()),
+                Err(error) => failed[*place] = Some(error),
+            }
+        }
+        let strict = self.options.acknowledge == Acknowledge::Strict || self.hints.is_none();
+        for shard in (0..SHARDS as u16).filter(|shard| shards::holds(&split.shards, *shard)) {
+            let mut missing = plan.map.owners(shard).iter().filter(|owner| failed[usize::from(**owner)].is_some());
+            let copies = plan.map.owners(shard).len();
+            let lacking = missing.clone().count();
+            if lacking == copies || strict && lacking > 0 {
+                let place = usize::from(*missing.next().expect("BUG: nothing is missing"));
+                self.unavailable.fetch_add(1, Relaxed);
+                let error = failed[place].expect("BUG: a node that did not fail is missing");
+                return Err(named(plan.nodes[place].name(), error));
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps what nodes lack.
+    async fn hint(&self, plan: &Plan, split: &Split, outcomes: &[Sent]) -> Result<(), InsertError> {
+        let failed = outcomes.iter().filter(|(_, outcome)| outcome.is_err()).map(|(place, _)| *place);
+        let hints = failed.map(|place| plan.nodes[place].hint(&split.nodes[place], &split.shards)).collect();
+        for outcome in together(hints).await {
+            outcome.map_err(|why| {
+                self.unavailable.fetch_add(1, Relaxed);
+                InsertError::NotDurable(why)
+            })?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Router {
+    fn drop(&mut self) {
+        for running in self.running.get_mut().values() {
+            running.reporter.abort();
+            running.drainer.abort();
+        }
+    }
+}
+
+impl Insert for Router {
+    fn insert<'a>(&'a self, batch: Batch<'a>) -> BoxFuture<'a, Result<Inserted, InsertError>> {
+        Box::pin(async move { self.route(&batch).await })
+    }
+}
+
+/// What came of sending to the node at a place of the map.
+type Sent = (usize, Result<Inserted, InsertError>);
+
+/// What became of a batch that is acknowledged. Nodes count what they refuse, each its copy: a sample that all copies' nodes refused counts once.
+fn count(split: &Split, outcomes: &[Sent]) -> Inserted {
+    let mut refused = Refusals::default();
+    let mut copies = 0;
+    for (place, outcome) in outcomes {
+        if let Ok(inserted) = outcome {
+            refused.merge(&inserted.refused);
+            copies += split.nodes[*place].samples.len() as u64;
+        }
+    }
+    let mut counted = split.inserted;
+    for (reason, samples) in refused.iter() {
+        // Rounded up: what one copy's node refused and the other's took is not counted as taken.
+        let share =
+            (u128::from(samples) * u128::from(split.inserted.samples)).div_ceil(u128::from(copies.max(1))) as u64;
+        let share = share.min(counted.samples);
+        counted.refused.add(reason, share);
+        counted.samples -= share;
+    }
+    counted
+}
+
+fn named(node: &NodeName, error: &InsertError) -> InsertError {
+    let why = |why: &str| format!("storage node {node}: {why}");
+    match error {
+        InsertError::ReadOnly(text) => InsertError::ReadOnly(why(text)),
+        InsertError::Overloaded(text) => InsertError::Overloaded(why(text)),
+        InsertError::Invalid(text) => InsertError::Invalid(why(text)),
+        InsertError::NotDurable(text) => InsertError::NotDurable(why(text)),
+        InsertError::Closed => InsertError::NotDurable(why("it is closing")),
+    }
+}
+
+/// Says the last word to a node and ends its tasks.
+async fn leave(running: Running) {
+    running.drainer.abort();
+    // A drain that was under way has given back what it held before the last word is said.
+    let _ = running.drainer.await;
+    if !running.node.leave() {
+        running.reporter.abort();
+        return;
+    }
+    if timeout(LEAVE_MAX, running.reporter).await.is_err() {
+        log::warn!(
+            "storage node {} did not hear that this insert stops; it counts as catching up",
+            running.node.name()
+        );
+    }
+}
+
+fn node_stats(node: &Node) -> NodeStats {
+    let counters = &node.counters;
+    NodeStats {
+        name: node.name().to_string(),
+        is_reachable: node.health().is_reachable(),
+        is_read_only: node.health().is_read_only(),
+        is_catching_up: node.is_catching_up(),
+        rows_sent: counters.rows_sent.load(Relaxed),
+        bytes_sent: counters.bytes_sent.load(Relaxed),
+        sending_bytes: node.sending_bytes(),
+        errors: counters.errors.load(Relaxed),
+        rows_hinted: counters.rows_hinted.load(Relaxed),
+        rows_drained: counters.rows_drained.load(Relaxed),
+        rows_refused: counters.rows_refused.load(Relaxed),
+        hint_bytes: node.hints().map_or(0, |hints| hints.bytes()),
+        damaged: counters.damaged.load(Relaxed),
+        drain_errors: counters.drain_errors.load(Relaxed),
+    }
+}

@@ -1,0 +1,71 @@
+//! What an insert tells a storage node about the rows that the node does not have yet, so that the node never counts as complete while it is not.
+//!
+//! 1. An insert that could not hand rows to a node keeps them as hints. It reports what it keeps, a few times in a second.
+//! 2. Each answer carries a *token*, which the next report gives back. On the word of that report the node may count itself complete, but for what is
+//!    missing, until a *lease* has passed since it made the token. The insert counts the lease from when it got the token, which is later. A report that gives
+//!    back another token than the last one made for its insert was late or overtaken: it is answered, and ends the lease.
+//! 3. An insert acknowledges rows that a node lacks only when the node has confirmed a report of them, or when the last lease that the insert gave is over.
+//!    So whoever asks the node behind the acknowledgement is told that it is not complete, without a clock that both share.
+//! 4. A node remembers the inserts that it heard of. While one of them has given no lease that still holds, the node does not know what it lacks, and is
+//!    *catching up*. An insert that leaves in good order says so, and is forgotten if it keeps nothing for the node.
+
+use std::time::Duration;
+
+use model::TimeRange;
+
+use crate::{BoxFuture, insert::InsertError, select::ShardSet};
+
+/// Takes reports of inserts.
+pub trait TakeReports: Send + Sync {
+    /// Takes a report; what it says holds for every query that is answered behind it.
+    fn take_report<'a>(&'a self, report: &'a InsertReport) -> BoxFuture<'a, Result<ReportAnswer, InsertError>>;
+}
+
+/// What an insert says of itself and of the node that it says it to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InsertReport {
+    /// Who reports: a number of its own that it keeps over restarts.
+    pub insert: u128,
+    /// The token of the last answer; 0 without one.
+    pub token: u64,
+    /// How long the word holds, from when the token was made.
+    pub lease: Duration,
+    /// The version of the insert's shard map.
+    pub map_version: u64,
+    /// The shards of which the insert sends the node all rows.
+    pub owned: ShardSet,
+    /// What it keeps for the node and has not handed over.
+    pub missing: Missing,
+    /// Whether the insert acknowledges nothing more that the node lacks: it stops, or it never does.
+    pub leaving: bool,
+}
+
+/// Rows that a node lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// Shards that hold all of them.
+    pub shards: ShardSet,
+    /// A range of time that holds all of them; empty if the node lacks nothing.
+    pub range: TimeRange,
+}
+
+impl Missing {
+    /// Nothing is missing.
+    pub fn nothing() -> Self {
+        Self { shards: ShardSet::empty(), range: TimeRange::EMPTY }
+    }
+
+    /// Whether nothing is missing.
+    pub fn is_nothing(&self) -> bool {
+        self.range.is_empty()
+    }
+}
+
+/// What a node answers to a report.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReportAnswer {
+    /// For the next report. Never 0, and no other answer of the node had it.
+    pub token: u64,
+    /// Why the node takes no rows at the moment, if it does not.
+    pub read_only: Option<String>,
+}
