@@ -51,8 +51,9 @@ pub struct FlushLimits {
 
 impl Default for FlushLimits {
     fn default() -> Self {
-        // 256 MiB of log replay in well under five seconds; the same samples take about 160 MiB in memory.
-        Self { log_bytes: 256 << 20, head_bytes: 160 << 20, age_ms: 2 * HOUR_MS }
+        // With a million series 128 MiB are some 45 million samples and 130 MiB of log, which replay within five seconds; while they are flushed, the next
+        // ones come in beside them, and the process stays below 600 MB. With few series the log's limit comes first.
+        Self { log_bytes: 256 << 20, head_bytes: 128 << 20, age_ms: 2 * HOUR_MS }
     }
 }
 
