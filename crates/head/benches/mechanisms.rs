@@ -132,8 +132,8 @@ fn samples(c: &mut Criterion) {
         });
     });
     let generation = filled(&mut fleet, &head, 32);
-    generation.seal_all();
     while generation.seal() {}
+    generation.seal_all();
     let view = generation.snapshot();
     group.throughput(Throughput::Elements(view.rows() as u64));
     let steady: Vec<u32> = (0..SERIES as u32).collect();

@@ -50,7 +50,9 @@ fn walk(part: &PartIndex) -> usize {
 
 fn describe(name: &str, keys: &[SeriesKey], ids: &[SeriesId]) {
     let mut writer = IndexWriter::new();
-    keys.iter().zip(ids).for_each(|(key, id)| writer.add_with_id(key, *id));
+    for (key, id) in keys.iter().zip(ids) {
+        writer.add_with_id(key, *id);
+    }
     let held = writer.bytes();
     let mut bytes = 0;
     let summary = writer

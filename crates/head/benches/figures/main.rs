@@ -176,8 +176,8 @@ fn samples(fleet: &mut Fleet, series: usize) {
     print_median("seal", "ns a row", &mut seals);
     print_median("join of eight runs", "ns a row", &mut joins);
     let before = generation.bytes();
-    generation.seal_all();
     while generation.seal() {}
+    generation.seal_all();
     let view = generation.snapshot();
     println!(
         "sealed: {:.2} bytes a row, {} pieces, {} rows ({before} bytes before)",
