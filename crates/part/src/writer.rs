@@ -9,6 +9,8 @@
 //! 5. Heads collect in pages that go to the index file as they fill; the label index is built beside and follows when all series are written.
 //! 6. Both files are synced, the folder is renamed to its final name and its parent synced.
 
+mod taking_over;
+
 use std::{
     ops::Range,
     path::{Path, PathBuf},
@@ -18,8 +20,6 @@ use codec::{Encoded, Scratch, Summary, bytes::put_varint};
 use disk::{Disk, DiskFile};
 use index::{IndexWriter, KeyNumbers};
 use model::{SeriesId, SeriesKey, TimeRange, ValueKind};
-
-mod taking_over;
 
 use self::taking_over::TakingOver;
 use crate::{
@@ -291,7 +291,7 @@ impl<'d> PartWriter<'d> {
         }
         let equal_times = times.windows(2).any(|pair| pair[0] == pair[1]);
         let kind = ValueKind::Float;
-        self.put_block(source, BlockForm { time, kind, above, equal_times, summary: encoded.summary })
+        self.put_block(source, &BlockForm { time, kind, above, equal_times, summary: encoded.summary })
     }
 
     fn place_times(&mut self, times: &[i64]) -> Result<(TimeSource, TimeSpan), disk::Error> {
@@ -304,13 +304,13 @@ impl<'d> PartWriter<'d> {
     }
 
     /// Puts a block, whose encoded values are at hand, into the page, and the values into the columns if they are not few.
-    fn put_block(&mut self, source: TimeSource, form: BlockForm) -> Result<(), disk::Error> {
+    fn put_block(&mut self, source: TimeSource, form: &BlockForm) -> Result<(), disk::Error> {
         let values = if self.encoded.len() <= INLINE_BYTES_MAX {
             ValueSource::Inline { start: 0, len: self.encoded.len() as u32 }
         } else {
             ValueSource::Columns(self.place_values()?)
         };
-        let BlockForm { time, kind, above, equal_times, summary } = form;
+        let BlockForm { time, kind, above, equal_times, summary } = *form;
         self.page.add_block(source, &BlockHead { time, values, kind, above, equal_times, summary }, &self.encoded);
         Ok(())
     }

@@ -78,7 +78,7 @@ impl PartWriter<'_> {
         self.encoded.clear();
         self.encoded.extend_from_slice(block.part.value_bytes(block.page, head)?);
         let (kind, above, equal_times, summary) = (head.kind, head.above, head.equal_times, head.summary);
-        Ok(self.put_block(source, BlockForm { time, kind, above, equal_times, summary })?)
+        Ok(self.put_block(source, &BlockForm { time, kind, above, equal_times, summary })?)
     }
 
     fn take_over_times(&mut self, block: &SourceBlock<'_>) -> Result<(TimeSource, TimeSpan), PartError> {
