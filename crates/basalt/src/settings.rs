@@ -251,6 +251,8 @@ fn serve_options(flags: &Flags, store: &store::Options) -> serve::Options {
         free_disk_bytes_min: store.min_free_disk_bytes,
         hourly_series_max: store.max_hourly_series,
         daily_series_max: store.max_daily_series,
+        has_nodes: false,
+        deny_partial: false,
     }
 }
 

@@ -19,6 +19,7 @@ use crate::{
     encodings::{Encodings, Lookup},
     epochs::Epochs,
     series::{Found, SeriesMap},
+    slots::Slots,
     tail_pool::TailPool,
 };
 
@@ -205,7 +206,7 @@ impl Head {
         Ok(())
     }
 
-    fn find_or_create_in(
+    pub(crate) fn find_or_create_in(
         &self,
         epoch: u32,
         key: &SeriesKey,
@@ -222,6 +223,14 @@ impl Head {
             Found::Refused(reason) => Ok(Err(reason)),
             Found::Full => Err(HeadFull),
         }
+    }
+
+    pub(crate) fn slots(&self) -> &Slots {
+        self.series.slots()
+    }
+
+    pub(crate) fn find_one(&self, epoch: u32, id: SeriesId) -> Option<u32> {
+        self.series.find_one(id, epoch)
     }
 
     /// The slot of a series that needs no permission, as when the log is replayed.

@@ -95,6 +95,18 @@ impl SeriesMap {
         Found::Created(slot)
     }
 
+    /// The slot of the only series with this id, which is marked as written. Two keys with one id are told apart by their keys alone.
+    pub(crate) fn find_one(&self, id: SeriesId, epoch: u32) -> Option<u32> {
+        let shard = self.shard(id).lock();
+        let mut found = shard.iter_hash(spread(id)).filter(|slot| self.slots.id(**slot) == id);
+        let slot = *found.next()?;
+        if found.next().is_some() {
+            return None;
+        }
+        assert!(self.slots.enter(slot, epoch), "BUG: a freed slot is still in the map");
+        Some(slot)
+    }
+
     /// Evicts all series that were not written in `epoch` or later and whose slot is not `in_use`. Returns the freed slots; they are not given
     /// out before [`Slots::release`] says so.
     pub(crate) fn evict(&self, epoch: u32, in_use: impl Fn(u32) -> bool) -> Vec<u32> {

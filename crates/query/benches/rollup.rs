@@ -135,6 +135,7 @@ fn rollups(c: &mut Criterion) {
                 limit: 0,
                 deadline: None,
                 cancel: storage_api::Cancel::default(),
+                completeness: storage_api::Completeness::required(),
                 remote_addr: String::new(),
             };
             group.bench_function(BenchmarkId::new(format!("{dialect:?}"), text), |b| {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use model::{Matcher, Tenant};
-use storage_api::{Cancel, SelectError};
+use storage_api::{Cancel, Completeness, SelectError};
 
 use crate::labels::Labels;
 
@@ -70,6 +70,8 @@ pub struct Query {
     pub deadline: Option<Instant>,
     /// Ends it from outside.
     pub cancel: Cancel,
+    /// Whether the answer may lack what nodes hold that do not answer.
+    pub completeness: Completeness,
     /// Who asks, for the list of active queries.
     pub remote_addr: String,
 }

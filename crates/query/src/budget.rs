@@ -63,6 +63,7 @@ impl Ledger {
             series_max: or_unlimited(options.series_max),
             cancel: query.cancel.clone(),
             deadline: query.deadline,
+            completeness: query.completeness.clone(),
         };
         Self {
             budget,

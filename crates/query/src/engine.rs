@@ -187,7 +187,7 @@ impl Engine {
         let value = value?;
         let (warnings, infos) = evaluation.notes.to_strings();
         let (series_fetched, samples_scanned) = evaluation.ledger.read();
-        if let (Some(cacheable), Some(version)) = (cacheable, version) {
+        if let (Some(cacheable), Some(version), false) = (cacheable, version, query.completeness.is_partial()) {
             let notes = (warnings.clone(), infos.clone());
             self.cache.put(cacheable, version, Kept { value: value.clone(), notes, series_fetched });
         }

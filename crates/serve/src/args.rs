@@ -2,6 +2,7 @@
 
 use basalt_http::{Params, StatusCode};
 use model::{Matcher, Selector, TimeRange};
+use storage_api::Completeness;
 
 use crate::{
     Endpoint, Server,
@@ -39,6 +40,15 @@ impl Server {
         }
         let why = format!("the provided authKey doesn't match -{flag}");
         Err(ApiError::new(StatusCode::UNAUTHORIZED, why))
+    }
+
+    /// Whether the answer may lack what nodes hold that do not answer.
+    pub(crate) fn completeness(&self, params: &Params) -> Completeness {
+        let denied = match params.get("deny_partial_response") {
+            Some(_) => params.switch("deny_partial_response"),
+            None => self.options.deny_partial,
+        };
+        if self.options.has_nodes && !denied { Completeness::may_be_partial() } else { Completeness::required() }
     }
 
     /// A time argument.

@@ -5,7 +5,9 @@
 use basalt_http::{Params, Response, StatusCode, json};
 use model::{SeriesKey, Tenant, TimeRange};
 use query::Dialect;
-use storage_api::{Budget, NamesRequest, SamplesWanted, Select, SelectError, SelectRequest, ValuesRequest};
+use storage_api::{
+    Budget, Completeness, NamesRequest, SamplesWanted, Select, SelectError, SelectRequest, ValuesRequest,
+};
 use tokio::runtime::Handle;
 
 use crate::{
@@ -19,6 +21,7 @@ use crate::{
 
 /// An answer of `/api/v1/series` is no longer than this; whoever wants more names a limit or takes the export.
 const ANSWER_BYTES_MAX: usize = 256 << 20;
+
 
 /// How many items are answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,9 +55,13 @@ impl Server {
         let limit = self.limit(asker, params, usize::MAX)?;
         let samples = SamplesWanted::None;
         let request = SelectRequest { samples, ..SelectRequest::raw(asker.tenant, selector, range) };
-        let query = self.begin(self.options.series_max, self.options.labels_time_max).await?;
+        let mut query = self.begin(self.options.series_max, self.options.labels_time_max).await?;
+        query.budget.completeness = self.completeness(params);
+        let has_nodes = self.options.has_nodes;
         let body = self
-            .query(query, move |select, runtime, budget| list_series(select, runtime, request, &budget, limit))
+            .query(query, move |select, runtime, budget| {
+                list_series(select, runtime, request, &budget, limit).map(|list| framed(list, &budget, has_nodes))
+            })
             .await?;
         let too_long = || {
             let why = format!("the answer is longer than {ANSWER_BYTES_MAX} bytes; name a limit or a narrower match[]");
@@ -67,10 +74,13 @@ impl Server {
         let limit = self.limit(asker, params, self.options.label_names_max)?;
         let request = self.names_request(asker, params, limit)?;
         let query = self.begin(self.options.labels_series_max, self.options.labels_time_max).await?;
+        let lack = self.completeness(params);
+        let completeness = lack.clone();
         let names = self.query(query, move |select, runtime, budget| {
+            let budget = Budget { completeness, ..budget };
             runtime.block_on(select.label_names(NamesRequest { budget, ..request }))
         });
-        Ok(success_list(&names.await?, limit))
+        Ok(self.success_list(&names.await?, limit, &lack))
     }
 
     pub(crate) async fn label_values(&self, asker: &Asker, label: &str, params: &Params) -> Result<Response, ApiError> {
@@ -78,19 +88,29 @@ impl Server {
         let request = self.names_request(asker, params, limit)?;
         let label = names::unescape(label);
         let query = self.begin(self.options.labels_series_max, self.options.labels_time_max).await?;
+        let lack = self.completeness(params);
+        let completeness = lack.clone();
         let values = self.query(query, move |select, runtime, budget| {
-            let names = NamesRequest { budget, ..request };
+            let names = NamesRequest { budget: Budget { completeness, ..budget }, ..request };
             runtime.block_on(select.label_values(ValuesRequest { label, names }))
         });
-        Ok(success_list(&values.await?, limit))
+        Ok(self.success_list(&values.await?, limit, &lack))
     }
 
     pub(crate) async fn series_count(&self, tenant: Tenant) -> Result<Response, ApiError> {
         let query = self.begin(u64::MAX, self.options.labels_time_max).await?;
         let count = self.query(query, move |select, runtime, _| runtime.block_on(select.series_count(tenant)));
         let mut body = Json::default();
-        body.raw("{\"status\":\"success\",\"data\":[").number(count.await?).raw("]}");
+        let count = count.await?;
+        body.raw(opening(self.options.has_nodes, &Completeness::required())).raw("[").number(count).raw("]}");
         Ok(json(StatusCode::OK, body.into_bytes()))
+    }
+
+    fn success_list(&self, items: &[String], limit: Limit, completeness: &Completeness) -> Response {
+        let mut body = Json::default();
+        body.raw(opening(self.options.has_nodes, completeness)).texts(&items[..items.len().min(limit.max)]);
+        body.raw(limit.tail(items.len()));
+        json(StatusCode::OK, body.into_bytes())
     }
 
     fn names_request(&self, asker: &Asker, params: &Params, limit: Limit) -> Result<NamesRequest, ApiError> {
@@ -122,7 +142,22 @@ impl Server {
     }
 }
 
-/// The body of the answer; `None` if it would be too long.
+/// What stands before the data. Only an answer of several nodes says whether data of some are missing.
+fn opening(has_nodes: bool, completeness: &Completeness) -> &'static str {
+    match (has_nodes, completeness.is_partial()) {
+        (false, _) => "{\"status\":\"success\",\"data\":",
+        (true, false) => "{\"status\":\"success\",\"isPartial\":false,\"data\":",
+        (true, true) => "{\"status\":\"success\",\"isPartial\":true,\"data\":",
+    }
+}
+
+/// The list with what stands before it, which is known only when all nodes have answered.
+fn framed(list: Option<Vec<u8>>, budget: &Budget, has_nodes: bool) -> Option<Vec<u8>> {
+    let opening = opening(has_nodes, &budget.completeness);
+    list.map(|list| [opening.as_bytes(), &list].concat())
+}
+
+/// The list of series and what stands behind it; `None` if it would be too long.
 fn list_series(
     select: &dyn Select,
     runtime: &Handle,
@@ -134,7 +169,7 @@ fn list_series(
     let mut key = SeriesKey::default();
     let mut body = Json::default();
     let mut found = 0;
-    body.raw("{\"status\":\"success\",\"data\":[");
+    body.raw("[");
     while found < limit.asked() {
         budget.check()?;
         let Some(chunk) = stream.next()? else {
@@ -153,11 +188,4 @@ fn list_series(
     }
     body.raw("]").raw(limit.tail(found));
     Ok(Some(body.into_bytes()))
-}
-
-fn success_list(items: &[String], limit: Limit) -> Response {
-    let mut body = Json::default();
-    body.raw("{\"status\":\"success\",\"data\":").texts(&items[..items.len().min(limit.max)]);
-    body.raw(limit.tail(items.len()));
-    json(StatusCode::OK, body.into_bytes())
 }

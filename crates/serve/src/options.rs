@@ -53,6 +53,10 @@ pub struct Options {
     pub hourly_series_max: u64,
     /// `-storage.maxDailySeries`, for `/metrics`.
     pub daily_series_max: u64,
+    /// Whether answers are gathered from several nodes, and therefore say whether data of some are missing.
+    pub has_nodes: bool,
+    /// `-search.denyPartialResponse`: an answer that would lack data of a node is refused, unless the request says otherwise.
+    pub deny_partial: bool,
 }
 
 /// What queries may cost and mean, as far as it is decided before the engine sees them.

@@ -56,7 +56,7 @@ impl Server {
     pub(crate) async fn begin(&self, series_max: u64, time_max: Duration) -> Result<Query, ApiError> {
         let permit = self.gate.enter().await?;
         let deadline = Instant::now().checked_add(time_max);
-        let budget = Budget { series_max, cancel: Cancel::default(), deadline };
+        let budget = Budget { series_max, deadline, ..Budget::default() };
         Ok(Query { permit, guard: CancelOnDrop(budget.cancel.clone()), budget })
     }
 

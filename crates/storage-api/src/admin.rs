@@ -187,12 +187,14 @@ pub enum AdminError {
     NotFound(String),
     /// It failed.
     Failed(String),
+    /// It cannot be done now: a node that has to take part is away.
+    Unavailable(String),
 }
 
 impl fmt::Display for AdminError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Invalid(why) | Self::NotFound(why) | Self::Failed(why) => f.write_str(why),
+            Self::Invalid(why) | Self::NotFound(why) | Self::Failed(why) | Self::Unavailable(why) => f.write_str(why),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The three traits that hold the system together, and the plain types that they exchange.
 //!
-//! - [`Insert`] takes rows and says when they are as durable as was asked.
+//! - [`Insert`] takes rows and says when they are as durable as was asked; [`InsertNumbered`] takes them from a node that resolved their series.
 //! - [`Select`] gives series and their samples.
 //! - [`Admin`] is everything that an operator asks of a store.
 //!
@@ -27,8 +27,8 @@ pub use numbered::{
 };
 pub use report::{InsertReport, Missing, ReportAnswer, TakeReports};
 pub use select::{
-    Budget, Cancel, Cuts, LabelsWanted, NamesRequest, PlacedHead, SamplesWanted, Select, SelectError, SelectRequest,
-    SeriesChunk, SeriesData, SeriesStream, ShardSet, ValuesRequest, Version,
+    Budget, Cancel, Completeness, Cuts, LabelsWanted, NamesRequest, PlacedHead, SamplesWanted, Select, SelectError,
+    SelectRequest, SeriesChunk, SeriesData, SeriesStream, ShardSet, ValuesRequest, Version,
 };
 pub use sub_plan::{Grouping, SubPlan, WindowGrid};
 

@@ -135,6 +135,16 @@ impl ShardSet {
         self.0[usize::from(shard) / 64] |= 1 << (shard % 64);
     }
 
+    /// A set from a bit for each shard.
+    pub fn from_words(words: [u64; SHARDS / 64]) -> Self {
+        Self(words)
+    }
+
+    /// A bit for each shard.
+    pub fn words(&self) -> &[u64; SHARDS / 64] {
+        &self.0
+    }
+
     /// Whether a series belongs to one of the shards.
     pub fn contains(&self, id: SeriesId) -> bool {
         let shard = id.shard();
@@ -157,11 +167,18 @@ pub struct Budget {
     pub cancel: Cancel,
     /// Ends the request by time.
     pub deadline: Option<Instant>,
+    /// Whether the answer may lack what nodes hold that do not answer.
+    pub completeness: Completeness,
 }
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { series_max: u64::MAX, cancel: Cancel::default(), deadline: None }
+        Self {
+            series_max: u64::MAX,
+            cancel: Cancel::default(),
+            deadline: None,
+            completeness: Completeness::required(),
+        }
     }
 }
 
@@ -199,6 +216,40 @@ impl Cancel {
     /// Whether the caller is gone.
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Whether an answer may lack what nodes hold that do not answer, and whether it does. Shared by all who work for one answer; by default nothing may be
+/// missing.
+#[derive(Debug, Clone, Default)]
+pub struct Completeness(Option<Arc<AtomicBool>>);
+
+impl Completeness {
+    /// An answer that would lack something is refused.
+    pub fn required() -> Self {
+        Self(None)
+    }
+
+    /// An answer may lack something, and then says so.
+    pub fn may_be_partial() -> Self {
+        Self(Some(Arc::default()))
+    }
+
+    /// Whether something may be missing.
+    pub fn may_lack(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Something is missing.
+    pub fn lack(&self) {
+        if let Some(lacks) = &self.0 {
+            lacks.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether something is missing.
+    pub fn is_partial(&self) -> bool {
+        self.0.as_ref().is_some_and(|lacks| lacks.load(Ordering::Relaxed))
     }
 }
 

@@ -11,9 +11,9 @@ use std::{
     time::Duration,
 };
 
-use head::{AdmitAll, ResolveScratch, ResolvedRow};
-use model::{SeriesKey, TimeRange};
-use storage_api::{Batch, BoxFuture, Insert, InsertError, Inserted, Refusal};
+use head::{AdmitAll, ResolveScratch, ResolvedRow, SlotGuard};
+use model::{Sample, SeriesKey, Tenant, TimeRange};
+use storage_api::{Batch, BoxFuture, Insert, InsertError, Inserted, MetricMetadata, Refusal};
 use wal::{Ticket, WalError};
 
 use crate::{
@@ -34,10 +34,45 @@ const SEALER_WAIT_MAX: Duration = Duration::from_millis(5);
 #[derive(Default)]
 pub struct IngestScratch {
     resolve: ResolveScratch,
+    /// The samples that are taken.
+    pub columns: TakenColumns,
+    record: Vec<u8>,
+}
+
+/// Samples as the log and the head take them.
+#[derive(Default)]
+pub struct TakenColumns {
     slots: Vec<u32>,
     times: Vec<i64>,
     values: Vec<f64>,
-    record: Vec<u8>,
+}
+
+impl TakenColumns {
+    /// Forgets the rows of the batch before.
+    pub fn clear(&mut self) {
+        self.slots.clear();
+        self.times.clear();
+        self.values.clear();
+    }
+
+    /// How many samples are taken.
+    pub fn len(&self) -> u64 {
+        self.slots.len() as u64
+    }
+
+    /// Takes the samples of a row that lie within bounds; the others are counted.
+    pub fn push(&mut self, slot: u32, samples: &[Sample], bounds: TimeRange, inserted: &mut Inserted) {
+        for sample in samples {
+            if bounds.contains(sample.time) {
+                self.slots.push(slot);
+                self.times.push(sample.time);
+                self.values.push(sample.value);
+            } else {
+                let reason = if sample.time < bounds.min { Refusal::TooOld } else { Refusal::TooNew };
+                inserted.refused.add(reason, 1);
+            }
+        }
+    }
 }
 
 /// Buffers for batches, used again and again.
@@ -51,14 +86,14 @@ impl ScratchPool {
 
     fn give_back(&self, scratch: IngestScratch) {
         let mut pool = self.0.lock();
-        if pool.len() < SCRATCH_MAX && scratch.slots.capacity() <= SCRATCH_SAMPLES_MAX {
+        if pool.len() < SCRATCH_MAX && scratch.columns.slots.capacity() <= SCRATCH_SAMPLES_MAX {
             pool.push(scratch);
         }
     }
 }
 
 /// A batch that waits for the log.
-struct Staged {
+pub struct Staged {
     inserted: Inserted,
     tickets: [Option<Ticket>; 2],
 }
@@ -66,24 +101,47 @@ struct Staged {
 impl Insert for Store {
     fn insert<'a>(&'a self, batch: Batch<'a>) -> BoxFuture<'a, Result<Inserted, InsertError>> {
         Box::pin(async move {
-            let staged = {
-                let mut scratch = self.scratch.take();
-                let staged = self.inner.stage(&batch, &mut scratch);
-                self.scratch.give_back(scratch);
-                staged?
-            };
-            for ticket in staged.tickets.into_iter().flatten() {
-                ticket.await.map_err(|error| self.inner.not_durable(&error))?;
-            }
-            add(&self.inner.counters.rows_inserted, staged.inserted.samples);
-            Ok(staged.inserted)
+            let staged = self.with_scratch(|scratch| self.inner.stage(&batch, scratch))?;
+            self.durable(staged).await
         })
+    }
+}
+
+impl Store {
+    /// Works with buffers that go from batch to batch.
+    pub fn with_scratch<T>(&self, work: impl FnOnce(&mut IngestScratch) -> T) -> T {
+        let mut scratch = self.scratch.take();
+        let done = work(&mut scratch);
+        self.scratch.give_back(scratch);
+        done
+    }
+
+    /// Waits until what was staged is as durable as was asked.
+    pub async fn durable(&self, staged: Staged) -> Result<Inserted, InsertError> {
+        for ticket in staged.tickets.into_iter().flatten() {
+            ticket.await.map_err(|error| self.inner.not_durable(&error))?;
+        }
+        add(&self.inner.counters.rows_inserted, staged.inserted.samples);
+        Ok(staged.inserted)
     }
 }
 
 impl Inner {
     fn stage(&self, batch: &Batch<'_>, scratch: &mut IngestScratch) -> Result<Staged, InsertError> {
         check(batch)?;
+        self.stage_resolved(batch.tenant, batch.metadata, scratch, |guard, scratch, inserted| {
+            self.resolve(batch, scratch, guard, inserted)
+        })
+    }
+
+    /// Stores what `resolve` puts into the columns of `scratch`.
+    pub fn stage_resolved(
+        &self,
+        tenant: Tenant,
+        metadata: &[MetricMetadata<'_>],
+        scratch: &mut IngestScratch,
+        resolve: impl FnOnce(&SlotGuard<'_>, &mut IngestScratch, &mut Inserted) -> Result<(), InsertError>,
+    ) -> Result<Staged, InsertError> {
         if self.is_closing() {
             return Err(InsertError::Closed);
         }
@@ -100,12 +158,12 @@ impl Inner {
         // While the guard lives, no slot that a row resolves to is given to another series.
         let guard = self.head.guard();
         let mut inserted = Inserted::default();
-        self.resolve(batch, scratch, &guard, &mut inserted)?;
+        resolve(&guard, scratch, &mut inserted)?;
         let mut tickets = [None, None];
         let mut range = TimeRange::EMPTY;
         let mut sealable = false;
-        if !scratch.slots.is_empty() {
-            let (slots, times, values) = (&scratch.slots, &scratch.times, &scratch.values);
+        if !scratch.columns.slots.is_empty() {
+            let TakenColumns { slots, times, values } = &scratch.columns;
             let mut key = SeriesKey::default();
             let logged = self.wal.append_samples(slots, times, values, &mut |slot, bytes| {
                 let known = self.head.write_key(slot, &mut key);
@@ -119,7 +177,7 @@ impl Inner {
             self.versions.written(range);
         }
         scratch.record.clear();
-        if self.metadata.update(batch.tenant, batch.metadata, &mut scratch.record) {
+        if self.metadata.update(tenant, metadata, &mut scratch.record) {
             let logged = self.wal.append_metadata(&scratch.record);
             tickets[1] = Some(logged.map_err(|error| self.not_logged(&error))?);
         }
@@ -148,10 +206,8 @@ impl Inner {
     ) -> Result<(), InsertError> {
         let now = self.clock.now_ms();
         let bounds = self.accepted(now);
-        let IngestScratch { resolve, slots, times, values, .. } = scratch;
-        slots.clear();
-        times.clear();
-        values.clear();
+        let IngestScratch { resolve, columns, .. } = scratch;
+        columns.clear();
         let rows = self.head.resolve(guard, batch, resolve, &AdmitAll);
         let rows = rows.map_err(|error| InsertError::Overloaded(error.to_string()))?;
         let limited = self.hourly.is_set() || self.daily.is_set();
@@ -175,25 +231,17 @@ impl Inner {
                 inserted.refused.add(reason, count);
                 continue;
             }
-            for sample in samples {
-                if bounds.contains(sample.time) {
-                    slots.push(slot);
-                    times.push(sample.time);
-                    values.push(sample.value);
-                } else {
-                    let reason = if sample.time < bounds.min { Refusal::TooOld } else { Refusal::TooNew };
-                    inserted.refused.add(reason, 1);
-                }
-            }
+            columns.push(slot, samples, bounds, inserted);
         }
-        inserted.samples = slots.len() as u64;
+        inserted.samples = columns.len();
         if inserted.refused.total() > 0 {
             self.counters.refuse(&inserted.refused);
         }
         Ok(())
     }
 
-    fn accepted(&self, now: i64) -> TimeRange {
+    /// Which times are taken.
+    pub fn accepted(&self, now: i64) -> TimeRange {
         let mut oldest = self.oldest_kept(now);
         if self.options.max_backfill_age_ms > 0 {
             oldest = oldest.max(now.saturating_sub(self.options.max_backfill_age_ms));
@@ -201,7 +249,8 @@ impl Inner {
         TimeRange::new(oldest, now.saturating_add(self.options.future_retention_ms))
     }
 
-    fn over_limit(&self, slot: u32, now: i64) -> Option<Refusal> {
+    /// Why samples of the series in a slot are not taken, if a limit of series is reached.
+    pub fn over_limit(&self, slot: u32, now: i64) -> Option<Refusal> {
         let id = self.head.id(slot);
         if !self.hourly.admit(id, now) {
             return Some(Refusal::HourlySeries);

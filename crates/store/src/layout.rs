@@ -19,8 +19,11 @@ pub const SNAPSHOTS: &str = "snapshots";
 /// Damaged parts, set aside.
 pub const QUARANTINE: &str = "quarantine";
 
+/// The inserts that a storage node has heard of; kept by the role.
+pub const INSERTS: &str = "inserts";
+
 /// Everything that belongs into a data folder; anything else there is reported and left alone.
-pub const KNOWN: &[&str] = &[LOCK, MANIFEST, SECRET, METADATA, WAL, PARTS, SNAPSHOTS, QUARANTINE];
+pub const KNOWN: &[&str] = &[LOCK, MANIFEST, SECRET, METADATA, WAL, PARTS, SNAPSHOTS, QUARANTINE, INSERTS];
 
 /// The folder of a part.
 pub fn part(id: u64) -> PathBuf {

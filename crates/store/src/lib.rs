@@ -26,6 +26,7 @@ mod limits;
 mod manifest;
 mod merging;
 mod metadata;
+mod numbered;
 mod open;
 mod options;
 mod partition;

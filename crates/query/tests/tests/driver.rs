@@ -131,6 +131,7 @@ pub fn query(dialect: Dialect, text: &str, span: Span) -> Query {
         limit: 0,
         deadline: None,
         cancel: storage_api::Cancel::default(),
+        completeness: storage_api::Completeness::required(),
         remote_addr: String::new(),
     }
 }

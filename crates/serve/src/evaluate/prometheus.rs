@@ -74,6 +74,7 @@ impl Server {
             limit: limit.map_or(0, |limit| limit.saturating_add(1)),
             deadline: self.deadline(timeout),
             cancel: Cancel::default(),
+            completeness: self.completeness(params),
             remote_addr: asker.remote_addr.clone(),
         };
         Ok(Asked { query, limit, with_stats: false })

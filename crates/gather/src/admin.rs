@@ -1,0 +1,185 @@
+//! `Admin` over many nodes.
+//!
+//! 1. What changes data is done by all nodes or refused: a delete that one node has not heard of would come back from it.
+//! 2. Lists are united. Statistics are added up; where each series is on several nodes, they are divided by the number of copies.
+//! 3. Snapshots are made on every node by its own name; who wants one asks the nodes.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use model::{Tenant, TimeRange};
+use rpc::{Node, RpcError};
+use storage_api::{
+    Admin, AdminError, BoxFuture, Cardinality, CardinalityRequest, DeleteRequest, MetadataEntry, NamedCount, StoreStats,
+};
+
+use crate::{Gather, ask::ask, select::wait};
+
+impl Admin for Gather {
+    fn flush<'a>(&'a self) -> BoxFuture<'a, Result<(), AdminError>> {
+        Box::pin(async move { self.every(|node| async move { node.flush().await }).await.map(drop) })
+    }
+
+    fn merge<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<(), AdminError>> {
+        Box::pin(async move {
+            let prefix: Arc<str> = prefix.into();
+            let question = move |node: Arc<Node>| {
+                let prefix = Arc::clone(&prefix);
+                async move { node.merge(&prefix).await }
+            };
+            self.every(question).await.map(drop)
+        })
+    }
+
+    fn create_snapshot<'a>(&'a self) -> BoxFuture<'a, Result<String, AdminError>> {
+        Box::pin(async move { Err(of_nodes()) })
+    }
+
+    fn list_snapshots(&self) -> Result<Vec<String>, AdminError> {
+        Err(of_nodes())
+    }
+
+    fn delete_snapshot(&self, _: &str) -> Result<(), AdminError> {
+        Err(of_nodes())
+    }
+
+    fn delete_series<'a>(&'a self, request: DeleteRequest) -> BoxFuture<'a, Result<u64, AdminError>> {
+        Box::pin(async move {
+            let members = self.members();
+            // First it is seen that all are there, so that none is left out.
+            self.every(|node| async move { node.greet().await.map(drop) }).await?;
+            let request = Arc::new(request);
+            let question = move |node: Arc<Node>| {
+                let request = Arc::clone(&request);
+                async move { node.delete_series(&request).await }
+            };
+            let hit: u64 = self.every(question).await?.into_iter().sum();
+            Ok(hit.div_ceil(members.copies() as u64))
+        })
+    }
+
+    fn tenants<'a>(&'a self, range: TimeRange) -> BoxFuture<'a, Result<Vec<Tenant>, AdminError>> {
+        Box::pin(async move {
+            let all = self.every(move |node| async move { node.tenants(range).await }).await?;
+            Ok(all.into_iter().flatten().collect::<BTreeSet<_>>().into_iter().collect())
+        })
+    }
+
+    /// What nodes know that do not answer is left out: it only describes.
+    fn metadata(&self, tenant: Tenant, metric: Option<&str>, limit: usize) -> Vec<MetadataEntry> {
+        let metric: Option<Arc<str>> = metric.map(Into::into);
+        let question = move |node: Arc<Node>| {
+            let metric = metric.clone();
+            async move { node.metadata(tenant, metric.as_deref(), limit).await }
+        };
+        let mut answers = ask(&self.runtime, &self.members(), question);
+        let asking = async move {
+            let mut all: BTreeMap<(String, String, String, String), MetadataEntry> = BTreeMap::new();
+            while let Some((_, answer)) = answers.next().await {
+                for entry in answer.unwrap_or_default() {
+                    let MetadataEntry { metric, kind, help, unit } = entry.clone();
+                    all.insert((metric, kind, help, unit), entry);
+                }
+            }
+            all.into_values().take(limit).collect()
+        };
+        wait(&self.runtime, asking).unwrap_or_default()
+    }
+
+    fn cardinality<'a>(&'a self, request: CardinalityRequest) -> BoxFuture<'a, Result<Cardinality, AdminError>> {
+        Box::pin(async move {
+            let (top, copies) = (request.top, self.members().copies() as u64);
+            let request = Arc::new(request);
+            let question = move |node: Arc<Node>| {
+                let request = Arc::clone(&request);
+                async move { node.cardinality(&request).await }
+            };
+            let all = self.every(question).await?;
+            Ok(add_up(&all, top, copies))
+        })
+    }
+
+    /// A node that gathers keeps nothing.
+    fn stats(&self) -> StoreStats {
+        StoreStats::default()
+    }
+}
+
+fn of_nodes() -> AdminError {
+    AdminError::Invalid("snapshots are made by storage nodes: ask each of them".into())
+}
+
+impl Gather {
+    /// Asks all nodes; fails if one is missing.
+    async fn every<T, F, W>(&self, question: F) -> Result<Vec<T>, AdminError>
+    where
+        T: Send + 'static,
+        F: Fn(Arc<Node>) -> W,
+        W: Future<Output = Result<T, RpcError>> + Send + 'static,
+    {
+        let members = self.members();
+        let mut answers = ask(&self.runtime, &members, question);
+        let mut all = Vec::with_capacity(members.nodes().len());
+        while let Some((_, answer)) = answers.next().await {
+            all.push(answer.map_err(AdminError::from)?);
+        }
+        Ok(all)
+    }
+}
+
+fn add_up(all: &[Cardinality], top: usize, copies: u64) -> Cardinality {
+    let sum = |field: fn(&Cardinality) -> u64| all.iter().map(field).sum::<u64>().div_ceil(copies);
+    let list = |field: fn(&Cardinality) -> &Vec<NamedCount>, together: fn(u64, u64) -> u64, copies: u64| {
+        let mut by_name: BTreeMap<&str, u64> = BTreeMap::new();
+        for entry in all.iter().flat_map(field) {
+            let count = by_name.entry(&entry.name).or_default();
+            *count = together(*count, entry.count);
+        }
+        let named = |(name, count): (&str, u64)| NamedCount { name: name.to_string(), count: count.div_ceil(copies) };
+        let mut counts: Vec<NamedCount> = by_name.into_iter().map(named).collect();
+        counts.sort_by(|one, other| other.count.cmp(&one.count).then_with(|| one.name.cmp(&other.name)));
+        counts.truncate(top);
+        counts
+    };
+    let add = |one: u64, other: u64| one + other;
+    Cardinality {
+        series: sum(|cardinality| cardinality.series),
+        label_value_pairs: sum(|cardinality| cardinality.label_value_pairs),
+        series_by_metric: list(|cardinality| &cardinality.series_by_metric, add, copies),
+        series_by_label: list(|cardinality| &cardinality.series_by_label, add, copies),
+        series_by_focus_value: list(|cardinality| &cardinality.series_by_focus_value, add, copies),
+        series_by_pair: list(|cardinality| &cardinality.series_by_pair, add, copies),
+        // Nodes have most values in common.
+        values_by_label: list(|cardinality| &cardinality.values_by_label, u64::max, 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statistics_are_added_up_and_copies_count_once() {
+        let counts = |list: &[(&str, u64)]| {
+            list.iter().map(|(name, count)| NamedCount { name: (*name).to_string(), count: *count }).collect::<Vec<_>>()
+        };
+        let one = Cardinality {
+            series: 4,
+            series_by_metric: counts(&[("a", 3), ("b", 1)]),
+            values_by_label: counts(&[("pod", 7)]),
+            ..Cardinality::default()
+        };
+        let other = Cardinality {
+            series: 4,
+            series_by_metric: counts(&[("c", 4), ("a", 1)]),
+            values_by_label: counts(&[("pod", 9)]),
+            ..Cardinality::default()
+        };
+        let both = add_up(&[one.clone(), other.clone()], 2, 1);
+        assert_eq!((both.series, both.series_by_metric), (8, counts(&[("a", 4), ("c", 4)])));
+        assert_eq!(both.values_by_label, counts(&[("pod", 9)]));
+        assert_eq!(add_up(&[one, other], 9, 2).series, 4);
+    }
+}

@@ -1,0 +1,45 @@
+//! One question to all nodes at once.
+
+use std::sync::Arc;
+
+use rpc::{Node, RpcError};
+use tokio::{runtime::Handle, sync::mpsc, task::JoinHandle};
+
+use crate::Members;
+
+/// Answers as they come.
+pub struct Answers<T> {
+    answers: mpsc::Receiver<(usize, Result<T, RpcError>)>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// Asks all nodes; the runtime does the work, so that any thread may wait.
+pub fn ask<T, F, W>(runtime: &Handle, members: &Members, question: F) -> Answers<T>
+where
+    T: Send + 'static,
+    W: Future<Output = Result<T, RpcError>> + Send + 'static,
+    F: Fn(Arc<Node>) -> W,
+{
+    let (sender, answers) = mpsc::channel(members.nodes().len().max(1));
+    let task = |(place, node): (usize, &Arc<Node>)| {
+        let (sender, asking) = (sender.clone(), question(Arc::clone(node)));
+        // An error means that nobody waits any more.
+        runtime.spawn(async move { drop(sender.send((place, asking.await)).await) })
+    };
+    let tasks = members.nodes().iter().enumerate().map(task).collect();
+    Answers { answers, tasks }
+}
+
+impl<T> Answers<T> {
+    /// The next answer with the place of its node; `None` when all have answered.
+    pub async fn next(&mut self) -> Option<(usize, Result<T, RpcError>)> {
+        self.answers.recv().await
+    }
+}
+
+impl<T> Drop for Answers<T> {
+    /// Who has not answered yet is not waited for.
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}

@@ -1,0 +1,244 @@
+//! `Select` over many nodes.
+
+use std::{
+    collections::BTreeSet,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{Arc, atomic::Ordering::Relaxed, mpsc},
+};
+
+use model::{Matcher, Selector, SeriesKey, Tenant, TimeRange};
+use rpc::{Found, RemoteStream, RpcError, read_key};
+use storage_api::{
+    BoxFuture, Completeness, LabelsWanted, NamesRequest, SamplesWanted, Select, SelectError, SelectRequest, SeriesData,
+    SeriesStream, ShardSet, ValuesRequest, Version,
+};
+use tokio::runtime::Handle;
+
+use crate::{
+    Gather, Members,
+    ask::ask,
+    coverage::Coverage,
+    join::Joining,
+    merge::{Merge, Shared},
+};
+
+impl Select for Gather {
+    fn select<'a>(&'a self, request: SelectRequest) -> BoxFuture<'a, Result<Box<dyn SeriesStream>, SelectError>> {
+        Box::pin(async move { Ok(Box::new(self.gather(request).await?) as Box<dyn SeriesStream>) })
+    }
+
+    fn label_names<'a>(&'a self, request: NamesRequest) -> BoxFuture<'a, Result<Vec<String>, SelectError>> {
+        Box::pin(async move {
+            let (completeness, limit) = (request.budget.completeness.clone(), request.limit);
+            let request = Arc::new(request);
+            let question = move |node: Arc<rpc::Node>| {
+                let request = Arc::clone(&request);
+                async move { node.label_names(&request).await }
+            };
+            self.texts(question, completeness, limit).await
+        })
+    }
+
+    fn label_values<'a>(&'a self, request: ValuesRequest) -> BoxFuture<'a, Result<Vec<String>, SelectError>> {
+        Box::pin(async move {
+            let (completeness, limit) = (request.names.budget.completeness.clone(), request.names.limit);
+            let request = Arc::new(request);
+            let question = move |node: Arc<rpc::Node>| {
+                let request = Arc::clone(&request);
+                async move { node.label_values(&request).await }
+            };
+            self.texts(question, completeness, limit).await
+        })
+    }
+
+    /// Exact where each series is on one node. Copies are counted by their number, which is right while all nodes are there.
+    fn series_count<'a>(&'a self, tenant: Tenant) -> BoxFuture<'a, Result<u64, SelectError>> {
+        Box::pin(async move {
+            let members = self.members();
+            let question = move |node: Arc<rpc::Node>| async move { node.series_count(tenant).await };
+            let none = |_: &u64| ShardSet::empty();
+            let counts = self.all(&members, question, none, Completeness::required()).await?;
+            Ok(counts.into_iter().map(|(_, count)| count).sum::<u64>().div_ceil(members.copies() as u64))
+        })
+    }
+
+    fn version(&self, tenant: Tenant, range: TimeRange) -> Version {
+        let members = self.members();
+        let joining = Joining {
+            collapse: false,
+            one_per_timestamp: false,
+            dedup_interval_ms: self.options.dedup_interval_ms,
+            range,
+        };
+        let range = joining.range_asked();
+        let mut answers = ask(&self.runtime, &members, move |node| async move { node.version(tenant, range).await });
+        let asking = async move {
+            let mut versions = Vec::new();
+            while let Some((node, answer)) = answers.next().await {
+                versions.push((node, answer.ok()?));
+            }
+            versions.sort_unstable_by_key(|(node, _)| *node);
+            Some(versions)
+        };
+        let Some(versions) = wait(&self.runtime, asking).flatten() else { return Version(self.unique()) };
+        let mut hash = DefaultHasher::new();
+        (members.version(), versions).hash(&mut hash);
+        Version(hash.finish())
+    }
+}
+
+impl Gather {
+    async fn gather(&self, request: SelectRequest) -> Result<Merge, SelectError> {
+        self.stats.requests.fetch_add(1, Relaxed);
+        let members = self.members();
+        let budget = request.budget.clone();
+        let joining = Joining {
+            collapse: self.collapses(&members),
+            one_per_timestamp: request.one_per_timestamp,
+            dedup_interval_ms: self.options.dedup_interval_ms,
+            range: request.range,
+        };
+        let labels = request.labels.clone();
+        let mut asked = SelectRequest { labels: LabelsWanted::All, range: joining.range_asked(), ..request };
+        if joining.collapse && matches!(asked.samples, SamplesWanted::Heads(_)) {
+            // What a head stands for may be on another node too.
+            asked.samples = SamplesWanted::Raw;
+        }
+        asked.sub_plan = None;
+        let asked = Arc::new(asked);
+        let question = {
+            let asked = Arc::clone(&asked);
+            move |node: Arc<rpc::Node>| {
+                let asked = Arc::clone(&asked);
+                async move { node.select(&asked).await }
+            }
+        };
+        let complete = |stream: &RemoteStream| stream.complete().clone();
+        let mut coverage = Coverage::new(Arc::clone(&members), budget.completeness.clone());
+        let streams = self.all_with(&members, question, complete, &mut coverage).await?;
+        let again = Again { members: Arc::clone(&members), request: asked, runtime: self.runtime.clone() };
+        let shared = Shared { joining, labels, again };
+        Ok(Merge::new(streams, coverage, members.copies(), budget, shared))
+    }
+
+    async fn texts<F, W>(
+        &self,
+        question: F,
+        completeness: Completeness,
+        limit: usize,
+    ) -> Result<Vec<String>, SelectError>
+    where
+        F: Fn(Arc<rpc::Node>) -> W,
+        W: Future<Output = Result<Found, RpcError>> + Send + 'static,
+    {
+        let members = self.members();
+        let found = self.all(&members, question, |found| found.complete.clone(), completeness).await?;
+        let all: BTreeSet<String> = found.into_iter().flat_map(|(_, found)| found.texts).collect();
+        Ok(all.into_iter().take(limit).collect())
+    }
+
+    /// Asks all nodes and waits for all answers that are needed.
+    pub(crate) async fn all<T, F, W>(
+        &self,
+        members: &Arc<Members>,
+        question: F,
+        complete: impl Fn(&T) -> ShardSet,
+        completeness: Completeness,
+    ) -> Result<Vec<(usize, T)>, SelectError>
+    where
+        T: Send + 'static,
+        F: Fn(Arc<rpc::Node>) -> W,
+        W: Future<Output = Result<T, RpcError>> + Send + 'static,
+    {
+        self.stats.requests.fetch_add(1, Relaxed);
+        let mut coverage = Coverage::new(Arc::clone(members), completeness);
+        self.all_with(members, question, complete, &mut coverage).await
+    }
+
+    async fn all_with<T, F, W>(
+        &self,
+        members: &Arc<Members>,
+        question: F,
+        complete: impl Fn(&T) -> ShardSet,
+        coverage: &mut Coverage,
+    ) -> Result<Vec<(usize, T)>, SelectError>
+    where
+        T: Send + 'static,
+        F: Fn(Arc<rpc::Node>) -> W,
+        W: Future<Output = Result<T, RpcError>> + Send + 'static,
+    {
+        let mut answers = ask(&self.runtime, members, question);
+        let mut all = Vec::with_capacity(members.nodes().len());
+        while let Some((node, answer)) = answers.next().await {
+            match answer {
+                Ok(answer) => {
+                    coverage.answered(node, complete(&answer));
+                    all.push((node, answer));
+                }
+                Err(error) => {
+                    self.stats.missing.fetch_add(1, Relaxed);
+                    log::warn!("storage node {} is missing in an answer: {error}", members.nodes()[node].address());
+                    coverage.missing(node, error)?;
+                }
+            }
+            if self.options.skip_slow && coverage.is_enough() {
+                break;
+            }
+        }
+        let checked = coverage.check();
+        match &checked {
+            Err(_) => self.stats.refused.fetch_add(1, Relaxed),
+            Ok(()) => self.stats.partial.fetch_add(u64::from(coverage.is_partial()), Relaxed),
+        };
+        checked?;
+        all.sort_by_key(|(node, _)| *node);
+        Ok(all)
+    }
+}
+
+/// Asks nodes once more for a series whose samples cannot be joined as they came.
+pub struct Again {
+    members: Arc<Members>,
+    request: Arc<SelectRequest>,
+    runtime: Handle,
+}
+
+impl Again {
+    /// The samples of one series one by one, from each of these nodes. Blocks the thread.
+    pub fn raw(&self, key: &[u8], nodes: &[usize]) -> Result<Vec<SeriesData>, SelectError> {
+        let mut series = SeriesKey::default();
+        read_key(key, &mut series)?;
+        let equal = series.labels().map(|(name, value)| Matcher::equal(name.into_owned(), value.into_owned()));
+        let request = SelectRequest {
+            selector: Selector::all_of(equal.collect()),
+            samples: SamplesWanted::Raw,
+            ..SelectRequest::clone(&self.request)
+        };
+        let mut all = Vec::new();
+        for node in nodes {
+            let (node, request) = (Arc::clone(&self.members.nodes()[*node]), request.clone());
+            let stream = wait(&self.runtime, async move { node.select(&request).await });
+            let stream = stream.ok_or_else(|| SelectError::Unavailable("the node is stopping".into()))??;
+            while let Some(mut chunk) = stream.next()? {
+                let mut found = SeriesKey::default();
+                for index in 0..chunk.len() {
+                    // Equality of some labels does not say that there are no others.
+                    chunk.key(index, &mut found)?;
+                    if found == series {
+                        let mut data = SeriesData::default();
+                        chunk.read(index, &mut data)?;
+                        all.push(data);
+                    }
+                }
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// Lets the runtime do the work and blocks the thread until it is done; `None` if the runtime stops.
+pub fn wait<T: Send + 'static>(runtime: &Handle, work: impl Future<Output = T> + Send + 'static) -> Option<T> {
+    let (sender, receiver) = mpsc::sync_channel(1);
+    runtime.spawn(async move { drop(sender.send(work.await)) });
+    receiver.recv().ok()
+}

@@ -1,0 +1,246 @@
+//! Another node as its callers see it.
+//!
+//! A node takes rows and reports as [`storage_api::InsertNumbered`] and [`storage_api::TakeReports`] say; other calls are methods of [`Node`].
+//!
+//! 1. The connection is made when the first call needs it, and made again after it broke; a node that does not answer is found out by pings.
+//! 2. Before the first call of a connection both say hello. A node of another kind or version is refused then, with a message that names the flag.
+//! 3. Every call has a time limit.
+
+mod ask;
+mod insert;
+mod operate;
+mod stream;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use prost::Message;
+use tokio::{runtime::Handle, sync::Mutex};
+use tonic::{
+    Request,
+    client::Grpc,
+    transport::{Channel, Endpoint},
+};
+
+pub use ask::Found;
+pub use stream::{RemoteChunk, RemoteSeries, RemoteStream, read_key};
+
+use crate::{
+    ClientTls, MESSAGE_BYTES_MAX, RpcError,
+    error::from_status,
+    raw::RawCodec,
+    wire::{Hello, Role, WIRE_VERSION, messages::HelloMessage, path},
+};
+
+/// How much of an answer is under way before its reader takes it.
+const STREAM_WINDOW_BYTES: u32 = 4 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+/// How often a silent node is asked whether it is there.
+const PING_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How a node is reached.
+#[derive(Debug, Clone)]
+pub struct NodeOptions {
+    /// What the caller is.
+    pub role: Role,
+    /// Names the run of the caller's process.
+    pub epoch: u64,
+    /// `-vmstorageDialTimeout`: a connection is made in this time.
+    pub connect_time_max: Duration,
+    /// `-vmstorageUserTimeout`: a node that is silent for so long is gone.
+    pub silence_max: Duration,
+    /// Rows are stored, and small questions answered, in this time.
+    pub call_time_max: Duration,
+    /// Without it what is said is not hidden.
+    pub tls: Option<ClientTls>,
+    /// The port that is meant if the address names none.
+    pub default_port: u16,
+}
+
+/// What was done over a connection.
+#[derive(Debug, Default)]
+pub struct NodeStats {
+    /// Samples that the node has stored.
+    pub rows_sent: AtomicU64,
+    /// Bytes of batches.
+    pub bytes_sent: AtomicU64,
+    /// Calls that failed because the node was not there.
+    pub unreachable: AtomicU64,
+}
+
+/// Another node.
+#[derive(Debug)]
+pub struct Node {
+    address: String,
+    options: NodeOptions,
+    channel: Channel,
+    runtime: Handle,
+    hello: Mutex<Option<Hello>>,
+    stats: NodeStats,
+}
+
+impl Node {
+    /// A node by its address, `host` or `host:port`. Must be called inside the runtime that is to do the work.
+    pub fn new(address: &str, options: NodeOptions) -> Result<Arc<Self>, String> {
+        let has_port = address
+            .rsplit_once(':')
+            .is_some_and(|(host, port)| port.parse::<u16>().is_ok() && (!host.contains(':') || host.ends_with(']')));
+        let full = if has_port { address.to_string() } else { format!("{address}:{}", options.default_port) };
+        let scheme = if options.tls.is_some() { "https" } else { "http" };
+        let wrong = |why: &dyn std::fmt::Display| format!("wrong address of a node {address:?}: {why}");
+        let endpoint = Endpoint::from_shared(format!("{scheme}://{full}")).map_err(|why| wrong(&why))?;
+        let mut endpoint = endpoint
+            .connect_timeout(options.connect_time_max)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(options.silence_max)
+            .keep_alive_while_idle(true)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
+        if let Some(tls) = &options.tls {
+            endpoint = endpoint.tls_config(tls.config()).map_err(|why| wrong(&why))?;
+        }
+        Ok(Arc::new(Self {
+            address: full,
+            channel: endpoint.connect_lazy(),
+            options,
+            runtime: Handle::current(),
+            hello: Mutex::default(),
+            stats: NodeStats::default(),
+        }))
+    }
+
+    /// `host:port`.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// What was done.
+    pub fn stats(&self) -> &NodeStats {
+        &self.stats
+    }
+
+    /// Asks the node what it is. Fails if it is none that the caller's role can work with.
+    pub async fn greet(&self) -> Result<Hello, RpcError> {
+        let NodeOptions { role, epoch, call_time_max, .. } = &self.options;
+        let own = HelloMessage {
+            version: WIRE_VERSION,
+            role: role.number(),
+            epoch: *epoch,
+            takes_rows: false,
+            answers: false,
+        };
+        let time_max = (*call_time_max).min(HELLO_TIME_MAX);
+        let theirs: HelloMessage = self.call(path::HELLO, &own, time_max).await?;
+        let hello = self.check(&theirs)?;
+        *self.hello.lock().await = Some(hello.clone());
+        Ok(hello)
+    }
+
+    /// What the node said when it was greeted last; greets it if it never was.
+    pub async fn hello(&self) -> Result<Hello, RpcError> {
+        let known = self.hello.lock().await.clone();
+        match known {
+            Some(hello) => Ok(hello),
+            None => self.greet().await,
+        }
+    }
+
+    /// The node may be another process by now.
+    async fn forget_hello(&self) {
+        *self.hello.lock().await = None;
+    }
+
+    fn check(&self, theirs: &HelloMessage) -> Result<Hello, RpcError> {
+        let wrong = |why: String| Err(RpcError::Wrong(format!("{}: {why}", self.address)));
+        if theirs.version != WIRE_VERSION {
+            return wrong(format!("it speaks version {} of the wire, we speak {WIRE_VERSION}", theirs.version));
+        }
+        let Some(role) = Role::from_number(theirs.role) else {
+            return wrong(format!("it has the unknown role {}", theirs.role));
+        };
+        let HelloMessage { epoch, takes_rows, answers, .. } = *theirs;
+        if self.options.role == Role::Insert && !takes_rows {
+            return wrong(format!(
+                "a node of role {} takes no rows; want the -vminsertAddr of a storage or the -clusternativeListenAddr of an insert",
+                role.name()
+            ));
+        }
+        if self.options.role == Role::Select && !answers {
+            return wrong(format!(
+                "a node of role {} answers no queries; want the -vmselectAddr of a storage or the -clusternativeListenAddr of a select",
+                role.name()
+            ));
+        }
+        Ok(Hello { role, epoch, takes_rows, answers })
+    }
+
+    async fn call<A: Message, B: Message + Default>(
+        &self,
+        path: &'static str,
+        question: &A,
+        time_max: Duration,
+    ) -> Result<B, RpcError> {
+        let answer = self.call_raw(path, question.encode_to_vec().into(), time_max).await?;
+        B::decode(answer).map_err(|why| RpcError::Wrong(format!("{}: cannot read its answer: {why}", self.address)))
+    }
+
+    /// One question, one answer. The work is done by the runtime, so that any thread may wait for it.
+    async fn call_raw(&self, path: &'static str, question: Bytes, time_max: Duration) -> Result<Bytes, RpcError> {
+        let mut grpc = self.grpc();
+        let asking = self.runtime.spawn(async move {
+            let answer = async {
+                let gone = |why: tonic::transport::Error| tonic::Status::from_error(Box::new(why));
+                grpc.ready().await.map_err(gone)?;
+                let mut request = Request::new(question);
+                request.set_timeout(time_max);
+                grpc.unary(request, PathAndQuery::from_static(path), RawCodec).await
+            };
+            tokio::time::timeout(time_max, answer).await
+        });
+        let outcome = match AbortOnDrop(asking).await {
+            Ok(Ok(Ok(answer))) => return Ok(answer.into_inner()),
+            Ok(Ok(Err(status))) => from_status(&status, &self.address),
+            Ok(Err(_)) => RpcError::TimedOut(format!("{} did not answer within {time_max:?}", self.address)),
+            Err(why) => RpcError::Unreachable(format!("{}: the call ended badly: {why}", self.address)),
+        };
+        if outcome.is_absence() {
+            self.stats.unreachable.fetch_add(1, Ordering::Relaxed);
+            self.forget_hello().await;
+        }
+        Err(outcome)
+    }
+
+    fn grpc(&self) -> Grpc<Channel> {
+        Grpc::new(self.channel.clone())
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .max_encoding_message_size(MESSAGE_BYTES_MAX)
+    }
+}
+
+/// A wrong address is found out in this time.
+const HELLO_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// A task that nobody waits for any more ends.
+struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
+
+impl<T> Future for AbortOnDrop<T> {
+    type Output = Result<T, tokio::task::JoinError>;
+
+    fn poll(mut self: std::pin::Pin<&mut Self>, context: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
+        std::pin::Pin::new(&mut self.0).poll(context)
+    }
+}
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

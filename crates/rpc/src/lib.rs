@@ -1,0 +1,28 @@
+//! Node to node: what `Insert`, `Select` and `Admin` are over the network.
+//!
+//! 1. A [`Node`] is one other node as its callers see it. It connects when it is first needed and again after every break, says hello ([`client`]).
+//! 2. A [`Service`] is this node as others see it ([`server`]). All its listeners serve the same calls, so that it does not matter which of a
+//!    storage's two addresses an insert or a select was given; who calls whom is settled by the handshake.
+//! 3. Messages are gRPC. What is called often is written by hand (rows: [`wire::rows`], chunks of series: [`wire::chunk`]), the rest is protobuf
+//!    ([`wire::messages`]). The wire is described in `docs/cluster.md`.
+//!
+//! Architecture invariant: knows nothing of shards, replicas, or of who stands behind the traits.
+
+pub mod fuzz;
+
+mod client;
+mod error;
+mod raw;
+mod server;
+mod tls;
+mod wait;
+mod wire;
+
+pub use client::{Found, Node, NodeOptions, NodeStats, RemoteChunk, RemoteSeries, RemoteStream, read_key};
+pub use error::RpcError;
+pub use server::{NodeListener, Service, Stand};
+pub use tls::{ClientTls, ServerTls};
+pub use wire::{Hello, Role, WIRE_VERSION};
+
+/// No message between nodes is longer: a batch of rows, or one series of an answer with all its samples.
+pub const MESSAGE_BYTES_MAX: usize = 512 << 20;

@@ -1,0 +1,63 @@
+//! Names, values, counts and versions for another node.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use storage_api::{BoxFuture, Select, SelectError};
+use tokio::{runtime::Handle, task::spawn_blocking};
+use tonic::Status;
+
+use super::{Service, decode, encode, wrong};
+use crate::{
+    error::select_status,
+    wire::{
+        messages::{NamesMessage, Number, Scope, TenantMessage, Texts},
+        requests,
+    },
+};
+
+impl Service {
+    /// Does a query's work on a thread that may block.
+    async fn asking<T: Send + 'static>(
+        &self,
+        work: impl for<'a> FnOnce(&'a dyn Select) -> BoxFuture<'a, Result<T, SelectError>> + Send + 'static,
+    ) -> Result<T, Status> {
+        let select = Arc::clone(self.select()?);
+        let runtime = Handle::current();
+        let working = spawn_blocking(move || runtime.block_on(work(&*select)));
+        let outcome = working.await.map_err(|why| Status::internal(format!("the work ended badly: {why}")))?;
+        outcome.map_err(|error| select_status(&error))
+    }
+
+    pub(super) async fn label_names(&self, question: &[u8]) -> Result<Bytes, Status> {
+        let request = requests::names_request(&decode::<NamesMessage>(question)?).map_err(wrong)?;
+        let (completeness, complete) = (request.budget.completeness.clone(), self.complete(request.range));
+        let texts = self.asking(move |select| select.label_names(request)).await?;
+        Ok(encode(&Texts { texts, lacks: completeness.is_partial(), complete }))
+    }
+
+    pub(super) async fn label_values(&self, question: &[u8]) -> Result<Bytes, Status> {
+        let request = requests::values_request(&decode::<NamesMessage>(question)?).map_err(wrong)?;
+        let completeness = request.names.budget.completeness.clone();
+        let complete = self.complete(request.names.range);
+        let texts = self.asking(move |select| select.label_values(request)).await?;
+        Ok(encode(&Texts { texts, lacks: completeness.is_partial(), complete }))
+    }
+
+    pub(super) async fn series_count(&self, question: &[u8]) -> Result<Bytes, Status> {
+        let tenant = requests::tenant(Some(&decode::<TenantMessage>(question)?)).map_err(wrong)?;
+        let number = self.asking(move |select| select.series_count(tenant)).await?;
+        Ok(encode(&Number { number }))
+    }
+
+    pub(super) async fn version(&self, question: &[u8]) -> Result<Bytes, Status> {
+        let scope = decode::<Scope>(question)?;
+        let tenant = requests::tenant(scope.tenant.as_ref()).map_err(wrong)?;
+        let range = requests::range(scope.range.as_ref()).map_err(wrong)?;
+        let number = self.asking(move |select| {
+            let version = select.version(tenant, range);
+            Box::pin(async move { Ok(version.0) })
+        });
+        Ok(encode(&Number { number: number.await? }))
+    }
+}
