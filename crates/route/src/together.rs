@@ -2,20 +2,32 @@
 
 use std::{future::poll_fn, pin::Pin, task::Poll};
 
+enum Waiting<F: Future> {
+    For(Pin<Box<F>>),
+    Over(F::Output),
+}
+
 /// Waits for all; the outcomes stand in the order of the futures.
 pub async fn together<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
-    let mut waiting: Vec<(Pin<Box<F>>, Option<F::Output>)> =
-        futures.into_iter().map(|future| (Box::pin(future), None)).collect();
+    let mut waiting: Vec<Waiting<F>> = futures.into_iter().map(|future| Waiting::For(Box::pin(future))).collect();
     poll_fn(|context| {
-        for (future, outcome) in waiting.iter_mut().filter(|(_, outcome)| outcome.is_none()) {
-            if let Poll::Ready(ready) = future.as_mut().poll(context) {
-                *outcome = Some(ready);
+        let mut all = true;
+        for one in &mut waiting {
+            if let Waiting::For(future) = one {
+                match future.as_mut().poll(context) {
+                    Poll::Ready(outcome) => *one = Waiting::Over(outcome),
+                    Poll::Pending => all = false,
+                }
             }
         }
-        if waiting.iter().all(|(_, outcome)| outcome.is_some()) { Poll::Ready(()) } else { Poll::Pending }
+        if all { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
-    waiting.into_iter().map(|(_, outcome)| outcome.expect("BUG: an outcome is missing")).collect()
+    let outcome = |one| match one {
+        Waiting::Over(outcome) => outcome,
+        Waiting::For(_) => panic!("BUG: an outcome is missing"),
+    };
+    waiting.into_iter().map(outcome).collect()
 }
 
 #[cfg(test)]
