@@ -27,6 +27,8 @@ pub struct Ledger {
     samples_max: u64,
     series_samples_max: u64,
     held: AtomicU64,
+    /// Of what is held, so much stays whatever is settled.
+    kept: AtomicU64,
     peak: AtomicU64,
     samples: AtomicU64,
     series: AtomicU64,
@@ -71,6 +73,7 @@ impl Ledger {
             samples_max: or_unlimited(options.samples_per_query_max),
             series_samples_max: or_unlimited(options.samples_per_series_max),
             held: AtomicU64::new(0),
+            kept: AtomicU64::new(0),
             peak: AtomicU64::new(0),
             samples: AtomicU64::new(0),
             series: AtomicU64::new(0),
@@ -114,12 +117,32 @@ impl Ledger {
 
     /// How many bytes are held; for [`Self::settle`].
     pub fn mark(&self) -> u64 {
-        self.held.load(Ordering::Relaxed)
+        self.held.load(Ordering::Relaxed) - self.kept.load(Ordering::Relaxed)
     }
 
-    /// Of what is held since `mark`, only so many bytes stay.
+    /// Counts bytes that stay until [`Self::unkeep`], if there is room for them.
+    pub fn try_keep(&self, bytes: usize) -> bool {
+        let bytes = bytes as u64;
+        let fits = |held: &AtomicU64, max: u64| held.load(Ordering::Relaxed).saturating_add(bytes) <= max;
+        if !fits(&self.held, self.memory_max) || !fits(&self.all.held, self.all.memory_max) {
+            return false;
+        }
+        self.all.held.fetch_add(bytes, Ordering::Relaxed);
+        self.kept.fetch_add(bytes, Ordering::Relaxed);
+        let held = self.held.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        self.peak.fetch_max(held, Ordering::Relaxed);
+        true
+    }
+
+    /// Bytes that are not kept any more.
+    pub fn unkeep(&self, bytes: usize) {
+        self.kept.fetch_sub(bytes as u64, Ordering::Relaxed);
+        self.release(bytes);
+    }
+
+    /// Of what is held since `mark`, only so many bytes stay, beside those that are kept.
     pub fn settle(&self, mark: u64, bytes: usize) {
-        let wanted = mark + bytes as u64;
+        let wanted = mark + self.kept.load(Ordering::Relaxed) + bytes as u64;
         let held = self.held.swap(wanted, Ordering::Relaxed);
         if wanted >= held {
             self.all.held.fetch_add(wanted - held, Ordering::Relaxed);

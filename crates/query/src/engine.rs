@@ -18,11 +18,11 @@ use storage_api::{Select, Version};
 use crate::{
     answer,
     api::{ActiveQuery, Answer, Query, QueryError, Span, Stats, Value},
-    budget::{AllQueries, Ledger},
-    cache::{Cacheable, Kept, ResultCache},
+    budget::{AllQueries, Ledger, row_bytes},
+    cache::{Cacheable, Kept, Known, Partial, Pieces, ResultCache},
     check, dialect,
-    eval::Evaluation,
-    frame::Grid,
+    eval::{Common, Evaluation, Print, Tail, Watch, together},
+    frame::{Grid, Operand, Row},
     functions::Annotations,
     options::EngineOptions,
     registry::Registry,
@@ -163,31 +163,40 @@ impl Engine {
         let now = self.clock.now_ms();
         let times = dialect::times(query, &self.options, now);
         self.check_points(&times.grid)?;
-        let evaluation = Evaluation {
-            select: &*self.select,
-            options: &self.options,
-            query,
-            grid: times.grid,
-            now,
-            lookback: dialect::lookback(query, &self.options),
-            notes: Annotations::new(query.text.as_str()),
-            ledger: Ledger::new(query, &self.options, &self.all),
-            trace: Trace::new(query.trace),
-        };
+        let asked = Asked { query, expr: &expr, times: &times, now, begin };
+        let partial = Partial::of(query, &expr, &times, &self.options, now);
+        // Versions are those of before anything is read.
+        let pieces = partial.as_ref().map(|partial| partial.pieces(&*self.select));
+        if let (Some(partial), Some(pieces)) = (&partial, &pieces)
+            && let Some(known) = self.cache.rows(partial, pieces)
+            && let Some(answer) = self.continued(&asked, partial, pieces, &known, peak)?
+        {
+            self.counters.cache_hits.fetch_add(1, Ordering::Relaxed);
+            return Ok(answer);
+        }
         let cacheable = Cacheable::of(query, &expr, &times, &self.options, now);
-        // The version is that of before anything is read.
         let version = cacheable.as_ref().map(|cacheable| self.select.version(query.tenant, cacheable.range));
         if let (Some(cacheable), Some(version)) = (&cacheable, version)
             && let Some(answer) = self.kept(cacheable, version, begin)
         {
             return Ok(answer);
         }
-        let value = evaluate(&evaluation, &expr, &times);
+        if partial.is_some() || cacheable.is_some() {
+            self.counters.cache_misses.fetch_add(1, Ordering::Relaxed);
+        }
+        let watch = partial.as_ref().map(|partial| Watch::new(None, partial.needs.same_groups));
+        let evaluation = self.evaluation(&asked, times.grid, watch);
+        let is_range = matches!(query.span, Span::Range { .. });
+        let value = match is_range {
+            true => self.evaluate_range(&asked, &evaluation, partial.zip(pieces)),
+            false => evaluate_instant(&evaluation, &expr, &times).map(|value| (value, false)),
+        };
         *peak = evaluation.ledger.peak();
-        let value = value?;
+        let (value, are_rows_kept) = value?;
         let (warnings, infos) = evaluation.notes.to_strings();
         let (series_fetched, samples_scanned) = evaluation.ledger.read();
-        if let (Some(cacheable), Some(version), false) = (cacheable, version, query.completeness.is_partial()) {
+        let may_keep = !are_rows_kept && !query.completeness.is_partial();
+        if let (Some(cacheable), Some(version), true) = (cacheable, version, may_keep) {
             let notes = (warnings.clone(), infos.clone());
             self.cache.put(cacheable, version, Kept { value: value.clone(), notes, series_fetched });
         }
@@ -196,12 +205,97 @@ impl Engine {
         Ok(Answer { value, stats, warnings, infos, trace, is_partial: None })
     }
 
+    fn evaluation<'a>(&'a self, asked: &Asked<'a>, grid: Grid, watch: Option<Watch>) -> Evaluation<'a> {
+        let query = asked.query;
+        Evaluation {
+            select: &*self.select,
+            options: &self.options,
+            query,
+            grid,
+            now: asked.now,
+            lookback: dialect::lookback(query, &self.options),
+            notes: Annotations::new(query.text.as_str()),
+            ledger: Ledger::new(query, &self.options, &self.all),
+            trace: Trace::new(query.trace),
+            common: Common::of(asked.expr, query.dialect),
+            watch,
+        }
+    }
+
+    /// Evaluates all points of a range query. Keeps the rows if they may be kept, and tells whether they were.
+    fn evaluate_range(
+        &self,
+        asked: &Asked<'_>,
+        evaluation: &Evaluation<'_>,
+        partial: Option<(Partial, Pieces)>,
+    ) -> Result<(Value, bool), QueryError> {
+        let operand = evaluation.run(asked.expr)?;
+        let mut are_rows_kept = false;
+        if let (Some((partial, pieces)), Operand::Rows(rows)) = (partial, &operand) {
+            let series_fetched = evaluation.ledger.read().0;
+            let kept = prints_of(evaluation).and_then(|prints| partial.keep(rows, pieces, prints, series_fetched));
+            are_rows_kept = kept.is_some();
+            match kept {
+                Some(kept) => self.cache.put_rows(partial, kept),
+                None => self.cache.forget_rows(&partial),
+            }
+        }
+        Ok((self.value_of(asked, operand)?, are_rows_kept))
+    }
+
+    fn value_of(&self, asked: &Asked<'_>, operand: Operand) -> Result<Value, QueryError> {
+        answer::value(asked.query, asked.expr, asked.times, operand, &self.options)
+    }
+
+    /// The answer from rows that are known, of which only the last points are evaluated; `None` if these do not fit together.
+    fn continued(
+        &self,
+        asked: &Asked<'_>,
+        partial: &Partial,
+        pieces: &Pieces,
+        (kept, known): &Known,
+        peak: &mut u64,
+    ) -> Result<Option<Answer>, QueryError> {
+        let Some((known_to, missing)) = partial.tail(*known) else {
+            let evaluation = self.evaluation(asked, asked.times.grid, None);
+            let answer = self.joined(asked, &evaluation, partial.join(kept, *known, Vec::new()), kept.series_fetched);
+            *peak = evaluation.ledger.peak();
+            return answer.map(Some);
+        };
+        let tail = Tail { known_to, shift: missing.start - asked.times.grid.start };
+        let watch = Watch::new(Some(tail), partial.needs.same_groups);
+        let evaluation = self.evaluation(asked, missing, Some(watch));
+        let operand = evaluation.run(asked.expr);
+        *peak = evaluation.ledger.peak();
+        let (Operand::Rows(tail), Some(prints)) = (operand?, prints_of(&evaluation)) else { return Ok(None) };
+        let Some(prints) = together(&kept.prints, &prints) else { return Ok(None) };
+        let rows = partial.join(kept, *known, tail);
+        let series_fetched = evaluation.ledger.read().0;
+        if let Some(kept) = partial.keep(&rows, pieces.clone(), prints, series_fetched) {
+            self.cache.put_rows(partial.clone(), kept);
+        }
+        let answer = self.joined(asked, &evaluation, rows, series_fetched);
+        *peak = evaluation.ledger.peak();
+        answer.map(Some)
+    }
+
+    fn joined(
+        &self,
+        asked: &Asked<'_>,
+        evaluation: &Evaluation<'_>,
+        rows: Vec<Row>,
+        series_fetched: u64,
+    ) -> Result<Answer, QueryError> {
+        evaluation.ledger.hold(rows.iter().map(row_bytes).sum())?;
+        let value = self.value_of(asked, Operand::Rows(rows))?;
+        let (samples_scanned, memory_peak) = (evaluation.ledger.read().1, evaluation.ledger.peak());
+        let stats = Stats { series_fetched, samples_scanned, memory_peak, elapsed: asked.begin.elapsed() };
+        Ok(Answer { value, stats, warnings: Vec::new(), infos: Vec::new(), trace: None, is_partial: None })
+    }
+
     /// The answer that was computed before from the same data.
     fn kept(&self, cacheable: &Cacheable, version: Version, begin: Instant) -> Option<Answer> {
-        let Some(kept) = self.cache.get(cacheable, version) else {
-            self.counters.cache_misses.fetch_add(1, Ordering::Relaxed);
-            return None;
-        };
+        let kept = self.cache.get(cacheable, version)?;
         self.counters.cache_hits.fetch_add(1, Ordering::Relaxed);
         let (warnings, infos) = kept.notes.clone();
         let stats =
@@ -232,14 +326,36 @@ impl Engine {
     }
 }
 
-/// What the tree comes to, as an answer.
-fn evaluate(evaluation: &Evaluation<'_>, expr: &metricsql::Expr, times: &dialect::Times) -> Result<Value, QueryError> {
-    let query = evaluation.query;
-    let is_instant = matches!(query.span, Span::Instant { .. });
-    if is_instant && let Some(series) = evaluation.run_raw(expr)? {
+/// A query with what follows from it.
+struct Asked<'a> {
+    query: &'a Query,
+    expr: &'a metricsql::Expr,
+    times: &'a dialect::Times,
+    now: i64,
+    begin: Instant,
+}
+
+/// What folds were made of, if values may be kept. What told notes is told again each time, and what lacks data may be whole the next time.
+fn prints_of(evaluation: &Evaluation<'_>) -> Option<Vec<Print>> {
+    if evaluation.query.completeness.is_partial() {
+        return None;
+    }
+    let (warnings, infos) = evaluation.notes.to_strings();
+    let prints = evaluation.watch.as_ref()?.prints()?;
+    (warnings.is_empty() && infos.is_empty()).then_some(prints)
+}
+
+/// What the tree comes to at an instant, as an answer.
+fn evaluate_instant(
+    evaluation: &Evaluation<'_>,
+    expr: &metricsql::Expr,
+    times: &dialect::Times,
+) -> Result<Value, QueryError> {
+    if let Some(series) = evaluation.run_raw(expr)? {
         return Ok(Value::Matrix(series));
     }
-    if is_instant && let Some((rows, grid)) = evaluation.run_range_of(expr)? {
+    let query = evaluation.query;
+    if let Some((rows, grid)) = evaluation.run_range_of(expr)? {
         let query =
             Query { span: Span::Range { start: grid.start, end: grid.end(), step: grid.step }, ..query.clone() };
         let times = dialect::Times { grid, answered_later: 0, held_back: None };

@@ -4,6 +4,7 @@
 //! 2. Prometheus: scalars and strings too; times with three digits or none, very small and very large values with an exponent; `warnings` and
 //!    `infos` behind the data.
 //! 3. Points without a sample are left out, and with them series that have none.
+//! 4. Series on one grid have the same times, which are made text once.
 
 use std::time::Duration;
 
@@ -51,7 +52,8 @@ pub(crate) fn bytes_about(answer: &Answer) -> usize {
 
 /// Writes the answer.
 pub(crate) fn write(answer: &Answer, shape: &Shape, out: &mut impl Sink) -> Result<(), Gone> {
-    let writer = Writer { shape: *shape };
+    let times = GridTimes::of(&answer.value, |out, time| put_time(shape.dialect, out, time));
+    let writer = Writer { shape: *shape, times };
     out.buffer().extend_from_slice(b"{\"status\":\"success\"");
     if let Some(is_partial) = answer.is_partial {
         out.buffer().extend_from_slice(if is_partial { b",\"isPartial\":true" } else { b",\"isPartial\":false" });
@@ -64,7 +66,7 @@ pub(crate) fn write(answer: &Answer, shape: &Shape, out: &mut impl Sink) -> Resu
         }
         Value::Text(time, text) => {
             out.buffer().extend_from_slice(b"\"string\",\"result\":[");
-            writer.put_time(out.buffer(), *time);
+            put_time(shape.dialect, out.buffer(), *time);
             out.buffer().push(b',');
             put_text(out.buffer(), text);
             out.buffer().push(b']');
@@ -84,6 +86,49 @@ pub(crate) fn write(answer: &Answer, shape: &Shape, out: &mut impl Sink) -> Resu
 
 struct Writer {
     shape: Shape,
+    times: GridTimes,
+}
+
+/// The begin of each point of a grid, written once for all series.
+#[derive(Debug, Default)]
+struct GridTimes {
+    start: i64,
+    step: i64,
+    texts: Vec<u8>,
+    ends: Vec<u32>,
+}
+
+impl GridTimes {
+    /// Of longer grids times are written for each series.
+    const POINTS_MAX: usize = 1 << 16;
+
+    /// What series on one grid share; nothing if it is not worth it.
+    fn of(answer: &Value, put_time: impl Fn(&mut Vec<u8>, i64)) -> Self {
+        let Value::Matrix(all) = answer else { return Self::default() };
+        let ([AnswerSeries { points: Points::Grid { start, step, values }, .. }, _, ..], true) =
+            (all.as_slice(), all.iter().all(|series| matches!(series.points, Points::Grid { .. })))
+        else {
+            return Self::default();
+        };
+        let mut times = Self { start: *start, step: *step, ..Self::default() };
+        if values.len() > Self::POINTS_MAX {
+            return times;
+        }
+        for index in 0..values.len() {
+            times.texts.push(b'[');
+            put_time(&mut times.texts, start + step * index as i64);
+            times.texts.extend_from_slice(b",\"");
+            times.ends.push(times.texts.len() as u32);
+        }
+        times
+    }
+
+    /// The begin of point `index` of a grid.
+    fn begin(&self, start: i64, step: i64, index: usize) -> Option<&[u8]> {
+        let end = *self.ends.get(index)? as usize;
+        let begin = if index == 0 { 0 } else { self.ends[index - 1] as usize };
+        (self.start == start && self.step == step).then(|| &self.texts[begin..end])
+    }
 }
 
 impl Writer {
@@ -108,7 +153,7 @@ impl Writer {
     }
 
     fn write_single<S: Sink>(&self, points: &Points, out: &mut S) -> Result<(), Gone> {
-        let (time, value) = self.points(points).next().expect("BUG: series without points are left out");
+        let (_, time, value) = self.points(points).next().expect("BUG: series without points are left out");
         out.buffer().extend_from_slice(b",\"value\":");
         self.put_point(out.buffer(), time, value);
         Ok(())
@@ -116,21 +161,32 @@ impl Writer {
 
     fn write_many<S: Sink>(&self, points: &Points, out: &mut S) -> Result<(), Gone> {
         out.buffer().extend_from_slice(b",\"values\":[");
-        for (index, (time, value)) in self.points(points).enumerate() {
+        let grid = match points {
+            Points::Grid { start, step, .. } => Some((*start, *step)),
+            Points::Own { .. } => None,
+        };
+        for (index, (place, time, value)) in self.points(points).enumerate() {
             if index > 0 {
                 out.buffer().push(b',');
             }
             if index % POINTS_PER_FLUSH == POINTS_PER_FLUSH - 1 {
                 out.flush_if_full()?;
             }
-            self.put_point(out.buffer(), time, value);
+            let out = out.buffer();
+            match grid.and_then(|(start, step)| self.times.begin(start, step, place)) {
+                Some(begin) => {
+                    out.extend_from_slice(begin);
+                    self.put_value(out, value);
+                }
+                None => self.put_point(out, time, value),
+            }
         }
         out.buffer().push(b']');
         Ok(())
     }
 
-    /// The points that there are. On a grid a NaN of VictoriaMetrics is no sample; a series' own samples are all shown.
-    fn points<'a>(&self, points: &'a Points) -> impl Iterator<Item = (i64, f64)> + 'a {
+    /// The points that there are, with their places. On a grid a NaN of VictoriaMetrics is no sample; a series' own samples are all shown.
+    fn points<'a>(&self, points: &'a Points) -> impl Iterator<Item = (usize, i64, f64)> + 'a {
         let (first, step, times, values): (i64, i64, &[i64], &[f64]) = match points {
             Points::Grid { start, step, values } => (*start, *step, &[], values),
             Points::Own { times, values } => (0, 0, times, values),
@@ -139,10 +195,10 @@ impl Writer {
         let is_own = matches!(points, Points::Own { .. });
         values.iter().enumerate().filter_map(move |(index, value)| {
             if is_own {
-                return Some((times[index], *value));
+                return Some((index, times[index], *value));
             }
             let absent = if nan_is_absent { value.is_nan() } else { is_absent(*value) };
-            (!absent).then(|| (first + step * index as i64, *value))
+            (!absent).then(|| (index, first + step * index as i64, *value))
         })
     }
 
@@ -150,17 +206,15 @@ impl Writer {
         self.points(points).next().is_some()
     }
 
-    fn put_time(&self, out: &mut Vec<u8>, time: i64) {
-        match self.shape.dialect {
-            Dialect::MetricsQl => put_seconds(out, time),
-            Dialect::PromQl => put_seconds_padded(out, time),
-        }
-    }
-
     fn put_point(&self, out: &mut Vec<u8>, time: i64, value: f64) {
         out.push(b'[');
-        self.put_time(out, time);
+        put_time(self.shape.dialect, out, time);
         out.extend_from_slice(b",\"");
+        self.put_value(out, value);
+    }
+
+    /// A value and what closes its point.
+    fn put_value(&self, out: &mut Vec<u8>, value: f64) {
         let layout = match self.shape.dialect {
             Dialect::MetricsQl => Layout::Plain,
             Dialect::PromQl => Layout::Exponent,
@@ -185,6 +239,13 @@ impl Writer {
             put_text(out, value);
         }
         out.push(b'}');
+    }
+}
+
+fn put_time(dialect: Dialect, out: &mut Vec<u8>, time: i64) {
+    match dialect {
+        Dialect::MetricsQl => put_seconds(out, time),
+        Dialect::PromQl => put_seconds_padded(out, time),
     }
 }
 

@@ -59,6 +59,11 @@ impl Json {
         self.0
     }
 
+    /// Makes room for so many bytes.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.0.reserve(bytes);
+    }
+
     /// How many bytes there are so far.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -72,6 +77,13 @@ fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
 /// Appends a string.
 pub fn put_text(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
+    // Without a branch a byte, as nearly all texts go out as they are.
+    let is_special = |byte: u8| (byte < b' ') | (byte == b'"') | (byte == b'\\');
+    if !text.bytes().fold(false, |found, byte| found | is_special(byte)) {
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+        return;
+    }
     let mut plain_start = 0;
     for (at, byte) in text.bytes().enumerate() {
         if byte >= b' ' && byte != b'"' && byte != b'\\' {

@@ -23,6 +23,9 @@ use crate::{
 const ANSWER_BYTES_MAX: usize = 256 << 20;
 
 
+/// A series takes about so many bytes.
+const SERIES_BYTES: usize = 512;
+
 /// How many items are answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Limit {
@@ -175,7 +178,10 @@ fn list_series(
         let Some(chunk) = stream.next()? else {
             break;
         };
-        for index in 0..chunk.len().min(limit.asked() - found) {
+        let listed = chunk.len().min(limit.asked() - found);
+        // As long as those before, so that the text is not moved again and again.
+        body.reserve(listed * if found > 0 { body.len() / found } else { SERIES_BYTES });
+        for index in 0..listed {
             if body.len() > ANSWER_BYTES_MAX {
                 return Ok(None);
             }

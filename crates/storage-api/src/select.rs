@@ -25,6 +25,16 @@ pub trait Select: Send + Sync {
     /// Finds the series that have samples in the range (or, without samples asked for, that are known in it) and gives them as a stream.
     fn select<'a>(&'a self, request: SelectRequest) -> BoxFuture<'a, Result<Box<dyn SeriesStream>, SelectError>>;
 
+    /// As [`Select::select`], by one who knows what lies before an instant: series are found over the whole range, samples before `samples_from` need not be given.
+    fn select_from<'a>(
+        &'a self,
+        request: SelectRequest,
+        samples_from: i64,
+    ) -> BoxFuture<'a, Result<Box<dyn SeriesStream>, SelectError>> {
+        let _ = samples_from;
+        self.select(request)
+    }
+
     /// Label names of the series that the request means, sorted.
     fn label_names<'a>(&'a self, request: NamesRequest) -> BoxFuture<'a, Result<Vec<String>, SelectError>>;
 
@@ -106,10 +116,14 @@ pub enum SamplesWanted {
 }
 
 /// The instants at which windows begin or end. A block that has no cut strictly between two of its samples lies in the same windows as a whole.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Cuts {
     /// Sorted instants; a sample at a cut belongs to what lies left of it.
     pub at: Arc<Vec<i64>>,
+    /// So many numbers on either side of each cut, and as many at the begin of the series, come one by one: for functions that look at the borders of windows.
+    pub edges: u64,
+    /// Whether no head may stand for a block in which a value is less than the one before: for functions of counters.
+    pub rising: bool,
 }
 
 impl Cuts {
@@ -281,6 +295,12 @@ pub trait SeriesChunk: Send {
     /// Writes the labels that were asked for of series `index` into `key`.
     fn key(&self, index: usize, key: &mut SeriesKey) -> Result<(), SelectError>;
 
+    /// Whether series `index` may have samples in the range that were not to be given ([`Select::select_from`]).
+    fn has_before(&mut self, index: usize) -> Result<bool, SelectError> {
+        let _ = index;
+        Ok(true)
+    }
+
     /// Decodes series `index` into `data`, replacing what was there.
     fn read(&mut self, index: usize, data: &mut SeriesData) -> Result<(), SelectError>;
 }
@@ -382,7 +402,7 @@ mod tests {
 
     #[test]
     fn a_cut_at_an_edge_parts_nothing() {
-        let cuts = Cuts { at: Arc::new(vec![100, 200]) };
+        let cuts = Cuts { at: Arc::new(vec![100, 200]), ..Cuts::default() };
         assert!(!cuts.part(101, 200), "the window (100, 200] holds the whole block");
         assert!(cuts.part(100, 200), "the sample at 100 belongs to the window before");
         assert!(cuts.part(150, 201));

@@ -152,8 +152,16 @@ impl Drop for Store {
 
 impl Select for Store {
     fn select<'a>(&'a self, request: SelectRequest) -> BoxFuture<'a, Result<Box<dyn SeriesStream>, SelectError>> {
+        self.select_from(request, i64::MIN)
+    }
+
+    fn select_from<'a>(
+        &'a self,
+        request: SelectRequest,
+        samples_from: i64,
+    ) -> BoxFuture<'a, Result<Box<dyn SeriesStream>, SelectError>> {
         Box::pin(async move {
-            let plan = select::Plan::make(&self.inner, request)?;
+            let plan = select::Plan::make_from(&self.inner, request, samples_from)?;
             Ok(Box::new(Stream::new(plan)) as Box<dyn SeriesStream>)
         })
     }
@@ -171,6 +179,7 @@ impl Select for Store {
     }
 
     fn version(&self, _tenant: Tenant, range: TimeRange) -> Version {
-        Version(self.inner.versions.of(range))
+        // A dedup interval is judged as a whole: what is written into it behind the range may hide what lies inside.
+        Version(self.inner.versions.of(select::widen(range, self.inner.options.dedup_interval_ms)))
     }
 }

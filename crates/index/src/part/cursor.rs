@@ -2,7 +2,7 @@
 //!
 //! 1. The family gives tenant and metric name, the list gives origin and bound.
 //! 2. Origins of neighbours have their first labels in common: only from the first label that differs on is the key made anew.
-//! 3. The texts of values that were used lately are kept, by a few bits of their number.
+//! 3. The texts of values that were used lately are kept, by a few bits of their number; other values of a name are walked to from the one that was read last.
 //!
 //! A key that is made is canonical whatever the file says: names ascend because their places do, values are checked to be non-empty UTF-8, the
 //! bound is put into its form here, and length and emptiness are checked last.
@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use disk::Corrupt;
 use model::{MAX_KEY_BYTES, SeriesKey};
 
+use super::dictionary::ValueWalk;
 use super::layout::Section;
 use super::lists::{Entry, ListCursor};
 use super::origins::OriginReader;
@@ -21,6 +22,8 @@ use crate::key_parts::{bound_suffix, put_family, put_text};
 
 /// Texts that a walk keeps; a power of two.
 const KEPT_TEXTS: usize = 2_048;
+/// A key has about so many labels, each with a text that may come again.
+const LABELS_USUAL: usize = 16;
 
 /// Walks the keys of a part in order.
 #[derive(Debug)]
@@ -33,7 +36,7 @@ pub struct KeyCursor {
 
 impl KeyCursor {
     pub(super) fn new(index: PartIndex, next: u32, keys: usize) -> Self {
-        let kept_texts = keys.next_power_of_two().min(KEPT_TEXTS);
+        let kept_texts = keys.saturating_mul(LABELS_USUAL).min(KEPT_TEXTS).next_power_of_two();
         Self { index, next, maker: KeyMaker::new(kept_texts), key: SeriesKey::default() }
     }
 
@@ -89,6 +92,8 @@ pub(super) struct KeyMaker {
     key: Vec<u8>,
     value: Vec<u8>,
     texts: Vec<(u32, Vec<u8>)>,
+    /// By name, where its values were read last.
+    walks: Vec<ValueWalk>,
     bounds: HashMap<u32, Vec<u8>>,
 }
 
@@ -118,6 +123,7 @@ impl KeyMaker {
             key: Vec::new(),
             value: Vec::new(),
             texts: vec![(u32::MAX, Vec::new()); kept_texts],
+            walks: Vec::new(),
             bounds: HashMap::new(),
         }
     }
@@ -216,8 +222,8 @@ impl KeyMaker {
         self.key.truncate(self.label_starts[same]);
         self.label_starts.truncate(same + 1);
         let all_names = index.dictionary.names(&index.file)?;
-        for (name, value) in names.iter().zip(values).skip(same) {
-            let name = &all_names[*name as usize];
+        for (place, value) in names.iter().zip(values).skip(same) {
+            let name = &all_names[*place as usize];
             if name.text == model::METRIC_NAME || name.text == model::BUCKET_BOUND {
                 return Err(index.file.corrupt(Section::Shapes, 0, "an origin has a metric name or bound"));
             }
@@ -227,9 +233,12 @@ impl KeyMaker {
             match self.texts.get_mut(kept) {
                 Some((have, text)) if *have == term && *value < name.values => self.key.extend_from_slice(text),
                 slot => {
-                    name.value(&index.file, *value, &mut self.value)?;
+                    if self.walks.len() <= *place as usize {
+                        self.walks.resize_with(*place as usize + 1, ValueWalk::default);
+                    }
+                    let text = self.walks[*place as usize].text(name, &index.file, *value)?;
                     let start = self.key.len();
-                    put_text(&mut self.key, &self.value);
+                    put_text(&mut self.key, text);
                     if let Some((have, text)) = slot {
                         *have = term;
                         text.clear();

@@ -163,27 +163,10 @@ impl Name {
 
     /// Puts a value in the place of `out`.
     pub(super) fn value(&self, file: &IndexFile, value: u32, out: &mut Vec<u8>) -> Result<(), Corrupt> {
-        if value >= self.values {
-            return Err(file.corrupt(Section::Values, 0, "a value is referred to that is not there"));
-        }
-        let (offset, bytes) = self.values_of(file, value / VALUES_PER_BLOCK)?;
-        let bad = || file.corrupt(Section::Values, offset, "a block of values makes no sense");
-        let mut reader = Reader::new(bytes);
-        out.clear();
-        out.extend_from_slice(reader.counted_bytes().ok_or_else(bad)?);
-        for _ in 0..value % VALUES_PER_BLOCK {
-            let shared = reader.number().ok_or_else(bad)?;
-            let suffix = reader.counted_bytes().ok_or_else(bad)?;
-            if shared > out.len() as u64 {
-                return Err(bad());
-            }
-            out.truncate(shared as usize);
-            out.extend_from_slice(suffix);
-        }
-        if out.is_empty() || std::str::from_utf8(out).is_err() {
-            return Err(file.corrupt(Section::Values, offset, "a value is empty or no UTF-8"));
-        }
-        Ok(())
+        let mut walk = ValueWalk { text: std::mem::take(out), ..ValueWalk::default() };
+        let walked = walk.go(self, file, value);
+        *out = walk.text;
+        walked
     }
 
     /// Reads values, the cheaper the nearer each is behind the one before.
@@ -263,6 +246,78 @@ impl Name {
         let bytes = file.bytes(Section::Postings, self.postings.clone())?;
         let posting = Posting::take(&mut Reader::new(bytes));
         posting.ok_or_else(|| file.corrupt(Section::Postings, self.postings.start, "a posting list makes no sense"))
+    }
+}
+
+/// Walks the values of one name: the nearer a value stands behind the one before, the cheaper it is.
+#[derive(Debug, Default)]
+pub(super) struct ValueWalk {
+    /// The value at hand; nothing before the first and after an error.
+    at: Option<u32>,
+    /// Where in the section the value behind it stands, up to the end of its block.
+    rest: Range<usize>,
+    text: Vec<u8>,
+}
+
+impl ValueWalk {
+    /// A value, which is not empty and UTF-8.
+    pub(super) fn text(&mut self, name: &Name, file: &IndexFile, value: u32) -> Result<&[u8], Corrupt> {
+        if self.at != Some(value) {
+            self.go(name, file, value)?;
+        }
+        Ok(&self.text)
+    }
+
+    fn go(&mut self, name: &Name, file: &IndexFile, value: u32) -> Result<(), Corrupt> {
+        if value >= name.values {
+            self.at = None;
+            return Err(file.corrupt(Section::Values, 0, "a value is referred to that is not there"));
+        }
+        let block = value / VALUES_PER_BLOCK;
+        let bad = |offset| file.corrupt(Section::Values, offset, "a block of values makes no sense");
+        let (mut reader, steps) = match self.at.take() {
+            Some(at) if at < value && at / VALUES_PER_BLOCK == block => {
+                (Reader::new(file.bytes(Section::Values, self.rest.clone())?), value - at)
+            }
+            _ => {
+                let (offset, bytes) = name.values_of(file, block)?;
+                self.rest = offset..offset + bytes.len();
+                let mut reader = Reader::new(bytes);
+                self.text.clear();
+                self.text.extend_from_slice(reader.counted_bytes().ok_or_else(|| bad(offset))?);
+                (reader, value % VALUES_PER_BLOCK)
+            }
+        };
+        self.step(&mut reader, steps).ok_or_else(|| bad(self.rest.start))?;
+        self.rest.start = self.rest.end - reader.rest().len();
+        if self.text.is_empty() || std::str::from_utf8(&self.text).is_err() {
+            return Err(file.corrupt(Section::Values, self.rest.start, "a value is empty or no UTF-8"));
+        }
+        self.at = Some(value);
+        Ok(())
+    }
+
+    /// Goes on by so many values of a block. Values on the way are not made: each byte is taken from the last of them that says it.
+    fn step(&mut self, reader: &mut Reader<'_>, steps: u32) -> Option<()> {
+        let mut passed = [(0, &[][..]); VALUES_PER_BLOCK as usize];
+        let passed = passed.get_mut(..steps as usize)?;
+        let (mut len, mut common) = (self.text.len(), self.text.len());
+        for place in passed.iter_mut() {
+            let shared = usize::try_from(reader.number()?).ok().filter(|shared| *shared <= len)?;
+            let suffix = reader.counted_bytes()?;
+            *place = (shared, suffix);
+            (len, common) = (shared + suffix.len(), common.min(shared));
+        }
+        self.text.truncate(common);
+        self.text.resize(len, 0);
+        let mut unknown = len;
+        for (shared, suffix) in passed.iter().rev().filter(|(_, suffix)| !suffix.is_empty()) {
+            if *shared < unknown {
+                self.text[*shared..unknown].copy_from_slice(&suffix[..unknown - shared]);
+                unknown = *shared;
+            }
+        }
+        Some(())
     }
 }
 

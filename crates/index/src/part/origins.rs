@@ -2,8 +2,6 @@
 //!
 //! Origins stand in blocks, each as what differs from the one before; a reader goes forward cheaply and starts again at a block for all else.
 
-use std::ops::Range;
-
 use disk::Corrupt;
 
 use super::file::IndexFile;
@@ -60,22 +58,29 @@ impl OriginReader {
                 (block * ORIGINS_PER_BLOCK, start)
             }
         };
+        let mut reader = Reader::new(file.bytes(Section::Origins, offset..self.block_end)?);
         while next <= origin {
-            offset = self.read(file, offset..self.block_end, next.is_multiple_of(ORIGINS_PER_BLOCK))?;
+            let place = self.block_end - reader.rest().len();
+            self.read(file, &mut reader, place, next.is_multiple_of(ORIGINS_PER_BLOCK))?;
             next += 1;
         }
+        offset = self.block_end - reader.rest().len();
         self.at = Some((origin, offset));
         Ok(())
     }
 
-    /// Reads the origin that stands at the start of `range`; says where the next one stands.
-    fn read(&mut self, file: &IndexFile, range: Range<usize>, begins_block: bool) -> Result<usize, Corrupt> {
-        let bytes = file.bytes(Section::Origins, range.clone())?;
-        let bad = || file.corrupt(Section::Origins, range.start, "an origin makes no sense");
-        let mut reader = Reader::new(bytes);
+    /// Reads the origin that comes next, which stands at `place`.
+    fn read(
+        &mut self,
+        file: &IndexFile,
+        reader: &mut Reader<'_>,
+        place: usize,
+        begins_block: bool,
+    ) -> Result<(), Corrupt> {
+        let bad = || file.corrupt(Section::Origins, place, "an origin makes no sense");
         match reader.number_u32().ok_or_else(bad)? {
             0 if begins_block => return Err(bad()),
-            0 => self.read_changes(&mut reader).ok_or_else(bad)?,
+            0 => self.read_changes(reader).ok_or_else(bad)?,
             shape => {
                 self.load_shape(file, shape - 1)?;
                 self.values.clear();
@@ -84,7 +89,7 @@ impl OriginReader {
                 }
             }
         }
-        Ok(range.end - reader.rest().len())
+        Ok(())
     }
 
     fn read_changes(&mut self, reader: &mut Reader<'_>) -> Option<()> {

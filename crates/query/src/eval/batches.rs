@@ -29,6 +29,10 @@ const BATCH_SERIES: (u64, u64) = (64, 4_096);
 const BATCHES_WANTED: u64 = 64;
 /// So few series are worked on by the calling thread alone.
 const ALONE_SERIES_MAX: u64 = 128;
+/// So few values are worked on by the calling thread alone.
+const ALONE_VALUES_MAX: usize = 1 << 16;
+/// Pieces of unequal work are spread over threads if each takes some.
+const PIECES_PER_THREAD: usize = 8;
 
 /// Some neighbouring series.
 pub struct Batch {
@@ -105,25 +109,57 @@ pub fn run<W, T: Send>(
     let total = stream.series_total();
     let wanted = total.map_or(BATCH_SERIES.1, |total| (total / BATCHES_WANTED).clamp(BATCH_SERIES.0, BATCH_SERIES.1));
     let batches = Batches { stream, series: wanted as usize, next: Mutex::new(0) };
+    let threads = match total {
+        Some(total) if total <= ALONE_SERIES_MAX => 1,
+        Some(total) => workers.min(usize::try_from(total.div_ceil(wanted)).unwrap_or(usize::MAX)).max(1),
+        None => workers.max(1),
+    };
+    let next = || Ok(batches.next()?.map(|batch| (batch.number, batch)));
+    run_all(threads, next, make, work, take)
+}
+
+/// As [`run`], over things that are there already, a piece of them at a time. `cost` is about how many values stand in all of them.
+pub fn run_pieces<I: Send, W, T: Send>(
+    items: Vec<I>,
+    cost: usize,
+    workers: usize,
+    make: impl Fn() -> W + Sync,
+    work: impl Fn(&mut W, Vec<I>) -> Result<T, QueryError> + Sync,
+    take: impl FnMut(T) -> Result<(), QueryError> + Send,
+) -> Result<(), QueryError> {
+    let threads = if cost <= ALONE_VALUES_MAX { 1 } else { workers.min(items.len()).max(1) };
+    let wanted = items.len().div_ceil(threads * PIECES_PER_THREAD).max(1);
+    let rest = Mutex::new((0, items.into_iter()));
+    let next = || {
+        let (number, items) = &mut *rest.lock();
+        let piece: Vec<I> = items.take(wanted).collect();
+        *number += 1;
+        Ok((!piece.is_empty()).then_some((*number - 1, piece)))
+    };
+    run_all(threads, next, make, work, take)
+}
+
+fn run_all<B, W, T: Send>(
+    threads: usize,
+    next: impl Fn() -> Result<Option<(usize, B)>, QueryError> + Sync,
+    make: impl Fn() -> W + Sync,
+    work: impl Fn(&mut W, B) -> Result<T, QueryError> + Sync,
+    take: impl FnMut(T) -> Result<(), QueryError> + Send,
+) -> Result<(), QueryError> {
     let results = Mutex::new(InOrder { next: 0, early: BTreeMap::new(), take, failed: None });
     let ended = AtomicBool::new(false);
     let work_on_all = || {
         let mut worker = make();
         while !ended.load(Ordering::Relaxed) {
-            let (number, result) = match batches.next() {
-                Ok(Some(batch)) => (batch.number, work(&mut worker, batch)),
+            let (number, result) = match next() {
+                Ok(Some((number, batch))) => (number, work(&mut worker, batch)),
                 Ok(None) => break,
-                Err(error) => (usize::MAX, Err(error.into())),
+                Err(error) => (usize::MAX, Err(error)),
             };
             if results.lock().hand_in(number, result).is_err() {
                 ended.store(true, Ordering::Relaxed);
             }
         }
-    };
-    let threads = match total {
-        Some(total) if total <= ALONE_SERIES_MAX => 1,
-        Some(total) => workers.min(usize::try_from(total.div_ceil(wanted)).unwrap_or(usize::MAX)).max(1),
-        None => workers.max(1),
     };
     thread::scope(|scope| {
         for _ in 1..threads {

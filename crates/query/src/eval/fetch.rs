@@ -6,7 +6,7 @@
 
 use metricsql::{Expr, ExprKind};
 use model::{METRIC_NAME, MatchOp, Matcher, Selector, SeriesKey, TimeRange};
-use storage_api::{LabelsWanted, SamplesWanted, SelectRequest, SeriesChunk, SeriesData, SeriesStream};
+use storage_api::{LabelsWanted, PlacedHead, SamplesWanted, SelectRequest, SeriesChunk, SeriesData, SeriesStream};
 
 use super::{
     Evaluation, Scope,
@@ -22,7 +22,7 @@ use crate::{
     frame::{ABSENT, Row, is_absent},
     functions,
     labels::Labels,
-    rollup::{Emit, Roller, cuts, output_labels},
+    rollup::{Emit, LocalKind, Roller, cuts, local_kind, output_labels},
 };
 
 /// What a thread needs to read series and roll them up.
@@ -34,18 +34,36 @@ pub(super) struct Reader<'a> {
     pub(super) key: SeriesKey,
     wants_keys: bool,
     buffered: usize,
+    /// What values depend on, if that is looked at.
+    kind: Option<LocalKind>,
+    /// Up to which time of samples points are known.
+    known_to: Option<i64>,
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        if let (Some(watch), Some(_)) = (&self.evaluation.watch, self.kind) {
+            watch.looked(self.roller.reach());
+        }
+    }
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(evaluation: &'a Evaluation<'a>, plan: &'a Plan<'_>, wants_keys: bool) -> Self {
-        Self {
-            evaluation,
-            roller: Roller::new(&plan.recipe, &plan.layout),
-            data: SeriesData::default(),
-            key: SeriesKey::default(),
-            wants_keys,
-            buffered: 0,
+        let mut roller = Roller::new(&plan.recipe, &plan.layout);
+        // Windows that lie before their instants are shifted; those behind see what is still to come.
+        let shift = plan.layout.grid.start.saturating_sub(plan.layout.first_end);
+        let kind = evaluation.watch.as_ref().and_then(|_| local_kind(&plan.recipe, &plan.layout));
+        let kind = kind.filter(|_| shift >= 0 && samples_wanted(plan) == SamplesWanted::Raw);
+        let tail = evaluation.watch.as_ref().and_then(|watch| watch.tail);
+        let known_to = tail.map(|tail| tail.known_to - shift);
+        match (&evaluation.watch, kind) {
+            (Some(_), Some(kind)) => roller.watch(kind, dialect::silence(evaluation.options), known_to),
+            (Some(watch), None) => watch.is_not_local(),
+            (None, _) => {}
         }
+        let (data, key) = (SeriesData::default(), SeriesKey::default());
+        Self { evaluation, roller, data, key, wants_keys, buffered: 0, kind, known_to }
     }
 
     /// Reads a series. False if it has no samples.
@@ -54,7 +72,8 @@ impl<'a> Reader<'a> {
         chunk.read(index, &mut self.data)?;
         let in_heads: u64 = self.data.heads.iter().map(|head| head.summary.count).sum();
         ledger.read_samples(self.data.values.len() as u64 + in_heads)?;
-        let buffer = self.data.values.capacity() * size_of::<f64>();
+        let column = self.data.values.capacity() * size_of::<f64>() + self.data.times.len() * size_of::<i64>();
+        let buffer = column + self.data.heads.capacity() * size_of::<PlacedHead>() + self.roller.bytes();
         if buffer > self.buffered {
             ledger.hold(buffer - self.buffered)?;
             self.buffered = buffer;
@@ -65,7 +84,17 @@ impl<'a> Reader<'a> {
         if self.wants_keys {
             chunk.key(index, &mut self.key)?;
         }
+        self.look_before(chunk, index)?;
         Ok(true)
+    }
+
+    /// Finds out whether a series that seems to begin behind the points that are known does so.
+    fn look_before(&mut self, chunk: &mut dyn SeriesChunk, index: usize) -> Result<(), QueryError> {
+        let (Some(known_to), Some(kind)) = (self.known_to, self.kind) else { return Ok(()) };
+        let known = self.data.times.partition_point(|time| *time <= known_to);
+        let begins = known < self.data.times.len() && self.data.values[..known].iter().all(|value| value.is_nan());
+        self.roller.came_before(begins && kind.looks_around() && chunk.has_before(index)?);
+        Ok(())
     }
 
     /// Rolls up what was read last.
@@ -107,6 +136,9 @@ impl Evaluation<'_> {
                 Ok(())
             },
         )?;
+        if let Some(watch) = &self.watch {
+            watch.rolled();
+        }
         if let Some(span) = plan.counter_at {
             rows.iter().for_each(|row| self.note_counter(span, row.labels.metric_name()));
         }
@@ -122,6 +154,10 @@ impl Evaluation<'_> {
         samples: SamplesWanted,
     ) -> Result<Box<dyn SeriesStream>, QueryError> {
         let budget = self.ledger.budget.clone();
+        let tail = self.watch.as_ref().and_then(|watch| watch.tail);
+        let samples_from = if tail.is_some() { range.min } else { i64::MIN };
+        // Series are found as if all points were evaluated.
+        let range = TimeRange::new(range.min.saturating_sub(tail.map_or(0, |tail| tail.shift)), range.max);
         let request = SelectRequest {
             labels,
             samples,
@@ -134,7 +170,7 @@ impl Evaluation<'_> {
                 let found = stream.as_ref().ok().and_then(|stream| stream.series_total());
                 format!("select from {} to {}: {} series", range.min, range.max, found.unwrap_or(0))
             },
-            || block_on(self.select.select(request)),
+            || block_on(self.select.select_from(request, samples_from)),
         );
         let stream = stream.map_err(|error| select_error(error, &budget))?;
         self.ledger.read_series(stream.series_total().unwrap_or(0));
@@ -259,7 +295,7 @@ pub(super) fn samples_wanted(plan: &Plan<'_>) -> SamplesWanted {
 }
 
 /// The metric name that all series of a selector have, if it asks for one.
-pub(super) fn name_of(selector: &Selector) -> Option<&str> {
+pub fn name_of(selector: &Selector) -> Option<&str> {
     let mut names = selector.any_of.iter().map(|matchers| {
         let of_name = |matcher: &&Matcher| matcher.name == METRIC_NAME && matcher.op == MatchOp::Equal;
         matchers.iter().find(of_name).map(|matcher| matcher.value.as_str())

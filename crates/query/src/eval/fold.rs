@@ -18,6 +18,7 @@ use super::{
     batches::{self, Batch},
     fetch::{Reader, name_of, samples_wanted},
     rollups::{Plan, Source},
+    watch::SeriesPrint,
 };
 use crate::{
     api::{Dialect, QueryError},
@@ -45,6 +46,8 @@ struct Folded {
     folds: Vec<Fold>,
     /// Of each group the labels of its first series, where the result has them.
     first: Vec<Labels>,
+    /// Which series there were.
+    series: SeriesPrint,
 }
 
 impl Evaluation<'_> {
@@ -114,7 +117,12 @@ impl Evaluation<'_> {
         if let (Some(span), Some(name), true) = (plan.counter_at, counter_name, found.into_inner()) {
             self.note_counter(span, name);
         }
+        let depends_on_order = matches!(fold.kind, FoldKind::Sum | FoldKind::Avg);
+        let series = if depends_on_order { all.series.finish() } else { 0 };
         let rows = all.finish(fold, plan, self.query.dialect, scope);
+        if let Some(watch) = &self.watch {
+            watch.folded(series, &rows, fold.grouping.is_some());
+        }
         self.ledger.settle(mark, rows.iter().map(crate::budget::row_bytes).sum());
         Ok(rows)
     }
@@ -149,6 +157,9 @@ impl Evaluation<'_> {
         for mut chunk in batch.chunks {
             self.ledger.check()?;
             for index in 0..chunk.len() {
+                if self.watch.is_some() {
+                    folded.series.add(chunk.id(index));
+                }
                 if !reader.read(&mut *chunk, index)? {
                     continue;
                 }
@@ -181,7 +192,12 @@ impl Evaluation<'_> {
 
 impl Folded {
     fn new(fold: &FoldPlan<'_>) -> Self {
-        Self { groups: Groups::new(fold.grouping), folds: Vec::new(), first: Vec::new() }
+        Self {
+            groups: Groups::new(fold.grouping),
+            folds: Vec::new(),
+            first: Vec::new(),
+            series: SeriesPrint::default(),
+        }
     }
 
     fn add(
@@ -223,6 +239,7 @@ impl Folded {
         points: usize,
     ) -> Result<(), QueryError> {
         let bytes = Fold::bytes(fold.kind, evaluation.query.dialect, points);
+        self.series.append(&batch.series);
         for (number, theirs) in batch.folds.iter().enumerate() {
             let labels = batch.groups.labels(number);
             let Some(mine) = self.groups.number(labels.iter(), fold.groups_max) else { continue };
@@ -251,6 +268,19 @@ impl Folded {
             Row { labels, values, drop_name }
         };
         labels.into_iter().zip(self.folds).map(row).collect()
+    }
+}
+
+/// Whether an aggregate takes what it folds series by series from a selector, so that its argument is never evaluated as a whole.
+pub(super) fn folds_over_selector(aggregate: &Aggregate, dialect: Dialect) -> bool {
+    let ([arg], Some(_)) = (aggregate.args.as_slice(), FoldKind::of(dialect, &aggregate.name)) else { return false };
+    match &arg.without_parens().kind {
+        ExprKind::Call(call) => {
+            let name = dialect::function_name(dialect, &call.name);
+            let place = series_argument(dialect, &name, call.args.len());
+            is_rollup(dialect, &name) && call.args.get(place).is_some_and(reads_selector)
+        }
+        _ => reads_selector(arg),
     }
 }
 

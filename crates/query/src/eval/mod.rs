@@ -4,9 +4,11 @@
 //! 2. What looks at samples becomes a [`rollups::Plan`]: whose samples, in which windows, by which recipe.
 //! 3. A plan over a selector is run by several threads (`fetch`, `batches`); an aggregate that folds takes its series one by one (`fold`), so that only
 //!    the groups are held.
-//! 4. A plan over any other expression is run over that expression's rows on a grid of its own (`subquery`).
+//! 4. What stands in the tree more than once is evaluated once (`common`).
+//! 5. A plan over any other expression is run over that expression's rows on a grid of its own (`subquery`).
 
 mod batches;
+mod common;
 mod duration;
 mod fetch;
 mod fold;
@@ -15,6 +17,11 @@ mod info;
 mod raw;
 mod rollups;
 mod subquery;
+mod watch;
+
+pub use common::Common;
+pub use fetch::name_of;
+pub use watch::{Print, Tail, Watch, together};
 
 use metricsql::{Aggregate, Binary, Call, Expr, ExprKind, Rollup, Span};
 use storage_api::Select;
@@ -51,6 +58,10 @@ pub struct Evaluation<'a> {
     pub ledger: Ledger,
     /// How it was done so far.
     pub trace: Trace,
+    /// What stands in it more than once.
+    pub common: Common,
+    /// Looks whether its points may be kept.
+    pub watch: Option<Watch>,
 }
 
 /// Where in time a part of the tree is evaluated.
@@ -101,7 +112,7 @@ impl Evaluation<'_> {
     /// Evaluates a part of the tree. What it holds when it is done is counted.
     fn eval(&self, expr: &Expr, scope: &Scope) -> Result<Operand, QueryError> {
         let mark = self.ledger.mark();
-        let operand = self.eval_kind(expr, scope)?;
+        let operand = self.eval_once(expr, scope)?;
         self.ledger.settle(mark, operand_bytes(&operand));
         Ok(operand)
     }

@@ -1,10 +1,10 @@
-//! Runs a plan over the rows of an expression on a grid of its own.
+//! Runs a plan over the rows of an expression on a grid of its own, in several threads if there is much to do.
 
 use std::sync::Arc;
 
 use metricsql::Expr;
 
-use super::{Evaluation, Scope, rollups::Plan, unlabelled};
+use super::{Evaluation, Scope, batches, rollups::Plan, unlabelled};
 use crate::{
     api::{Dialect, QueryError},
     budget::row_bytes,
@@ -36,33 +36,60 @@ impl Evaluation<'_> {
 
     fn roll_rows(&self, plan: &Plan<'_>, inner: Vec<Row>, grid: Grid, scope: &Scope) -> Result<Vec<Row>, QueryError> {
         let shared: Arc<Vec<i64>> = Arc::new((0..grid.points).map(|i| grid.at(i)).collect());
-        let is_metricsql = self.query.dialect == Dialect::MetricsQl;
-        let mut roller = Roller::new(&plan.recipe, &plan.layout);
+        let cost = inner.len().saturating_mul(grid.points.max(plan.layout.points));
         let mut rows = Vec::new();
-        for mut series in inner {
-            self.ledger.check()?;
-            let bytes = row_bytes(&series);
-            // Where there is no sample there is nothing, neither for windows nor for the distance of samples.
-            let times = without_absent(&shared, &mut series.values, is_metricsql);
-            if !plan.keeps_name && is_metricsql {
-                series.labels.remove(model::METRIC_NAME);
-            }
-            if let Some(span) = plan.counter_at {
-                self.note_counter(span, series.labels.metric_name());
-            }
-            roller.roll(&times, &mut series.values, &mut |tag, values| {
-                if self.is_dropped(values) {
-                    return Ok(());
-                }
-                let labels = output_labels(&series.labels, tag).into_owned();
-                let mut row = self.row(labels, std::mem::take(values), plan, scope)?;
-                row.drop_name |= series.drop_name;
-                rows.push(row);
+        batches::run_pieces(
+            inner,
+            cost,
+            self.options.workers_per_query_max,
+            || Roller::new(&plan.recipe, &plan.layout),
+            |roller, piece| {
+                let mut rows = Vec::new();
+                piece
+                    .into_iter()
+                    .try_for_each(|series| self.roll_row(plan, series, &shared, scope, roller, &mut rows))?;
+                Ok(rows)
+            },
+            |piece| {
+                rows.extend(piece);
                 Ok(())
-            })?;
-            self.ledger.release(bytes);
-        }
+            },
+        )?;
         Ok(rows)
+    }
+
+    fn roll_row(
+        &self,
+        plan: &Plan<'_>,
+        mut series: Row,
+        shared: &Arc<Vec<i64>>,
+        scope: &Scope,
+        roller: &mut Roller<'_>,
+        rows: &mut Vec<Row>,
+    ) -> Result<(), QueryError> {
+        self.ledger.check()?;
+        let bytes = row_bytes(&series);
+        let is_metricsql = self.query.dialect == Dialect::MetricsQl;
+        // Where there is no sample there is nothing, neither for windows nor for the distance of samples.
+        let times = without_absent(shared, &mut series.values, is_metricsql);
+        if !plan.keeps_name && is_metricsql {
+            series.labels.remove(model::METRIC_NAME);
+        }
+        if let Some(span) = plan.counter_at {
+            self.note_counter(span, series.labels.metric_name());
+        }
+        roller.roll(&times, &mut series.values, &mut |tag, values| {
+            if self.is_dropped(values) {
+                return Ok(());
+            }
+            let labels = output_labels(&series.labels, tag).into_owned();
+            let mut row = self.row(labels, std::mem::take(values), plan, scope)?;
+            row.drop_name |= series.drop_name;
+            rows.push(row);
+            Ok(())
+        })?;
+        self.ledger.release(bytes);
+        Ok(())
     }
 }
 

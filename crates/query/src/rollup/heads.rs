@@ -2,13 +2,16 @@
 //!
 //! 1. A head knows count, sum, least and greatest value of a block that lies in the same windows as a whole, and that holds numbers only.
 //! 2. Functions that need no more of a window put the heads in it together with the samples in it that came one by one.
-//! 3. That pays where windows are long and end far apart: elsewhere each block has an end of a window inside.
+//! 3. Functions that look at the borders of a window get the samples there one by one; between them only how many samples there are matters and, for
+//!    counters, where values fall: heads of blocks with a fall inside do not stand ([`super::edges`]).
+//! 4. That pays where windows are long and end far apart: elsewhere each block has an end of a window inside.
 
 use std::sync::Arc;
 
 use storage_api::{Cuts, PlacedHead};
 
 use super::{
+    edges,
     metricsql::Function as M,
     promql::{self, Function as P},
     recipe::{Change, Recipe, What},
@@ -22,16 +25,22 @@ const LENGTH_MIN_MS: i64 = 3_600_000;
 
 /// What is made of the samples of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wanted {
+pub enum Wanted {
     Count,
     Sum,
     Avg,
     Min,
     Max,
     Present,
+    /// What [`super::edges`] makes of the samples at its borders.
+    Edges,
 }
 
-fn wanted(recipe: &Recipe) -> Option<Wanted> {
+/// What heads are asked for, if they may stand for blocks.
+pub fn wanted(recipe: &Recipe) -> Option<Wanted> {
+    if edges::looks_at_borders(recipe) {
+        return Some(Wanted::Edges);
+    }
     let [output] = recipe.outputs.as_slice() else { return None };
     if recipe.change != Change::None || output.tag.is_some() {
         return None;
@@ -54,14 +63,13 @@ pub fn cuts(recipe: &Recipe, layout: &Layout) -> Option<Cuts> {
         Length::Spaced(spacing) => spacing.said?,
     };
     let is_sparse = layout.points == 1 || layout.step >= LENGTH_MIN_MS;
-    if wanted(recipe).is_none() || length < LENGTH_MIN_MS || !is_sparse {
-        return None;
-    }
+    let wanted = wanted(recipe).filter(|_| length >= LENGTH_MIN_MS && is_sparse)?;
     let ends = (0..layout.points).map(|i| layout.end(i));
     let mut at: Vec<i64> = ends.flat_map(|end| [end - length, end]).collect();
     at.sort_unstable();
     at.dedup();
-    Some(Cuts { at: Arc::new(at) })
+    let edges = if wanted == Wanted::Edges { edges::SAMPLES } else { 0 };
+    Some(Cuts { at: Arc::new(at), edges, rising: edges::is_of_counters(recipe) })
 }
 
 /// Appends the value of each window, from samples and from heads.
@@ -101,6 +109,7 @@ fn value<'h>(
         all.reduce(|have, value| if wins(value, have) || have.is_nan() { value } else { have }).unwrap_or(ABSENT)
     };
     match wanted {
+        Wanted::Edges => unreachable!("BUG: borders are looked at elsewhere"),
         Wanted::Present => 1.0,
         Wanted::Count => count as f64,
         Wanted::Sum => total(),
@@ -143,7 +152,9 @@ mod tests {
         assert_eq!(cuts(&recipe("sum_over_time"), &layout(3, hour, hour)).map(|cuts| cuts.at.len()), Some(4));
         assert_eq!(cuts(&recipe("sum_over_time"), &layout(3, 60_000, hour)), None);
         assert_eq!(cuts(&recipe("sum_over_time"), &layout(1, hour, 60_000)), None);
-        assert_eq!(cuts(&recipe("rate"), &layout(1, hour, 24 * hour)), None);
+        let of_rate = cuts(&recipe("rate"), &layout(1, hour, 24 * hour)).expect("borders are enough");
+        assert!(of_rate.edges > 0 && of_rate.rising);
+        assert_eq!(cuts(&recipe("median_over_time"), &layout(1, hour, 24 * hour)), None);
     }
 
     proptest! {

@@ -100,7 +100,8 @@ fn counters(per_second: bool, layout: &Layout, bounds: &Bounds, column: Column<'
         }
         let inside = falls[first..].iter().take_while(|(at, _)| *at < to);
         let lost = inside.fold(0.0, |sum, (_, before)| sum + before);
-        promql::extrapolated_change(window, lost, true, per_second)
+        let passed = promql::Passed { count: (to - from) as u64, lost };
+        promql::extrapolated_change(window, passed, true, per_second)
     });
 }
 

@@ -4,8 +4,10 @@
 //! 2. A [`Layout`] says where the windows lie (`window`).
 //! 3. A [`Roller`] takes one series after the other through both (`roller`, `prepare`, `spread`).
 
+mod edges;
 mod heads;
 mod kernels;
+mod local;
 mod metricsql;
 mod outputs;
 mod prepare;
@@ -19,6 +21,7 @@ mod vmrange;
 mod window;
 
 pub use heads::cuts;
+pub use local::{Kind as LocalKind, Reach, kind as local_kind};
 pub use promql::{Extended, Function as PromqlFunction};
 pub use recipe::{Cleaning, Recipe, Tag, What};
 pub use roller::{Emit, Roller, output_labels};

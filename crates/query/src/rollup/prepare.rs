@@ -68,23 +68,44 @@ pub fn change(change: Change, times: &[i64], values: &mut [f64]) {
 
 /// Adds to each value of a counter what it has lost by falls so far.
 fn take_out_falls(times: &[i64], values: &mut [f64], gap_max: i64) {
-    let (mut lost, mut before) = (0.0, values.first().copied().unwrap_or(0.0));
-    let mut risen = f64::NEG_INFINITY;
+    let mut falls = Falls::from(values.first().copied().unwrap_or(0.0));
     for (at, place) in values.iter_mut().enumerate() {
-        let value = *place;
-        let fall = before - value;
+        let begins_anew = at > 0 && gap_max > 0 && times[at] - times[at - 1] > gap_max;
+        *place = if begins_anew { falls.begin_anew(*place) } else { falls.take(*place) };
+    }
+}
+
+/// What a counter has lost by falls up to a value.
+#[derive(Debug, Clone, Copy)]
+pub struct Falls {
+    lost: f64,
+    before: f64,
+    risen: f64,
+}
+
+impl Falls {
+    /// At the first value.
+    pub fn from(first: f64) -> Self {
+        Self { lost: 0.0, before: first, risen: f64::NEG_INFINITY }
+    }
+
+    /// The next value with what was lost before it.
+    pub fn take(&mut self, value: f64) -> f64 {
+        let fall = self.before - value;
         if fall > 0.0 {
-            lost += if fall * PARTIAL_FALL < before { fall } else { before };
+            self.lost += if fall * PARTIAL_FALL < self.before { fall } else { self.before };
         }
-        before = value;
-        if at > 0 && gap_max > 0 && times[at] - times[at - 1] > gap_max {
-            (lost, risen) = (0.0, value);
-            continue;
-        }
+        self.before = value;
         // Rounding must not make it fall.
-        let sum = value + lost;
-        *place = if sum < risen { risen } else { sum };
-        risen = *place;
+        let sum = value + self.lost;
+        self.risen = if sum < self.risen { self.risen } else { sum };
+        self.risen
+    }
+
+    /// The next value, from which on counting begins anew.
+    fn begin_anew(&mut self, value: f64) -> f64 {
+        *self = Self { lost: 0.0, before: value, risen: value };
+        value
     }
 }
 

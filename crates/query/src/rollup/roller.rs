@@ -10,9 +10,10 @@ use std::{borrow::Cow, sync::Arc};
 use storage_api::PlacedHead;
 
 use super::{
-    heads, kernels,
+    edges, heads, kernels, local,
     prepare::{change, clean},
-    recipe::{Recipe, Tag, What},
+    promql::Function as PromqlFunction,
+    recipe::{Change, Recipe, Tag, What},
     spread::{Spread, Spreading},
     window::{Bounds, BoundsCache, Layout, for_each_window},
 };
@@ -25,6 +26,20 @@ pub struct Roller<'a> {
     cache: BoundsCache,
     out: Vec<f64>,
     spreading: Spreading,
+    locality: Option<Locality>,
+}
+
+/// Whether all values so far are the same wherever the query begins and ends.
+struct Locality {
+    kind: local::Kind,
+    /// How far before the first window is read.
+    silence: i64,
+    /// The points up to here are known.
+    known_to: Option<i64>,
+    /// Whether the series has samples before those that were read.
+    has_before: bool,
+    holds: bool,
+    reach: local::Reach,
 }
 
 /// Gets a series that came out. It may take the values; what it leaves is used again.
@@ -33,7 +48,41 @@ pub type Emit<'e> = dyn FnMut(Tag<'_>, &mut Vec<f64>) -> Result<(), QueryError> 
 impl<'a> Roller<'a> {
     /// For series whose windows lie as `layout` says.
     pub fn new(recipe: &'a Recipe, layout: &'a Layout) -> Self {
-        Self { recipe, layout, cache: BoundsCache::default(), out: Vec::new(), spreading: Spreading::default() }
+        let cache = BoundsCache::default();
+        Self { recipe, layout, cache, out: Vec::new(), spreading: Spreading::default(), locality: None }
+    }
+
+    /// About how many bytes it holds from one series to the next.
+    pub fn bytes(&self) -> usize {
+        self.cache.bytes(self.layout) + self.out.capacity() * size_of::<f64>()
+    }
+
+    /// Looks at each series whether its values are local (see [`local`]).
+    pub fn watch(&mut self, kind: local::Kind, silence: i64, known_to: Option<i64>) {
+        self.locality =
+            Some(Locality { kind, silence, known_to, has_before: false, holds: true, reach: local::Reach::default() });
+    }
+
+    /// Tells of the next series whether it has samples before those that were read.
+    pub fn came_before(&mut self, has_before: bool) {
+        if let Some(locality) = &mut self.locality {
+            locality.has_before = has_before;
+        }
+    }
+
+    /// How far windows so far look around, if all values so far are local.
+    pub fn reach(&self) -> Option<local::Reach> {
+        self.locality.as_ref().filter(|locality| locality.holds).map(|locality| locality.reach)
+    }
+
+    fn look(&mut self, bounds: &Bounds, times: &[i64], values: &[f64]) {
+        let Some(Locality { kind, silence, known_to, has_before, holds, reach }) = &mut self.locality else { return };
+        let of_column = bounds.reach(|| local::reach_of(*kind, self.layout, bounds, times, *silence));
+        *reach = reach.and(of_column.unwrap_or_default());
+        *holds = *holds
+            && of_column.is_some()
+            && !known_to.is_some_and(|known_to| kind.comes_back(times, bounds.length, known_to, *has_before))
+            && local::values_are_local(*kind, self.recipe, self.layout, bounds, values);
     }
 
     /// Takes a series. Its values may be changed.
@@ -49,6 +98,7 @@ impl<'a> Roller<'a> {
             None => self.cache.get(self.layout, times),
         };
         let times: &[i64] = cleaned.as_deref().unwrap_or(times);
+        self.look(&bounds, times, values);
         change(self.recipe.change, times, values);
         let (recipe, points) = (self.recipe, self.layout.points);
         for output in &recipe.outputs {
@@ -74,10 +124,28 @@ impl<'a> Roller<'a> {
         emit: &mut Emit<'_>,
     ) -> Result<(), QueryError> {
         let cleaned = clean(self.recipe.cleaning, times, values);
-        let bounds = Bounds::find(self.layout, cleaned.as_deref().unwrap_or(times));
+        let times: &[i64] = cleaned.as_deref().unwrap_or(times);
+        let bounds = Bounds::find(self.layout, times);
         self.out.clear();
-        heads::fill(self.recipe, self.layout, &bounds, values, heads, &mut self.out);
+        if heads::wanted(self.recipe) == Some(heads::Wanted::Edges) {
+            self.fill_edges(&bounds, times, values, heads);
+        } else {
+            heads::fill(self.recipe, self.layout, &bounds, values, heads, &mut self.out);
+        }
         emit(Tag::None, &mut self.out)
+    }
+
+    fn fill_edges(&mut self, bounds: &Bounds, times: &[i64], values: &mut [f64], heads: &[PlacedHead]) {
+        let recipe = self.recipe;
+        if recipe.change != Change::None {
+            edges::take_out_falls(times, values, heads);
+        }
+        match &recipe.outputs[0].what {
+            What::Promql(function @ (PromqlFunction::Rate | PromqlFunction::Increase | PromqlFunction::Delta)) => {
+                edges::extrapolate(*function, self.layout, bounds, (times, values), heads, &mut self.out);
+            }
+            what => self.fill(what, bounds, times, values),
+        }
     }
 
     fn fill(&mut self, what: &What, bounds: &Bounds, times: &[i64], values: &[f64]) {

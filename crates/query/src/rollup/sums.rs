@@ -13,7 +13,7 @@ const LANES: usize = 8;
 /// Whole numbers of at most this size are exact.
 const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
 /// Windows that hold each sample so many times on average are worth a structure over the whole column.
-const OVERLAP_MIN: usize = 8;
+pub const OVERLAP_MIN: usize = 8;
 /// The greatest value of a column may be so many times the least that is not zero before sums up to each sample would lose digits.
 const MAGNITUDES_MAX: f64 = 1e9;
 
@@ -50,7 +50,7 @@ pub fn overlaps(bounds: &Bounds, values: &[f64]) -> bool {
 }
 
 /// Whether all values are whole, and no sum of them is rounded.
-fn is_whole(values: &[f64]) -> bool {
+pub fn is_whole(values: &[f64]) -> bool {
     let max = WHOLE_MAX / values.len() as f64;
     values
         .chunks(512)

@@ -10,10 +10,11 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use super::local::Reach;
 use crate::frame::Grid;
 
 /// So many of the first intervals of a column tell how far its samples lie apart.
-const INTERVALS_LOOKED_AT: usize = 20;
+pub const INTERVALS_LOOKED_AT: usize = 20;
 /// Which of these intervals, in order of length, is taken.
 const INTERVAL_QUANTILE: f64 = 0.6;
 
@@ -84,6 +85,7 @@ pub struct Bounds {
     /// A sample counts as the one before a window if it lies less than this before the window's start.
     pub before_max: i64,
     changes: OnceLock<Changes>,
+    reach: OnceLock<Option<Reach>>,
 }
 
 /// Between which samples a change over each window is measured (dialect `metricsql`): it depends on times only, so that all series of a column share it.
@@ -116,7 +118,12 @@ impl Bounds {
             from.push(first as u32);
             to.push(behind as u32);
         }
-        Self { from, to, length, before_max, changes: OnceLock::new() }
+        Self { from, to, length, before_max, changes: OnceLock::new(), reach: OnceLock::new() }
+    }
+
+    /// What `look` tells of the windows, once for all series of the column.
+    pub fn reach(&self, look: impl FnOnce() -> Option<Reach>) -> Option<Reach> {
+        *self.reach.get_or_init(look)
     }
 
     /// Between which samples changes are measured.
@@ -199,10 +206,22 @@ fn stretched(interval: i64) -> i64 {
     interval.saturating_add(room)
 }
 
+/// The least and the greatest length that [`stretched`] makes of any interval from `least` to `most`.
+pub fn stretched_within(least: i64, most: i64) -> (i64, i64) {
+    // Inside of a band lengths grow with intervals.
+    const BAND_ENDS: [i64; 5] = [2_000, 4_000, 8_000, 16_000, 32_000];
+    let inside = |at: &i64| least <= *at && *at <= most;
+    let ends = BAND_ENDS.into_iter().flat_map(|end| [end, end + 1]).filter(inside);
+    let lengths = [least, most].into_iter().chain(ends).map(stretched);
+    lengths.fold((i64::MAX, 0), |(low, high), length| (low.min(length), high.max(length)))
+}
+
 /// The bounds of the columns that were met, found by the pointer of the column, which is held so that no other column can come to stand there.
 #[derive(Debug, Default)]
 pub struct BoundsCache {
     known: HashMap<*const Vec<i64>, Known>,
+    /// How many times stand in the columns that are held.
+    times: usize,
 }
 
 /// A column and its bounds.
@@ -211,6 +230,8 @@ type Known = (Arc<Vec<i64>>, Arc<Bounds>);
 /// The bounds of all columns that are remembered hold at most about so many windows: then all are forgotten. Neighbouring series belong to different scrape
 /// targets, so that it takes as many columns as there are targets.
 const WINDOWS_REMEMBERED: usize = 1 << 18;
+/// The columns that are held for it have at most about so many times.
+const TIMES_REMEMBERED: usize = 1 << 21;
 
 impl BoundsCache {
     /// The bounds of the windows in a column.
@@ -218,12 +239,20 @@ impl BoundsCache {
         if let Some((_, bounds)) = self.known.get(&Arc::as_ptr(times)) {
             return Arc::clone(bounds);
         }
-        if (self.known.len() + 1) * layout.points > WINDOWS_REMEMBERED {
+        self.times += times.len();
+        if (self.known.len() + 1) * layout.points > WINDOWS_REMEMBERED || self.times > TIMES_REMEMBERED {
             self.known.clear();
+            self.times = times.len();
         }
         let bounds = Arc::new(Bounds::find(layout, times));
         self.known.insert(Arc::as_ptr(times), (Arc::clone(times), Arc::clone(&bounds)));
         bounds
+    }
+
+    /// About how many bytes it holds.
+    pub fn bytes(&self, layout: &Layout) -> usize {
+        let windows = self.known.len() * layout.points;
+        self.times * size_of::<i64>() + windows * 2 * size_of::<u32>() + self.known.len() * size_of::<Known>()
     }
 }
 
@@ -332,6 +361,25 @@ mod tests {
                 let want: Vec<i64> = times.iter().copied().filter(|time| start < *time && *time <= end).collect();
                 prop_assert_eq!(&times[bounds.from[i] as usize..bounds.to[i] as usize], &want[..]);
             }
+        }
+    }
+
+    #[test]
+    fn columns_that_are_held_are_bounded() {
+        let layout = layout(1, Length::Fixed(10));
+        let mut cache = BoundsCache::default();
+        for _ in 0..100 {
+            cache.get(&layout, &Arc::new(vec![0; TIMES_REMEMBERED / 10]));
+            assert!(cache.bytes(&layout) <= TIMES_REMEMBERED * size_of::<i64>() + (1 << 10));
+        }
+    }
+
+    #[test]
+    fn no_interval_is_stretched_further() {
+        for (least, most) in [(1, 50_000), (15_000, 15_100), (15_000, 30_000), (1_900, 2_100), (8_000, 8_001)] {
+            let all: Vec<i64> = (least..=most).map(stretched).collect();
+            let want = (*all.iter().min().expect("some"), *all.iter().max().expect("some"));
+            assert_eq!(stretched_within(least, most), want, "{least} {most}");
         }
     }
 

@@ -68,7 +68,7 @@ impl Driver {
     }
 
     /// Polls a future; while it waits for the log, the log is committed.
-    fn wait<T>(&self, future: impl Future<Output = T>) -> T {
+    pub fn wait<T>(&self, future: impl Future<Output = T>) -> T {
         let mut future: Pin<Box<dyn Future<Output = T> + '_>> = Box::pin(future);
         let mut context = Context::from_waker(Waker::noop());
         loop {

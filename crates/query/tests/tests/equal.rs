@@ -1,8 +1,15 @@
 //! Ways to an answer that must not change it: threads, folding, heads, the cache.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use query::{Dialect, EngineOptions, Span, Value};
+use model::{Tenant, TimeRange};
+use proptest::prelude::*;
+use query::{Dialect, Engine, EngineOptions, Span, Value};
+use storage_api::{
+    BoxFuture, NamesRequest, SamplesWanted, Select, SelectError, SelectRequest, SeriesStream, ValuesRequest, Version,
+};
+use store::Store;
+use testkit::ManualClock;
 
 use crate::driver::{Driver, NOW, Rows, query, rows_of};
 
@@ -109,6 +116,138 @@ fn heads_of_blocks_give_what_their_samples_give() {
     }
 }
 
+/// Gives samples only, never heads.
+struct WithoutHeads(Arc<dyn Select>);
+
+impl Select for WithoutHeads {
+    fn select<'a>(&'a self, request: SelectRequest) -> BoxFuture<'a, Result<Box<dyn SeriesStream>, SelectError>> {
+        let samples = match request.samples {
+            SamplesWanted::Heads(_) => SamplesWanted::Raw,
+            other => other,
+        };
+        self.0.select(SelectRequest { samples, ..request })
+    }
+
+    fn label_names<'a>(&'a self, request: NamesRequest) -> BoxFuture<'a, Result<Vec<String>, SelectError>> {
+        self.0.label_names(request)
+    }
+
+    fn label_values<'a>(&'a self, request: ValuesRequest) -> BoxFuture<'a, Result<Vec<String>, SelectError>> {
+        self.0.label_values(request)
+    }
+
+    fn series_count<'a>(&'a self, tenant: Tenant) -> BoxFuture<'a, Result<u64, SelectError>> {
+        self.0.series_count(tenant)
+    }
+
+    fn version(&self, tenant: Tenant, range: TimeRange) -> Version {
+        self.0.version(tenant, range)
+    }
+}
+
+/// Steps between samples in seconds and what comes: mostly a rise, now and then a fall, a gap, a NaN or a stale marker.
+fn walk() -> impl Strategy<Value = Vec<(i64, f64)>> {
+    let stale = f64::from_bits(model::STALE_NAN_BITS);
+    let rise = prop_oneof![
+        300 => (0u32..40).prop_map(|rise| f64::from(rise) * 0.3),
+        2 => Just(f64::NEG_INFINITY),
+        1 => Just(-0.7),
+        1 => Just(f64::NAN),
+        1 => Just(stale),
+    ];
+    let gap = prop_oneof![400 => 580i64..620, 2 => 1_000i64..40_000, 2 => 1i64..5];
+    prop::collection::vec((gap, rise), 300..500).prop_map(|steps| {
+        let (mut time, mut total) = (NOW - 72 * 3_600_000, 0.0);
+        let walked = steps.into_iter().map(|(gap, rise)| {
+            time += gap * 1_000;
+            if rise.is_nan() {
+                return (time, rise);
+            }
+            // A reset, else a rise or a small fall.
+            total = if rise == f64::NEG_INFINITY { 0.1 } else { total + rise };
+            (time, total)
+        });
+        walked.take_while(|(time, _)| *time < NOW).collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn borders_beside_heads_give_the_same_bits(
+        walks in prop::collection::vec(walk(), 1..4),
+        flushed in 0usize..500,
+        back in 0i64..10_000_000,
+        window in prop_oneof![Just("30h"), Just("67h13m"), Just("2h"), Just("100h")],
+        is_late in any::<bool>(),
+    ) {
+        let driver = Driver::with(options(2));
+        let labels = |number: usize| [("__name__", "c_total".to_owned()), ("number", number.to_string())];
+        let put = |number: usize, samples: &[(i64, f64)]| {
+            let labels = labels(number);
+            let labels: Vec<(&str, &str)> = labels.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            driver.put(&labels, samples);
+        };
+        for (number, walk) in walks.iter().enumerate() {
+            put(number, &walk[..flushed.min(walk.len())]);
+        }
+        driver.flush();
+        for (number, walk) in walks.iter().enumerate() {
+            put(number, &walk[flushed.min(walk.len())..]);
+        }
+        if is_late {
+            put(0, &[(NOW - 50 * 3_600_000 + 7, 3.0)]);
+        }
+        driver.flush();
+        let clock = Arc::new(ManualClock::new(NOW));
+        let raw = Engine::new(Arc::new(WithoutHeads(Arc::<Store>::clone(&driver.store))), clock, options(2));
+        for dialect in DIALECTS {
+            for name in [
+                "rate", "increase", "delta", "first_over_time", "last_over_time", "increase_pure", "increase_prometheus",
+                "rate_prometheus", "delta_prometheus", "tfirst_over_time", "tlast_over_time", "ts_of_first_over_time",
+            ] {
+                let end = NOW - back;
+                let instant = Span::Instant { time: end, step: 300_000 };
+                let range = Span::Range { start: end - 40 * 3_600_000, end, step: 5_400_000 };
+                for span in [instant, range] {
+                    let query = query(dialect, &format!("{name}(c_total[{window}])"), span);
+                    let (heads, samples) = (driver.engine.run(&query), raw.run(&query));
+                    prop_assert_eq!(heads.is_err(), samples.is_err());
+                    if let (Ok(heads), Ok(samples)) = (heads, samples) {
+                        prop_assert_eq!(bits(&rows_of(&heads.value)), bits(&rows_of(&samples.value)), "{}", query.text);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_stands_in_a_query_twice_is_evaluated_once() {
+    let driver = with_counters(2, 20);
+    let times = (NOW - 1_500_000, NOW, 60_000);
+    for dialect in DIALECTS {
+        for (text, apart) in [
+            ("rate(c_total[5m]) + rate(c_total[5m])", "rate(c_total[5m]) + rate(c_total{number!=\"\"}[5m])"),
+            (
+                "sum by (pod) (c_total) / sum by (pod) (c_total)",
+                "sum by (pod) (c_total) / sum by (pod) ((c_total{number!=\"\"}))",
+            ),
+            (
+                "max_over_time(abs(c_total)[5m:1m]) - min_over_time(abs(c_total)[5m:1m])",
+                "max_over_time(abs(c_total)[5m:1m]) - min_over_time(abs(c_total{number!=\"\"})[5m:1m])",
+            ),
+        ] {
+            let of = |text: &str| driver.range(dialect, text, times).expect("the query is right");
+            let (once, twice) = (of(text), of(apart));
+            assert_eq!(bits(&rows_of(&once.value)), bits(&rows_of(&twice.value)), "{text}");
+            assert_eq!(once.stats.series_fetched * 2, twice.stats.series_fetched, "{text}");
+        }
+        assert_eq!(driver.engine.stats().memory_held, 0);
+    }
+}
+
 #[test]
 fn the_cache_answers_only_what_would_be_computed() {
     let driver = with_counters(2, 5);
@@ -141,7 +280,7 @@ fn the_cache_answers_only_what_would_be_computed() {
 #[test]
 fn results_close_to_now_are_not_kept() {
     let driver = with_counters(1, 2);
-    let span = Span::Range { start: NOW - 600_000, end: NOW, step: 60_000 };
+    let span = Span::Range { start: NOW - 240_000, end: NOW, step: 60_000 };
     for _ in 0..2 {
         let query = query::Query { may_cache: true, ..query(Dialect::PromQl, "c_total", span) };
         assert!(matches!(driver.engine.run(&query).expect("the query is right").value, Value::Matrix(_)));

@@ -5,5 +5,6 @@ mod equal;
 mod fuzz;
 mod limits;
 mod naive;
+mod refresh;
 mod script;
 mod scripts;

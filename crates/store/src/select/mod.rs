@@ -10,5 +10,5 @@ mod union;
 
 pub use head_source::HeadSource;
 pub use names::{label_names, label_values, series_count, tenants};
-pub use plan::{Plan, failed};
+pub use plan::{Plan, failed, widen};
 pub use stream::Stream;

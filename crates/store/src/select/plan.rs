@@ -8,13 +8,16 @@
 
 use std::{ops::Range, sync::Arc};
 
+use codec::Summary;
 use head::Pin;
-use index::CompiledSelector;
+use index::{CompiledSelector, KeyCursor};
 use model::{SeriesId, SeriesKey, TimeRange};
-use part::{Part, PartError, merge::Hidden};
-use storage_api::{SelectError, SelectRequest};
+use parking_lot::Mutex;
+use part::{BlockHead, Part, PartError, merge::Hidden};
+use storage_api::{SamplesWanted, SelectError, SelectRequest};
 
 use super::{
+    chunk::Tools,
     head_source::HeadSource,
     times::SharedTimes,
     union::{SeriesSource, Union, unite},
@@ -27,7 +30,9 @@ const CHECK_EVERY: usize = 8;
 /// Everything that a chunk needs to decode itself.
 pub struct Plan {
     pub request: SelectRequest,
-    /// What is answered: the request's range cut to what has not expired.
+    /// Where series are found: the request's range cut to what has not expired.
+    pub known_range: TimeRange,
+    /// What is answered of it: all, or from where samples are wanted on.
     pub answer_range: TimeRange,
     /// What is read for it: whole dedup intervals.
     pub read_range: TimeRange,
@@ -35,6 +40,8 @@ pub struct Plan {
     pub union: Union,
     pub sources: Vec<Source>,
     pub shared_times: SharedTimes,
+    /// What chunks that are done left.
+    pub spare_tools: Mutex<Vec<Tools>>,
     /// Keeps the head's slots from being given to other series.
     _pin: Pin,
 }
@@ -53,30 +60,42 @@ pub struct PartSource {
     pub numbers: Vec<u32>,
     pub hidden: Vec<Hidden>,
     ids: Vec<SeriesId>,
+    /// Reads keys while sources are united.
+    keys: Mutex<Option<KeyCursor>>,
 }
+
+/// Keys that are compared while sources are united lie near each other: so many of their texts are worth keeping.
+const KEYS_COMPARED: usize = 64;
 
 impl Plan {
     /// Searches all sources.
     pub fn make(inner: &Inner, request: SelectRequest) -> Result<Self, SelectError> {
+        Self::make_from(inner, request, i64::MIN)
+    }
+
+    /// As [`Self::make`], where samples are wanted from an instant on only.
+    pub fn make_from(inner: &Inner, request: SelectRequest, samples_from: i64) -> Result<Self, SelectError> {
         let selector =
             CompiledSelector::compile(&request.selector).map_err(|error| SelectError::BadMatcher(error.to_string()))?;
         let pin = inner.head.pin();
         let state = inner.shared.get();
         let dedup_interval_ms = inner.options.dedup_interval_ms;
-        let answer_range = request.range.intersect(inner.kept());
+        let known_range = request.range.intersect(inner.kept());
+        let answer_range = known_range.intersect(TimeRange::new(samples_from, i64::MAX));
         let read_range = widen(answer_range, dedup_interval_ms);
+        let searched = widen(known_range, dedup_interval_ms);
         let mut sources = Vec::new();
-        if !answer_range.is_empty() {
+        if !known_range.is_empty() {
             // Views are taken first: a series that the head forgets while it is searched has no rows in them.
-            let views = HeadSource::views(inner, &state, read_range);
-            let touched = state.parts.iter().filter(|part| part.meta().range.overlaps(read_range));
+            let views = HeadSource::views(inner, &state, searched);
+            let touched = state.parts.iter().filter(|part| part.meta().range.overlaps(searched));
             for (at, part) in touched.enumerate() {
                 if at % CHECK_EVERY == 0 {
                     request.budget.check()?;
                 }
                 sources.extend(PartSource::search(&state, part, &request, &selector)?.map(Source::Part));
             }
-            sources.extend(HeadSource::search(views, &inner.head, &request, &selector, read_range).map(Source::Head));
+            sources.extend(HeadSource::search(views, &inner.head, &request, &selector, searched).map(Source::Head));
         }
         let union = {
             let borrowed: Vec<&dyn SeriesSource> = sources.iter().map(Source::series).collect();
@@ -85,14 +104,25 @@ impl Plan {
         request.budget.check_series(union.ids.len() as u64)?;
         Ok(Self {
             request,
+            known_range,
             answer_range,
             read_range,
             dedup_interval_ms,
             union,
             sources,
             shared_times: SharedTimes::default(),
+            spare_tools: Mutex::default(),
             _pin: pin,
         })
+    }
+
+    /// The summary that may stand for a block: it lies in the range as a whole, no window begins or ends in it, and it holds numbers only.
+    pub fn head_for(&self, head: &BlockHead) -> Option<Summary> {
+        let SamplesWanted::Heads(cuts) = &self.request.samples else { return None };
+        let (first, last) = (head.time.first, head.time.last);
+        let whole = self.answer_range.covers(TimeRange::new(first, last)) && !cuts.part(first, last);
+        let exact = head.summary.clean && !(self.request.one_per_timestamp && head.equal_times);
+        (whole && exact && !(cuts.rising && head.summary.resets > 0)).then_some(head.summary)
     }
 
     /// Which series of source `source` lie in a run of ranks.
@@ -105,7 +135,7 @@ impl Plan {
 }
 
 /// A dedup interval is judged as a whole, also where the range cuts it.
-fn widen(range: TimeRange, interval_ms: i64) -> TimeRange {
+pub fn widen(range: TimeRange, interval_ms: i64) -> TimeRange {
     if interval_ms <= 0 || range.is_empty() {
         return range;
     }
@@ -157,7 +187,8 @@ impl PartSource {
             let mut keep = kept.iter();
             ids.retain(|_| *keep.next().expect("BUG: one answer per series"));
         }
-        Ok((!numbers.is_empty()).then(|| Self { part: Arc::clone(part), numbers, hidden, ids }))
+        let keys = Mutex::default();
+        Ok((!numbers.is_empty()).then(|| Self { part: Arc::clone(part), numbers, hidden, ids, keys }))
     }
 }
 
@@ -175,7 +206,9 @@ impl SeriesSource for PartSource {
     }
 
     fn read_key(&self, at: usize, key: &mut SeriesKey) -> Result<(), SelectError> {
-        self.part.labels().key(self.numbers[at], key).map_err(|corrupt| failed(corrupt.into()))
+        let mut keys = self.keys.lock();
+        let reader = keys.get_or_insert_with(|| self.part.labels().some_keys(KEYS_COMPARED));
+        reader.key(self.numbers[at], key).map_err(|corrupt| failed(corrupt.into()))
     }
 }
 

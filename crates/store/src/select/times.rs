@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 /// So many columns are remembered per answer; a table that is full is emptied.
 const COLUMNS_MAX: usize = 1 << 14;
 /// Longer columns are not remembered beyond this many timestamps in all.
-const TIMES_MAX: usize = 32 << 20;
+const TIMES_MAX: usize = 4 << 20;
 
 /// A column by what it was joined of: parts, columns in them, and the range that was cut out.
 pub type Recipe = Vec<(u64, u64)>;

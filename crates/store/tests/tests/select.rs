@@ -72,7 +72,7 @@ proptest! {
     }
 
     #[test]
-    fn heads_stand_for_exactly_their_samples(batches in batches(), mut cuts in prop::collection::vec(0i64..50_000, 0..4), merge in any::<bool>()) {
+    fn heads_stand_for_exactly_their_samples(batches in batches(), mut cuts in prop::collection::vec(0i64..50_000, 0..4), edges in 0u64..4, rising in any::<bool>(), merge in any::<bool>()) {
         let driver = open(quiet());
         let want = fill(&driver, &batches);
         driver.flush().expect("it can be flushed");
@@ -80,9 +80,10 @@ proptest! {
             driver.merge().expect("it can be merged");
         }
         cuts.sort_unstable();
-        let cuts: Vec<i64> = cuts.iter().rev().map(|cut| NOW - cut * 1_000).collect();
+        let at = Arc::new(cuts.iter().rev().map(|cut| NOW - cut * 1_000).collect());
+        let cuts = Cuts { at, edges, rising };
         let mut request = SelectRequest::raw(Tenant::DEFAULT, Selector::everything(), TimeRange::ALL);
-        request.samples = SamplesWanted::Heads(Cuts { at: Arc::new(cuts.clone()) });
+        request.samples = SamplesWanted::Heads(cuts.clone());
         let stream = driver.wait(driver.store.select(request)).expect("it can be read");
         let (mut key, mut data) = (SeriesKey::default(), SeriesData::default());
         while let Some(mut chunk) = stream.next().expect("it can be read") {
@@ -95,8 +96,25 @@ proptest! {
     }
 }
 
-/// Heads and samples together are the rows, in order, and no head reaches over a cut.
-fn check_heads(want: &[(i64, u64)], data: &SeriesData, cuts: &[i64]) -> Result<(), TestCaseError> {
+/// The first numbers, and those next to each cut, are no head's.
+fn check_edges(want: &[(i64, u64)], data: &SeriesData, cuts: &Cuts) -> Result<(), TestCaseError> {
+    let edges = cuts.edges as usize;
+    let numbers: Vec<i64> =
+        want.iter().filter(|(_, bits)| !f64::from_bits(*bits).is_nan()).map(|(time, _)| *time).collect();
+    let mut edge: Vec<i64> = numbers.iter().take(edges).copied().collect();
+    for cut in cuts.at.iter() {
+        let split = numbers.partition_point(|time| time <= cut);
+        edge.extend_from_slice(&numbers[split.saturating_sub(edges)..numbers.len().min(split + edges)]);
+    }
+    for head in &data.heads {
+        prop_assert!(edge.iter().all(|time| *time < head.first_time || head.last_time < *time));
+    }
+    Ok(())
+}
+
+/// Heads and samples together are the rows, in order; no head reaches over a cut, and none stands where samples are wanted one by one.
+fn check_heads(want: &[(i64, u64)], data: &SeriesData, cuts: &Cuts) -> Result<(), TestCaseError> {
+    check_edges(want, data, cuts)?;
     let mut rest = want;
     let mut sample = 0;
     for head in &data.heads {
@@ -109,7 +127,8 @@ fn check_heads(want: &[(i64, u64)], data: &SeriesData, cuts: &[i64]) -> Result<(
         let values: Vec<f64> = of_head.iter().map(|row| f64::from_bits(row.1)).collect();
         prop_assert_eq!(head.summary, summarize(&values));
         prop_assert_eq!((of_head[0].0, of_head[of_head.len() - 1].0), (head.first_time, head.last_time));
-        let window = |time: i64| cuts.partition_point(|cut| *cut < time);
+        prop_assert!(!cuts.rising || head.summary.resets == 0);
+        let window = |time: i64| cuts.at.partition_point(|cut| *cut < time);
         prop_assert_eq!(window(head.first_time), window(head.last_time));
         rest = behind;
     }

@@ -10,8 +10,17 @@ const NEAR: f64 = 1.1;
 
 /// The change over the window, by second if `per_second`.
 pub fn extrapolated(window: &Window<'_>, is_counter: bool, per_second: bool) -> f64 {
-    let corrections = if is_counter { fallen(window.values) } else { 0.0 };
-    extrapolated_change(window, corrections, is_counter, per_second)
+    let lost = if is_counter { fallen(window.values) } else { 0.0 };
+    extrapolated_change(window, Passed { count: window.values.len() as u64, lost }, is_counter, per_second)
+}
+
+/// What lies between the first and the last sample of a window.
+#[derive(Debug, Clone, Copy)]
+pub struct Passed {
+    /// How many samples there are, with the two.
+    pub count: u64,
+    /// The sum of what resets took.
+    pub lost: f64,
 }
 
 /// The sum of the values from which the next one fell.
@@ -19,13 +28,13 @@ pub fn fallen(values: &[f64]) -> f64 {
     values.windows(2).filter(|pair| pair[1] < pair[0]).fold(0.0, |sum, pair| sum + pair[0])
 }
 
-/// As [`extrapolated`], where the sum of what resets took is known.
-pub fn extrapolated_change(window: &Window<'_>, corrections: f64, is_counter: bool, per_second: bool) -> f64 {
+/// As [`extrapolated`], where it is known what lies between the borders.
+pub fn extrapolated_change(window: &Window<'_>, passed: Passed, is_counter: bool, per_second: bool) -> f64 {
     let ([first, .., last], [first_time, .., last_time]) = (window.values, window.times) else { return ABSENT };
-    let mut change = last - first + corrections;
+    let mut change = last - first + passed.lost;
     let seconds = |from: i64, to: i64| (to - from) as f64 / 1e3;
     let sampled = seconds(*first_time, *last_time);
-    let interval = sampled / (window.values.len() - 1) as f64;
+    let interval = sampled / (passed.count - 1) as f64;
     let carried = |to_border: f64| if to_border >= interval * NEAR { interval / 2.0 } else { to_border };
     let mut to_start = carried(seconds(window.end - window.length, *first_time));
     if is_counter && change > 0.0 && *first >= 0.0 {

@@ -4,7 +4,11 @@
 //!    samples which the query can have read; it is taken before the query reads, so that what is written meanwhile makes the result be forgotten.
 //! 2. A result answers only while the version is the same: an answer from here is the answer that would be computed.
 //! 3. Results that reach close to now are not kept, since every scrape changes them.
-//! 4. The bytes of all results are bounded; the one that was asked for longest ago goes first.
+//! 4. Of expressions that allow it, rows are kept instead, so that a query that is asked again a little later evaluates its last points only ([`partial`]).
+//! 5. The bytes of all results are bounded; the one that was asked for longest ago goes first.
+
+mod partial;
+mod shape;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -12,6 +16,8 @@ use metricsql::{Expr, ExprKind};
 use model::{Matcher, Tenant, TimeRange};
 use parking_lot::Mutex;
 use storage_api::Version;
+
+pub use partial::{KeptRows, Known, Partial, Pieces, RowsKey};
 
 use crate::{
     api::{Dialect, Query, Span, Value},
@@ -27,6 +33,7 @@ pub struct CacheKey {
     dialect: Dialect,
     text: String,
     grid: Grid,
+    end: i64,
     lookback: i64,
     extra_filters: Vec<Vec<Matcher>>,
     round_digits: Option<i32>,
@@ -44,11 +51,22 @@ pub struct Kept {
     pub series_fetched: u64,
 }
 
+/// Where something is found.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Key {
+    Answer(CacheKey),
+    Rows(RowsKey),
+}
+
+#[derive(Debug)]
+enum Content {
+    Answer { kept: Arc<Kept>, range: TimeRange, version: Version },
+    Rows(Arc<KeptRows>),
+}
+
 #[derive(Debug)]
 struct Entry {
-    kept: Arc<Kept>,
-    range: TimeRange,
-    version: Version,
+    content: Content,
     bytes: usize,
     used: u64,
 }
@@ -62,9 +80,23 @@ pub struct ResultCache {
 
 #[derive(Debug, Default)]
 struct State {
-    entries: HashMap<CacheKey, Entry>,
+    entries: HashMap<Key, Entry>,
     bytes: usize,
     clock: u64,
+}
+
+impl State {
+    /// What stands there, which was asked for now.
+    fn find(&mut self, key: &Key) -> Option<&Content> {
+        self.clock += 1;
+        let entry = self.entries.get_mut(key)?;
+        entry.used = self.clock;
+        Some(&entry.content)
+    }
+
+    fn remove(&mut self, key: &Key) {
+        self.bytes -= self.entries.remove(key).map_or(0, |entry| entry.bytes);
+    }
 }
 
 /// A query whose result may be kept or found.
@@ -78,12 +110,13 @@ pub struct Cacheable {
 impl Cacheable {
     /// Tells whether the result of a query may come from here and go here.
     pub fn of(query: &Query, expr: &Expr, times: &Times, options: &EngineOptions, now: i64) -> Option<Self> {
-        let is_range = matches!(query.span, Span::Range { .. });
-        if !query.may_cache || !is_range || query.trace || options.cache_bytes_max == 0 || times.held_back.is_some() {
+        let Span::Range { end, .. } = query.span else { return None };
+        if !query.may_cache || query.trace || options.cache_bytes_max == 0 || times.held_back.is_some() {
             return None;
         }
         let offset = i64::try_from(options.cache_timestamp_offset.as_millis()).unwrap_or(i64::MAX / 4);
-        if times.grid.end() > now - offset {
+        let end = end.max(times.grid.end());
+        if end > now - offset {
             return None;
         }
         let lookback = dialect::lookback(query, options);
@@ -93,12 +126,13 @@ impl Cacheable {
             dialect: query.dialect,
             text: query.text.clone(),
             grid: times.grid,
+            end,
             lookback,
             extra_filters: query.extra_filters.clone(),
             round_digits: query.round_digits,
             limit: query.limit,
         };
-        let range = TimeRange::new(times.grid.start.saturating_sub(reach), times.grid.end().saturating_add(reach));
+        let range = TimeRange::new(times.grid.start.saturating_sub(reach), end.saturating_add(reach));
         Some(Self { key, range })
     }
 }
@@ -143,30 +177,58 @@ impl ResultCache {
 
     /// The result of a query, if there is one of this version of the data.
     pub fn get(&self, query: &Cacheable, version: Version) -> Option<Arc<Kept>> {
-        let state = &mut *self.state.lock();
-        state.clock += 1;
-        let entry = state.entries.get_mut(&query.key)?;
-        if entry.version != version || entry.range != query.range {
-            let gone = state.entries.remove(&query.key);
-            state.bytes -= gone.map_or(0, |entry| entry.bytes);
-            return None;
+        let key = Key::Answer(query.key.clone());
+        let mut state = self.state.lock();
+        match state.find(&key)? {
+            Content::Answer { kept, range, version: of } if *of == version && *range == query.range => {
+                Some(Arc::clone(kept))
+            }
+            _ => {
+                state.remove(&key);
+                None
+            }
         }
-        entry.used = state.clock;
-        Some(Arc::clone(&entry.kept))
     }
 
     /// Keeps a result that was computed from this version of the data, or a later one.
     pub fn put(&self, query: Cacheable, version: Version, kept: Kept) {
         let bytes = bytes_of(&query.key, &kept);
+        let content = Content::Answer { kept: Arc::new(kept), range: query.range, version };
+        self.insert(Key::Answer(query.key), content, bytes);
+    }
+
+    /// Rows of some of the first points of a query, and of how many.
+    pub fn rows(&self, query: &Partial, now: &Pieces) -> Option<Known> {
+        let key = Key::Rows(query.key.clone());
+        let kept = match self.state.lock().find(&key)? {
+            Content::Rows(kept) => Arc::clone(kept),
+            Content::Answer { .. } => return None,
+        };
+        let known = query.known(&kept, now)?;
+        Some((kept, known))
+    }
+
+    /// Rows of a query of which no points can be kept any more.
+    pub fn forget_rows(&self, query: &Partial) {
+        self.state.lock().remove(&Key::Rows(query.key.clone()));
+    }
+
+    /// Keeps rows.
+    pub fn put_rows(&self, query: Partial, kept: KeptRows) {
+        let bytes = ENTRY_OVERHEAD + query.key.bytes() + kept.bytes();
+        self.insert(Key::Rows(query.key), Content::Rows(Arc::new(kept)), bytes);
+    }
+
+    fn insert(&self, key: Key, content: Content, bytes: usize) {
         // One result may not drive out all others.
         if bytes > self.bytes_max / 4 {
             return;
         }
         let state = &mut *self.state.lock();
         state.clock += 1;
-        let entry = Entry { kept: Arc::new(kept), range: query.range, version, bytes, used: state.clock };
+        let entry = Entry { content, bytes, used: state.clock };
         state.bytes += bytes;
-        if let Some(before) = state.entries.insert(query.key, entry) {
+        if let Some(before) = state.entries.insert(key, entry) {
             state.bytes -= before.bytes;
         }
         while state.bytes > self.bytes_max {
@@ -174,7 +236,7 @@ impl ResultCache {
             else {
                 return;
             };
-            state.bytes -= state.entries.remove(&oldest).map_or(0, |entry| entry.bytes);
+            state.remove(&oldest);
         }
     }
 

@@ -1,0 +1,225 @@
+//! Rows of range queries by which a query that is asked again a little later needs only its last points.
+//!
+//! 1. Rows are kept as they are before they become an answer, under all that they depend on but begin and end of the grid. Points close to now are not kept.
+//! 2. Beside them stand the versions of pieces of time, from before they were computed. A later query on the same line of instants takes the points over
+//!    which all pieces, from where it reads on, have the version that they had.
+//! 3. It evaluates the other points alone, finding series as if it evaluated all. What came out is put together if that is what an evaluation of all points gives, to
+//!    the bit: see [`super::shape`], `rollup::local` and `eval::watch`. Else all points are evaluated.
+
+use std::{collections::HashMap, sync::Arc};
+
+use metricsql::Expr;
+use model::{Matcher, Tenant, TimeRange};
+use storage_api::{Select, Version};
+
+use super::{
+    reach,
+    shape::{Needs, needs},
+};
+use crate::{
+    api::{Dialect, Query, Span},
+    budget::row_bytes,
+    dialect::{self, Times},
+    eval::Print,
+    frame::{ABSENT, Grid, Row, is_absent},
+    labels::Labels,
+    options::EngineOptions,
+};
+
+/// Versions are kept for pieces of so long.
+const PIECE_MS: i64 = 3_600_000;
+/// Longer ranges have no rows kept.
+const PIECES_MAX: i64 = 2_000;
+/// With longer steps heads may stand for blocks, in other places each time.
+const STEP_MAX_MS: i64 = 3_600_000;
+/// One who knows fewer than one in so many points evaluates all.
+const KNOWN_SHARE_MIN: usize = 4;
+/// A grid of one point would be evaluated as an instant query is.
+const POINTS_MIN: usize = 2;
+
+/// What rows depend on beside the data and where the grid begins and ends.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RowsKey {
+    tenant: Tenant,
+    dialect: Dialect,
+    text: String,
+    step: i64,
+    /// By how much instants lie behind multiples of the step.
+    phase: i64,
+    lookback: i64,
+    extra_filters: Vec<Vec<Matcher>>,
+}
+
+impl RowsKey {
+    /// About what it holds.
+    pub fn bytes(&self) -> usize {
+        self.text.len()
+    }
+}
+
+/// A query whose rows may be found or kept.
+#[derive(Debug, Clone)]
+pub struct Partial {
+    /// Where its rows are found.
+    pub key: RowsKey,
+    /// What former rows must tell.
+    pub needs: Needs,
+    grid: Grid,
+    /// When the range ends: samples behind the last point tell how things went on.
+    end: i64,
+    /// Points behind are not kept.
+    stable_to: i64,
+    /// How far before its first point it reads at most.
+    reach: i64,
+}
+
+/// The versions of pieces of time one behind the other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pieces {
+    first: i64,
+    versions: Vec<Version>,
+}
+
+/// Rows that are kept.
+#[derive(Debug)]
+pub struct KeptRows {
+    grid: Grid,
+    end: i64,
+    rows: Vec<Row>,
+    pieces: Pieces,
+    /// What folds were made of.
+    pub prints: Vec<Print>,
+    /// How many series they took.
+    pub series_fetched: u64,
+}
+
+impl Partial {
+    /// Tells whether rows of a query may come from here and go here.
+    pub fn of(query: &Query, expr: &Expr, times: &Times, options: &EngineOptions, now: i64) -> Option<Self> {
+        let Span::Range { end, .. } = query.span else { return None };
+        let grid = times.grid;
+        if !query.may_cache || query.trace || options.cache_bytes_max == 0 {
+            return None;
+        }
+        if grid.points < POINTS_MIN || grid.step >= STEP_MAX_MS {
+            return None;
+        }
+        let needs = needs(expr, query.dialect)?;
+        let lookback = dialect::lookback(query, options);
+        let reach = reach(expr, &grid, lookback.max(dialect::silence(options)))?;
+        let end = end.max(grid.end());
+        if end.saturating_sub(grid.start).saturating_add(reach) / PIECE_MS > PIECES_MAX {
+            return None;
+        }
+        let offset = i64::try_from(options.cache_timestamp_offset.as_millis()).unwrap_or(i64::MAX / 4);
+        let key = RowsKey {
+            tenant: query.tenant,
+            dialect: query.dialect,
+            text: query.text.clone(),
+            step: grid.step,
+            phase: grid.start.rem_euclid(grid.step),
+            lookback,
+            extra_filters: query.extra_filters.clone(),
+        };
+        Some(Self { key, needs, grid, end, stable_to: now.saturating_sub(offset), reach })
+    }
+
+    /// The versions of the time that it reads.
+    pub fn pieces(&self, select: &dyn Select) -> Pieces {
+        let first = self.first_piece();
+        let version = |piece: i64| {
+            select.version(self.key.tenant, TimeRange::new(piece * PIECE_MS, piece * PIECE_MS + (PIECE_MS - 1)))
+        };
+        Pieces { first, versions: (first..=self.end.div_euclid(PIECE_MS)).map(version).collect() }
+    }
+
+    fn first_piece(&self) -> i64 {
+        self.grid.start.saturating_sub(self.reach).div_euclid(PIECE_MS)
+    }
+
+    /// How many of the first points are known from these rows, if that is worth it.
+    pub fn known(&self, kept: &KeptRows, now: &Pieces) -> Option<usize> {
+        if kept.grid.start > self.grid.start {
+            return None;
+        }
+        let skipped = usize::try_from(now.first - kept.pieces.first).ok()?;
+        let then = kept.pieces.versions.get(skipped..)?;
+        let same = then.iter().zip(&now.versions).take_while(|(then, now)| then == now).count();
+        let sure_to = ((now.first + same as i64) * PIECE_MS - 1).min(kept.grid.end());
+        let known = self.points_to(sure_to);
+        // Only the same query over the same data knows how things went on behind its last point.
+        let is_same = kept.grid == self.grid && kept.end == self.end && same == now.versions.len();
+        let known = if is_same { known } else { known.min(self.grid.points - 1) };
+        (known * KNOWN_SHARE_MIN >= self.grid.points).then_some(known)
+    }
+
+    /// How many points there are up to an instant.
+    fn points_to(&self, time: i64) -> usize {
+        let points = (time - self.grid.start).div_euclid(self.grid.step) + 1;
+        usize::try_from(points).unwrap_or(0).min(self.grid.points)
+    }
+
+    /// The last point that is known, and the grid of those that are to be evaluated; `None` if all are known.
+    pub fn tail(&self, known: usize) -> Option<(i64, Grid)> {
+        let first = known.min(self.grid.points - POINTS_MIN);
+        let missing = Grid { start: self.grid.at(first), points: self.grid.points - first, ..self.grid };
+        (known < self.grid.points).then(|| (self.grid.at(known - 1), missing))
+    }
+
+    /// The rows of all points: the known ones, and behind them those that were evaluated.
+    pub fn join(&self, kept: &KeptRows, known: usize, tail: Vec<Row>) -> Vec<Row> {
+        let points = self.grid.points;
+        let skipped = ((self.grid.start - kept.grid.start) / self.grid.step) as usize;
+        let mut rows: Vec<Row> = Vec::with_capacity(kept.rows.len());
+        let mut places: HashMap<&Labels, usize> = HashMap::with_capacity(kept.rows.len());
+        for row in &kept.rows {
+            let values = &row.values[skipped..skipped + known];
+            if values.iter().all(|value| is_absent(*value)) {
+                continue;
+            }
+            let mut all = Vec::with_capacity(points);
+            all.extend_from_slice(values);
+            all.resize(points, ABSENT);
+            places.insert(&row.labels, rows.len());
+            rows.push(Row { labels: row.labels.clone(), values: all, drop_name: row.drop_name });
+        }
+        for row in tail {
+            let again = row.values.len() - (points - known);
+            let missing = &row.values[again..];
+            match places.get(&row.labels) {
+                Some(place) => rows[*place].values[known..].copy_from_slice(missing),
+                None => {
+                    let mut values = vec![ABSENT; known];
+                    values.extend_from_slice(missing);
+                    rows.push(Row { values, ..row });
+                }
+            }
+        }
+        rows
+    }
+
+    /// What is kept of rows of all points that were computed when time had these versions, or later ones.
+    pub fn keep(&self, rows: &[Row], pieces: Pieces, prints: Vec<Print>, series_fetched: u64) -> Option<KeptRows> {
+        let points = self.points_to(self.stable_to);
+        if points < POINTS_MIN {
+            return None;
+        }
+        let kept = |row: &Row| {
+            let values = row.values[..points].to_vec();
+            let is_row = values.iter().any(|value| !is_absent(*value));
+            is_row.then(|| Row { labels: row.labels.clone(), values, drop_name: row.drop_name })
+        };
+        let rows = rows.iter().filter_map(kept).collect();
+        Some(KeptRows { grid: Grid { points, ..self.grid }, end: self.end, rows, pieces, prints, series_fetched })
+    }
+}
+
+impl KeptRows {
+    /// About what it holds.
+    pub fn bytes(&self) -> usize {
+        self.rows.iter().map(row_bytes).sum::<usize>() + self.pieces.versions.len() * size_of::<Version>()
+    }
+}
+
+/// Rows with how many of the first points are known from them.
+pub type Known = (Arc<KeptRows>, usize);
