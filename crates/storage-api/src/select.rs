@@ -187,12 +187,7 @@ pub struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self {
-            series_max: u64::MAX,
-            cancel: Cancel::default(),
-            deadline: None,
-            completeness: Completeness::required(),
-        }
+        Self { series_max: u64::MAX, cancel: Cancel::default(), deadline: None, completeness: Completeness::required() }
     }
 }
 

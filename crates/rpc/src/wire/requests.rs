@@ -90,8 +90,8 @@ pub fn select_message(request: &SelectRequest) -> SelectMessage {
         labels,
         samples_wanted,
         cuts: distances(&cuts.at),
-        cut_edges: 0,
-        cut_rising: false,
+        cut_edges: cuts.edges,
+        cut_rising: cuts.rising,
         one_per_timestamp: request.one_per_timestamp,
         shards: request.shards.as_ref().map_or_else(Vec::new, |shards| shards.words().to_vec()),
         sub_plan: request.sub_plan.as_ref().map(sub_plan_message),
@@ -159,7 +159,7 @@ pub fn select_request(message: &SelectMessage) -> Result<SelectRequest, Wrong> {
             if !at.is_sorted() {
                 return Err("cuts out of order");
             }
-            SamplesWanted::Heads(Cuts { at: Arc::new(at) })
+            SamplesWanted::Heads(Cuts { at: Arc::new(at), edges: message.cut_edges, rising: message.cut_rising })
         }
         _ => return Err("an unknown wish for samples"),
     };
@@ -314,7 +314,7 @@ mod tests {
         let grid = WindowGrid { start: -1, end: 5, step: 2, window: 9 };
         let request = SelectRequest {
             labels: LabelsWanted::Only(vec!["a".into()]),
-            samples: SamplesWanted::Heads(Cuts { at: Arc::new(vec![-5, 100, 101]) }),
+            samples: SamplesWanted::Heads(Cuts { at: Arc::new(vec![-5, 100, 101]), edges: 3, rising: true }),
             shards: Some(shards),
             one_per_timestamp: true,
             sub_plan: Some(SubPlan {
