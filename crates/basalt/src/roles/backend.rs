@@ -1,0 +1,263 @@
+//! What stands behind the doors and the API of a role.
+//!
+//! 1. `single`: a store. With `-vmselectAddr` other nodes may ask it.
+//! 2. `storage`: a store that other nodes write to and ask. Its doors are closed: samples come by way of inserts.
+//! 3. `select`: storage nodes, of which it gathers answers. It takes no samples. With `-clusternativeListenAddr` other selects may ask it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Instant,
+};
+
+use basalt_http::{MetricsSource, MetricsText};
+use disk::{Disk, RealDisk};
+use gather::{Gather, GatherOptions, Members};
+use model::Clock;
+use route::{Discovery, NodeList, ShardMap};
+use rpc::{Node, NodeListener, NodeOptions, Role as NodeRole, Service};
+use storage_api::{Admin, Batch, BoxFuture, Insert, InsertError, Inserted, Select};
+use store::{Reporter, Severity, Store};
+
+use super::{Failure, Role, reports::Reports};
+use crate::{
+    cluster::{self, ClusterOptions},
+    settings::Settings,
+};
+
+/// The port of a storage that selects mean if they name none.
+const SELECT_PORT: u16 = 8401;
+
+/// See the module.
+pub struct Backend {
+    /// Takes samples.
+    pub insert: Arc<dyn Insert>,
+    /// Answers queries.
+    pub select: Arc<dyn Select>,
+    /// Does what an operator wants.
+    pub admin: Arc<dyn Admin>,
+    /// What `/metrics` shows of it.
+    pub sources: Vec<Arc<dyn MetricsSource>>,
+    /// What other nodes may ask of it.
+    pub service: Arc<Service>,
+    store: Option<Arc<Store>>,
+}
+
+/// Addresses for other nodes that are bound, each with what its log line says before the address.
+pub type NodePorts = Vec<(&'static str, NodeListener)>;
+
+/// Binds the addresses at which other nodes may come.
+pub async fn bind(role: Role, options: &ClusterOptions) -> Result<NodePorts, Failure> {
+    let inserts = ("accepting vminsert conns at", options.insert_address.as_str());
+    let selects = ("accepting vmselect conns at", options.select_address.as_str());
+    let native = ("accepting vmselect conns at", options.native_address.as_str());
+    let wanted = match role {
+        Role::Single => vec![selects],
+        Role::Storage => vec![inserts, selects],
+        Role::Select => vec![native],
+        // It has no backend, and ports of its own.
+        Role::Insert => vec![],
+    };
+    let mut ports = Vec::new();
+    for (says, address) in wanted.into_iter().filter(|(_, address)| !address.is_empty()) {
+        let tls = options.server_tls().map_err(Failure)?;
+        ports.push((says, NodeListener::bind(address, tls).await.map_err(Failure)?));
+    }
+    Ok(ports)
+}
+
+impl Backend {
+    /// Opens what the role needs. Blocks; must be called inside the runtime.
+    pub fn open(role: Role, settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Self, Failure> {
+        match role {
+            Role::Single | Role::Storage => Self::store(role, settings, clock),
+            Role::Select => Self::select(&settings.cluster),
+            Role::Insert => panic!("BUG: an insert has no backend"),
+        }
+    }
+
+    fn store(role: Role, settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Self, Failure> {
+        let began = Instant::now();
+        let path = &settings.data_path;
+        let failed = |why: &dyn std::fmt::Display| Failure(format!("cannot open storage {:?}: {why}", path.display()));
+        let disk: Arc<dyn Disk> = Arc::new(RealDisk::open(path).map_err(|why| failed(&why))?);
+        let store = Store::open(Arc::clone(&disk), settings.store.clone(), Arc::clone(clock), Reporter::new(report));
+        let store = Arc::new(store.map_err(|why| failed(&why))?);
+        let stats = store.stats();
+        log::info!(
+            "successfully opened storage \"{}\" in {:.3} seconds; parts: {}, samples: {}, samples in memory: {}",
+            path.display(),
+            began.elapsed().as_secs_f64(),
+            stats.parts,
+            stats.part_samples,
+            stats.head_samples,
+        );
+        let node_role = if role == Role::Storage { NodeRole::Storage } else { NodeRole::Single };
+        let mut service = Service::new(node_role, cluster::epoch()).with_select(store.clone(), store.clone());
+        let mut catching_up = None;
+        if role == Role::Storage {
+            let reports = Arc::new(Reports::open(disk, store.clone()).map_err(Failure)?);
+            let stand = Arc::clone(&reports);
+            service = service.with_insert(store.clone());
+            service = service.with_reports(reports.clone(), Arc::new(move |range| stand.complete(range)));
+            catching_up = Some(reports);
+        }
+        let service = Arc::new(service);
+        let sources = vec![Arc::new(NodeMetrics { service: Arc::clone(&service), reports: catching_up }) as _];
+        let insert: Arc<dyn Insert> = if role == Role::Storage { Arc::new(NoRows("storage")) } else { store.clone() };
+        Ok(Self { insert, select: store.clone(), admin: store.clone(), sources, service, store: Some(store) })
+    }
+
+    fn select(options: &ClusterOptions) -> Result<Self, Failure> {
+        let epoch = cluster::epoch();
+        let discovery = options.discovery(SELECT_PORT).map_err(Failure)?;
+        let node_options = options.node_options(NodeRole::Select, epoch, SELECT_PORT).map_err(Failure)?;
+        let runtime = tokio::runtime::Handle::current();
+        let list = runtime.block_on(cluster::list(&discovery)).map_err(Failure)?;
+        let members = members(&list, options, &node_options, None).map_err(Failure)?;
+        let gather_options =
+            GatherOptions { skip_slow: options.skip_slow, dedup_interval_ms: options.dedup_interval_ms };
+        let gather = Arc::new(Gather::new(members, gather_options));
+        runtime.spawn(greet(Arc::clone(&gather)));
+        if discovery.is_dynamic() {
+            runtime.spawn(watch(Arc::clone(&gather), discovery, list, options.clone(), node_options));
+        }
+        let service = Service::new(NodeRole::Select, epoch).with_select(gather.clone(), gather.clone());
+        let sources = vec![Arc::new(GatherMetrics(Arc::clone(&gather))) as _];
+        Ok(Self {
+            insert: Arc::new(NoRows("select")),
+            select: gather.clone(),
+            admin: gather,
+            sources,
+            service: Arc::new(service),
+            store: None,
+        })
+    }
+
+    /// What has to be done at the end, on a thread that may block.
+    pub fn closing(&self) -> impl FnOnce() -> Result<(), Failure> + Send + 'static {
+        let store = self.store.clone();
+        move || {
+            let Some(store) = store else { return Ok(()) };
+            store.close().map_err(|why| Failure(format!("cannot close the storage: {why}")))?;
+            log::info!("the storage is closed");
+            Ok(())
+        }
+    }
+}
+
+/// The nodes of a list. Those that stood in the list before keep their connections.
+fn members(
+    list: &NodeList,
+    options: &ClusterOptions,
+    node_options: &NodeOptions,
+    before: Option<&Members>,
+) -> Result<Members, String> {
+    // The map says how many copies there are; who owns what a node says itself.
+    let map = ShardMap::new(list, &options.replication).map_err(|why| why.0)?;
+    let node = |name: &route::NodeName| {
+        let known = before.and_then(|members| members.nodes().iter().find(|node| node.address() == name.address));
+        known.map_or_else(|| Node::new(&name.address, node_options.clone()), |node| Ok(Arc::clone(node)))
+    };
+    let nodes = list.nodes().iter().map(node).collect::<Result<Vec<_>, _>>()?;
+    Ok(Members::new(nodes, map.copies_max()))
+}
+
+/// Says for each node whether it is there and what it should be: a wrong address shows in the log at once.
+async fn greet(gather: Arc<Gather>) {
+    for node in gather.members().nodes() {
+        match node.greet().await {
+            Ok(_) => log::info!("successfully dialed -storageNode=\"{}\"", node.address()),
+            Err(why) => {
+                let want = "want the -vmselectAddr of a storage that runs";
+                log::error!("cannot use -storageNode=\"{}\": {why}; {want}", node.address());
+            }
+        }
+    }
+}
+
+/// Looks from time to time whether the list has changed.
+async fn watch(
+    gather: Arc<Gather>,
+    discovery: Discovery,
+    mut list: NodeList,
+    options: ClusterOptions,
+    node_options: NodeOptions,
+) {
+    let mut ticks = tokio::time::interval(options.discovery_interval.max(std::time::Duration::from_millis(100)));
+    loop {
+        ticks.tick().await;
+        match cluster::list(&discovery).await {
+            Ok(found) if found == list => {}
+            Ok(found) => match members(&found, &options, &node_options, Some(&gather.members())) {
+                Ok(members) => {
+                    log::info!("there are {} storage nodes now", members.nodes().len());
+                    gather.replace(members);
+                    list = found;
+                }
+                Err(why) => log::error!("the list of storage nodes stays as it was: {why}"),
+            },
+            Err(why) => log::warn!("the list of storage nodes stays as it was: {why}"),
+        }
+    }
+}
+
+/// What the store has to tell becomes log lines.
+fn report(severity: Severity, message: &str) {
+    match severity {
+        Severity::Info => log::info!("{message}"),
+        Severity::Warning => log::warn!("{message}"),
+        Severity::Error => log::error!("{message}"),
+    }
+}
+
+/// Refuses samples: the role takes none at its doors.
+struct NoRows(&'static str);
+
+impl Insert for NoRows {
+    fn insert<'a>(&'a self, _: Batch<'a>) -> BoxFuture<'a, Result<Inserted, InsertError>> {
+        Box::pin(async move {
+            let role = self.0;
+            Err(InsertError::ReadOnly(format!("a node of role {role} takes no samples; send them to an insert")))
+        })
+    }
+}
+
+/// What a node is asked by others.
+struct NodeMetrics {
+    service: Arc<Service>,
+    reports: Option<Arc<Reports>>,
+}
+
+impl MetricsSource for NodeMetrics {
+    fn write_metrics(&self, out: &mut MetricsText) {
+        out.line("vm_vminsert_metrics_read_total", self.service.rows_received());
+        out.line("basalt_node_calls_total", self.service.calls());
+        if let Some(reports) = &self.reports {
+            out.line("basalt_catching_up", u8::from(reports.is_catching_up()));
+        }
+    }
+}
+
+struct GatherMetrics(Arc<Gather>);
+
+impl MetricsSource for GatherMetrics {
+    fn write_metrics(&self, out: &mut MetricsText) {
+        let stats = self.0.stats();
+        let get = |counter: &AtomicU64| counter.load(Relaxed);
+        out.line("basalt_gather_requests_total", get(&stats.requests));
+        out.line("vm_partial_results_total", get(&stats.partial));
+        out.line("basalt_gather_refused_total", get(&stats.refused));
+        out.line("basalt_gather_missing_nodes_total", get(&stats.missing));
+        for metric in ["requests_total", "misses_total", "entries"] {
+            // Tenants are asked of the nodes each time.
+            out.line(format_args!("vm_cache_{metric}{{type=\"multitenancy/tenants\"}}"), 0);
+        }
+        for node in self.0.members().nodes() {
+            let address = node.address();
+            out.line(format_args!("basalt_node_unreachable_total{{addr={address:?}}}"), get(&node.stats().unreachable));
+        }
+    }
+}
