@@ -74,6 +74,26 @@ pub fn silence(options: &EngineOptions) -> i64 {
     }
 }
 
+fn points_asked(start: i64, end: i64, step: i64) -> i64 {
+    end.saturating_sub(start).max(0) / step + 1
+}
+
+/// Whether a range query of so many points begins and ends at multiples of its step.
+fn is_aligned(query: &Query, options: &EngineOptions, points: i64) -> bool {
+    let may_cache = query.may_cache && options.cache_bytes_max > 0;
+    query.dialect == Dialect::MetricsQl && may_cache && points >= ALIGNED_POINTS_MIN
+}
+
+/// When the range of a query ends. As it was asked for, that may be behind the last instant.
+pub fn range_end(query: &Query, options: &EngineOptions, grid: &Grid) -> i64 {
+    match query.span {
+        Span::Range { start, end, step } if !is_aligned(query, options, points_asked(start, end, step.max(1))) => {
+            end.max(grid.end())
+        }
+        _ => grid.end(),
+    }
+}
+
 /// When a query is evaluated, and what is held back of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Times {
@@ -100,9 +120,9 @@ pub fn times(query: &Query, options: &EngineOptions, now: i64) -> Times {
         }
         Span::Range { start, end, step } => {
             let step = step.max(1);
-            let mut points = end.saturating_sub(start).max(0) / step + 1;
+            let mut points = points_asked(start, end, step);
             let mut start = start;
-            if is_metricsql && query.may_cache && options.cache_bytes_max > 0 && points >= ALIGNED_POINTS_MIN {
+            if is_aligned(query, options, points) {
                 start -= start % step;
                 points = points.min((end.saturating_add(step - 1) - start) / step + 1);
             }

@@ -126,7 +126,7 @@ impl Cacheable {
             dialect: query.dialect,
             text: query.text.clone(),
             grid: times.grid,
-            end,
+            end: dialect::range_end(query, options, &times.grid),
             lookback,
             extra_filters: query.extra_filters.clone(),
             round_digits: query.round_digits,

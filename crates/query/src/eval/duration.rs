@@ -76,7 +76,7 @@ impl Evaluation<'_> {
             ("step", []) => {
                 Ok(if self.is_range() || self.dialect() == Dialect::MetricsQl { grid.step as f64 } else { 0.0 })
             }
-            ("range", []) => Ok((grid.end() - grid.start) as f64),
+            ("range", []) => Ok((self.end_of(&grid) - grid.start) as f64),
             ("min" | "min_of", [left, right]) => Ok(self.millis(left, scope)?.min(self.millis(right, scope)?)),
             ("max" | "max_of", [left, right]) => Ok(self.millis(left, scope)?.max(self.millis(right, scope)?)),
             _ => Err(self.no_length(expr)),
@@ -92,7 +92,7 @@ impl Evaluation<'_> {
         let grid = if self.dialect() == Dialect::PromQl { self.grid } else { scope.grid };
         let time = match at {
             At::Start => return Ok(grid.start),
-            At::End => return Ok(grid.end()),
+            At::End => return Ok(self.end_of(&grid)),
             At::Time(time) => time,
         };
         let seconds = match self.eval(time, scope)? {

@@ -80,6 +80,11 @@ impl Evaluation<'_> {
         matches!(self.query.span, crate::api::Span::Range { .. })
     }
 
+    /// When the range ends of which a grid has the instants.
+    fn end_of(&self, grid: &Grid) -> i64 {
+        if *grid == self.grid { dialect::range_end(self.query, self.options, grid) } else { grid.end() }
+    }
+
     /// Evaluates the whole tree.
     pub fn run(&self, expr: &Expr) -> Result<Operand, QueryError> {
         self.run_at(expr, self.grid)
@@ -102,6 +107,7 @@ impl Evaluation<'_> {
             dialect: self.dialect(),
             grid: scope.grid,
             query_grid: self.grid,
+            end: self.end_of(if self.dialect() == Dialect::PromQl { &self.grid } else { &scope.grid }),
             is_range: self.is_range(),
             now: self.now,
             notes: &self.notes,

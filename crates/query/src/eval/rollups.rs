@@ -151,7 +151,11 @@ impl Evaluation<'_> {
                 let recipe = Recipe::of_metricsql(name, arguments, gap_max)?;
                 self.plan_metricsql(name, &written, recipe, call.keep_metric_names, scope)
             }
-            Dialect::PromQl => self.plan_range(name, &written, arguments, span, scope),
+            Dialect::PromQl => {
+                let mut plan = self.plan_range(name, &written, arguments, span, scope)?;
+                plan.keeps_name |= call.keep_metric_names;
+                Ok(plan)
+            }
         }
     }
 
@@ -232,6 +236,8 @@ impl Evaluation<'_> {
             length: Length::Spaced(spacing),
         };
         let silence = dialect::silence(self.options);
+        // Samples between the last window and the end of the range tell how things went on.
+        let last = layout.last_end() + if spreads { 0 } else { self.end_of(&scope.grid) - scope.grid.end() };
         let source = match written.selector() {
             Some(selector) if means_nothing(selector) => Source::Nothing,
             Some(selector) => {
@@ -240,7 +246,7 @@ impl Evaluation<'_> {
                 let before = if may_reach { silence } else { 0 };
                 let length = window.unwrap_or(0).max(ends.step);
                 let min = ends.start.saturating_sub(before).saturating_sub(length);
-                Source::Selector { selector, range: TimeRange::new(min, layout.last_end()) }
+                Source::Selector { selector, range: TimeRange::new(min, last) }
             }
             None => {
                 if self.options.no_implicit_conversion && name != "default_rollup" && !is_said_subquery(written) {
@@ -250,7 +256,10 @@ impl Evaluation<'_> {
                     )));
                 }
                 let step = self.subquery_step(written, scope.grid.step, scope)?;
-                Source::Subquery { expr: written.inner, grid: Some(self.surrounding(&layout, window, step, silence)?) }
+                Source::Subquery {
+                    expr: written.inner,
+                    grid: Some(self.surrounding(layout.first_end - window.unwrap_or(0) - silence, last, step)?),
+                }
             }
         };
         let keeps_name = keep_name || recipe.keeps_name;
@@ -377,10 +386,10 @@ impl Evaluation<'_> {
     }
 
     /// A grid at multiples of the step from before the first window to behind the last (dialect `metricsql`).
-    fn surrounding(&self, layout: &Layout, window: Option<i64>, step: i64, silence: i64) -> Result<Grid, QueryError> {
-        let start = layout.first_end - window.unwrap_or(0) - step - silence;
+    fn surrounding(&self, start: i64, end: i64, step: i64) -> Result<Grid, QueryError> {
+        let start = start - step;
         let start = start - start % step;
-        let end = layout.last_end() + step;
+        let end = end + step;
         let end = if end % step > 0 { end + step - end % step } else { end };
         self.subquery_grid(start, end, step)?
             .ok_or_else(|| QueryError::Internal("a subquery ends before it begins".into()))

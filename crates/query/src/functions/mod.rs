@@ -52,6 +52,8 @@ pub struct Context<'a> {
     pub grid: Grid,
     /// The instants of the whole query.
     pub query_grid: Grid,
+    /// When the range ends that `end()` speaks of, which may be behind the last instant.
+    pub end: i64,
     /// Whether the whole query is a range query.
     pub is_range: bool,
     /// The time of day at the begin of the query, in milliseconds.

@@ -26,18 +26,13 @@ use crate::{
 
 pub(super) const TABLE: &[Function] = &[
     function("absent", Both, (1, 1), Whole(absent)),
-    function("end", Both, (0, 0), Whole(|args| constant(&args, seconds(span_of(&args).end())))),
+    function("end", Both, (0, 0), Whole(|args| constant(&args, seconds(args.ctx.end)))),
     function("now", MetricsQl, (0, 0), Whole(|args| constant(&args, seconds(args.ctx.now)))),
     function("pi", Both, (0, 0), Whole(|args| constant(&args, consts::PI))),
     function("rand", MetricsQl, (0, 1), Whole(|args| random(args, Random::uniform))),
     function("rand_exponential", MetricsQl, (0, 1), Whole(|args| random(args, Random::exponential))),
     function("rand_normal", MetricsQl, (0, 1), Whole(|args| random(args, Random::normal))),
-    function(
-        "range",
-        PromQl,
-        (0, 0),
-        Whole(|args| constant(&args, seconds(span_of(&args).end() - span_of(&args).start))),
-    ),
+    function("range", PromQl, (0, 0), Whole(|args| constant(&args, seconds(args.ctx.end - span_of(&args).start)))),
     function("scalar", Both, (1, 1), Whole(scalar)),
     function("start", Both, (0, 0), Whole(|args| constant(&args, seconds(span_of(&args).start)))),
     function("step", Both, (0, 0), Whole(|args| constant(&args, step(&args)))),

@@ -17,7 +17,6 @@ mod roller;
 mod spread;
 mod sums;
 mod table;
-mod vmrange;
 mod window;
 
 pub use heads::cuts;

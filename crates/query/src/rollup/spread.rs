@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{metricsql::quantile_of_sorted, vmrange, window::Window};
-use crate::{api::QueryError, frame::ABSENT};
+use super::{metricsql::quantile_of_sorted, window::Window};
+use crate::{api::QueryError, frame::ABSENT, vmrange};
 
 /// A series gives at most so many.
 const SERIES_MAX: usize = 10_000;
@@ -38,14 +38,14 @@ impl Spread {
     /// The label by which the series differ.
     pub fn label(&self) -> &str {
         match self {
-            Self::Histogram => "vmrange",
+            Self::Histogram => vmrange::LABEL,
             Self::CountValues(label) | Self::Quantiles { label, .. } => label,
         }
     }
 
     fn text(&self, place: Place) -> String {
         match self {
-            Self::Histogram => vmrange::text(place as usize),
+            Self::Histogram => vmrange::range_of(place as usize),
             Self::CountValues(_) => general(f64::from_bits(place)),
             Self::Quantiles { phis, .. } => phis.get(place as usize).map_or_else(String::new, |(_, text)| text.clone()),
         }
@@ -57,7 +57,7 @@ impl Spreading {
     pub fn add(&mut self, spread: &Spread, window: &Window<'_>, points: usize) -> Result<(), QueryError> {
         match spread {
             Spread::Histogram => {
-                for bucket in window.values.iter().filter_map(|value| vmrange::bucket(*value)) {
+                for bucket in window.values.iter().filter_map(|value| vmrange::bucket_of(*value)) {
                     self.count(bucket as Place, window.index, points)?;
                 }
             }

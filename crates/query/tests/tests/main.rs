@@ -2,6 +2,7 @@
 
 mod driver;
 mod equal;
+mod evaluate;
 mod fuzz;
 mod limits;
 mod naive;

@@ -4,13 +4,14 @@ use hashbrown::HashMap;
 use metricsql::Aggregate;
 
 use super::{
-    super::{args::Args, histogram::vmrange, stats},
+    super::{args::Args, histogram::vmrange::to_le, stats},
     grouped,
     quantiles::column,
 };
 use crate::{
     api::QueryError,
     frame::{ABSENT, Row},
+    vmrange,
 };
 
 /// Every sample that is not negative, as a share of their sum.
@@ -88,7 +89,7 @@ pub(super) fn histogram(aggregate: &Aggregate, mut args: Args<'_>) -> Result<Vec
             row.labels.set(vmrange::LABEL, &vmrange::range_of(bucket));
             row
         });
-        results.append(&mut vmrange::to_le(ctx, rows.collect())?);
+        results.append(&mut to_le(ctx, rows.collect())?);
     }
     Ok(results)
 }

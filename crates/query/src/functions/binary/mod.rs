@@ -11,7 +11,7 @@ mod prometheus;
 mod sets;
 mod victoria;
 
-use metricsql::{Binary, BinaryOp, Matching, Span};
+use metricsql::{Binary, BinaryOp, Fill, Matching, Span};
 use model::METRIC_NAME;
 
 use super::{Context, args::into_rows, group::Names};
@@ -52,8 +52,22 @@ fn rows(ctx: &Context<'_>, binary: &Binary, left: Vec<Row>, right: Vec<Row>) -> 
     match (operator::kind(binary.op), ctx.dialect) {
         (Kind::Set, _) => sets::join(ctx, binary, left, right),
         (_, Dialect::PromQl) => prometheus::join(ctx, binary, left, right),
+        (_, Dialect::MetricsQl) if binary.fill != Fill::default() => filled(ctx, binary, left, right),
         (_, Dialect::MetricsQl) => victoria::join(ctx, binary, left, right),
     }
+}
+
+/// With values for partners that are missing, an operator of dialect `metricsql` is that of PromQL; what is no number is still no sample.
+fn filled(ctx: &Context<'_>, binary: &Binary, mut left: Vec<Row>, mut right: Vec<Row>) -> Result<Vec<Row>, QueryError> {
+    let values = left.iter_mut().chain(&mut right).flat_map(|row| &mut row.values);
+    values.filter(|value| value.is_nan()).for_each(|value| *value = ABSENT);
+    let mut rows = prometheus::join(ctx, binary, left, right)?;
+    for row in &mut rows {
+        if std::mem::take(&mut row.drop_name) {
+            row.labels.remove(METRIC_NAME);
+        }
+    }
+    Ok(rows)
 }
 
 /// Whether two numbers make a number. In dialect `metricsql` a comparison of two is one of series without labels.

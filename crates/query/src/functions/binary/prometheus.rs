@@ -40,7 +40,7 @@ pub(super) fn with_scalar(
     let filters = operator::kind(binary.op) == Kind::Comparison && !binary.returns_bool;
     for row in &mut rows {
         (ctx.check)(0)?;
-        row.drop_name |= !filters;
+        row.drop_name |= !filters && !binary.keep_metric_names;
         if operator::kind(binary.op) == Kind::Arithmetic {
             operator::compute_samples(binary.op, &mut row.values, scalar, swapped);
             continue;
@@ -235,13 +235,13 @@ impl Join<'_> {
             operator::zip_samples(&mut many.values, &one.values, self.one_is_left, pair_function(self.binary));
         }
         many.labels = self.result_labels(&many.labels, &one.labels);
-        many.drop_name |= self.binary.returns_bool;
+        many.drop_name |= self.binary.returns_bool && !self.binary.keep_metric_names;
         many
     }
 
     fn result_labels(&self, many: &Labels, one: &Labels) -> Labels {
         let mut labels = many.clone();
-        if operator::kind(self.binary.op) == Kind::Arithmetic {
+        if operator::kind(self.binary.op) == Kind::Arithmetic && !self.binary.keep_metric_names {
             drop_metadata(&mut labels);
         }
         let Some(group) = &self.binary.group else {

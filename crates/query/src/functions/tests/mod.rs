@@ -146,6 +146,7 @@ pub(super) fn run(dialect: Dialect, load: &str, text: &str) -> (Result<Vec<Strin
         dialect,
         grid,
         query_grid: grid,
+        end: grid.end(),
         is_range: points > 1,
         now: grid.start,
         notes: &notes,

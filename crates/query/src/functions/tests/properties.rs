@@ -223,8 +223,16 @@ fn no_expression_panics_or_holds_what_it_did_not_ask_for() {
                 asked.fetch_add(bytes, Ordering::Relaxed);
                 if asked.load(Ordering::Relaxed) > 1 << 24 { Err(QueryError::Limit("memory".into())) } else { Ok(()) }
             };
-            let ctx =
-                Context { dialect, grid, query_grid: grid, is_range: points > 1, now: 0, notes: &notes, check: &check };
+            let ctx = Context {
+                dialect,
+                grid,
+                query_grid: grid,
+                end: grid.end(),
+                is_range: points > 1,
+                now: 0,
+                notes: &notes,
+                check: &check,
+            };
             let Ok(Operand::Rows(rows)) = (Evaluator { ctx, rows: &rows }).eval(&expr) else { continue };
             for row in &rows {
                 assert_eq!(row.values.len(), points, "{text}");
@@ -256,7 +264,16 @@ fn a_budget_ends_what_grows() {
             let taken = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
             taken.map(|_| ()).map_err(|_| QueryError::Limit("memory".into()))
         };
-        let ctx = Context { dialect: M, grid, query_grid: grid, is_range: true, now: 0, notes: &notes, check: &check };
+        let ctx = Context {
+            dialect: M,
+            grid,
+            query_grid: grid,
+            end: grid.end(),
+            is_range: true,
+            now: 0,
+            notes: &notes,
+            check: &check,
+        };
         let result = (Evaluator { ctx, rows: &rows }).eval(&parse(text));
         assert!(result.is_err(), "{text}");
     }
