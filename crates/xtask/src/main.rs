@@ -5,6 +5,7 @@
 //! | `tidy` | checks the rules that no compiler knows |
 //! | `docs` | writes the generated pages anew |
 //! | `deploy [PROGRAM]` | checks what lies under `deploy/`, with target/release/basalt or the program that is named |
+//! | `diff [metricsql\|promql [PROGRAM]]` | the queries of testdata/ beside the programs that the dialects follow |
 //! | `ci` | everything that has to pass, in one command |
 //! | `long kill9 [ROUNDS]` | the `kill -9` loop of the tests, as long as wanted |
 //! | `long soak [MINUTES]` | everything at once at a fixed limit of memory, as long as wanted |
@@ -12,6 +13,7 @@
 
 mod ci;
 mod deploy_check;
+mod diff;
 mod long;
 mod shared_scripts;
 mod source;
@@ -19,7 +21,7 @@ mod tidy;
 
 use std::{path::PathBuf, process::ExitCode};
 
-const USAGE: &str = "usage: cargo xtask tidy | docs | deploy [PROGRAM] | ci | \
+const USAGE: &str = "usage: cargo xtask tidy | docs | deploy [PROGRAM] | diff [metricsql|promql [PROGRAM]] | ci | \
                      long kill9 [ROUNDS] | long soak [MINUTES] | long histories [COUNT]";
 
 fn main() -> ExitCode {
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         ["docs"] => ci::write_docs(&root()),
         ["deploy"] => deploy_check::run(&root(), &root().join("target/release/basalt")),
         ["deploy", program] => deploy_check::run(&root(), &PathBuf::from(program)),
+        ["diff", ref rest @ ..] => diff::run(&root(), rest),
         ["ci"] => ci::run(&root()),
         ["long", run] => long::run(&root(), run, None),
         ["long", run, length] => long::run(&root(), run, Some(length)),

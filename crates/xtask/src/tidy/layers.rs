@@ -42,7 +42,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("testkit", &["model", "codec", "disk", "storage-api"]),
-    ("xtask", &[]),
+    ("xtask", &["testkit"]),
 ];
 
 /// Complains about a dependency that the table does not allow, and about a crate that it does not know.
