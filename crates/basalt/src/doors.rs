@@ -79,7 +79,7 @@ impl Handler for OpenTsdbHttp {
     async fn handle(&self, request: Request) -> Response {
         match Door::find(request.path()) {
             Some(Ok(Entrance { door: Door::OpenTsdbPut, .. })) => {
-                let entrance = Entrance { door: Door::OpenTsdbPut, tenant: Tenant::DEFAULT };
+                let entrance = Entrance { door: Door::OpenTsdbPut, tenant: Some(Tenant::DEFAULT) };
                 self.0.receive(entrance, request).await
             }
             _ => plain(StatusCode::BAD_REQUEST, format!("unsupported path requested: {:?}", request.path())),
@@ -95,6 +95,8 @@ pub fn options(flags: &Flags) -> DoorOptions {
         csv_trim_ms: trim("csvTrimTimestamp"),
         graphite_trim_ms: trim("graphiteTrimTimestamp"),
         opentsdb_trim_ms: trim("opentsdbTrimTimestamp"),
+        opentsdb_http_trim_ms: trim("opentsdbhttpTrimTimestamp"),
+        opentsdb_http_bytes_max: body_bytes(flags, "opentsdbhttp.maxInsertRequestSize"),
         influx: InfluxStyle {
             separator: flags.text("influxMeasurementFieldSeparator").to_string(),
             skip_single_field: flags.switch("influxSkipSingleField"),

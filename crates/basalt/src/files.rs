@@ -1,14 +1,33 @@
-//! Configuration and secrets that flags name by path.
+//! Configuration and secrets that flags name by path, or by the address of a server that has them.
 //!
-//! It reads what an operator wrote, never data.
+//! It reads what an operator wrote and what the system says about itself, never data.
 
-use std::{fs::File, io::Read};
+use std::{fs::File, io::Read, time::Duration};
+
+use basalt_http::{Client, Url};
+
+/// Fetching a file takes no longer.
+const FETCH_MAX: Duration = Duration::from_secs(30);
+/// Files of the system are shorter.
+const SYSTEM_BYTES_MAX: usize = 4 << 20;
+/// Where systems keep the certificates of the authorities that they trust; the first one that is there counts.
+const TRUSTED: &[&str] = &[
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/pki/tls/cacert.pem",
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
 
 /// What the environment says about a name.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Reads a file of at most so many bytes.
+/// Reads a file, or what an address names, of at most so many bytes.
 pub fn read(path: &str, bytes_max: usize) -> Result<Vec<u8>, String> {
+    if Url::is_meant(path) {
+        return fetch(path, bytes_max);
+    }
     let failed = |why: std::io::Error| format!("cannot read {path:?}: {why}");
     let file = File::open(path.strip_prefix("file://").unwrap_or(path)).map_err(failed)?;
     let mut bytes = Vec::new();
@@ -17,6 +36,40 @@ pub fn read(path: &str, bytes_max: usize) -> Result<Vec<u8>, String> {
         return Err(format!("{path:?} is longer than {bytes_max} bytes"));
     }
     Ok(bytes)
+}
+
+/// Fetches what an address names.
+fn fetch(address: &str, bytes_max: usize) -> Result<Vec<u8>, String> {
+    let url = Url::parse(address).map_err(|why| format!("cannot fetch a file: {why}"))?;
+    let failed = {
+        let url = url.clone();
+        move |why: &dyn std::fmt::Display| format!("cannot fetch {url}: {why}")
+    };
+    let fetching = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|why| why.to_string())?;
+        runtime.block_on(client().fetch(&url, bytes_max, FETCH_MAX)).map_err(|why| why.to_string())
+    };
+    // Who asks may be a thread of a runtime, which must not wait for another one.
+    let fetched = std::thread::spawn(fetching).join();
+    fetched.map_err(|_| failed(&"the thread ended in a panic"))?.map_err(|why| failed(&why))
+}
+
+/// A client that knows this system's names and trusts whom it trusts.
+pub fn client() -> Client {
+    Client::new(|path| system_file(path).and_then(|bytes| String::from_utf8(bytes).ok()), Box::new(trusted))
+}
+
+fn system_file(path: &str) -> Option<Vec<u8>> {
+    read(path, SYSTEM_BYTES_MAX).ok()
+}
+
+/// The certificates of the authorities that this system trusts, as PEM; `SSL_CERT_FILE` names another file.
+pub fn trusted() -> Result<Vec<u8>, String> {
+    if let Some(path) = std::env::var("SSL_CERT_FILE").ok().filter(|path| !path.is_empty()) {
+        return read(&path, SYSTEM_BYTES_MAX);
+    }
+    TRUSTED.iter().find_map(|path| system_file(path)).ok_or_else(|| "this system trusts no authorities".to_string())
 }
 
 /// Reads a file of text and replaces `%{NAME}` in it by what the environment says.

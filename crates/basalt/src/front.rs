@@ -2,10 +2,11 @@
 //!
 //! 1. The prefix of all paths is taken away; probes and Prometheus may ask without it.
 //! 2. Who may not come in is told so ([`auth`]): by user name and password, or by the key of the path where it has one.
-//! 3. What concerns the process and not the role is answered here: reloads, profiles, small static answers.
+//! 3. What concerns the process and not the role is answered here: reloads, profiles, small static answers, what is handed on to vmalert.
 //! 4. Every answer gets the headers that the operator wants.
 
 pub mod auth;
+mod stats;
 
 use std::sync::{
     Arc,
@@ -15,8 +16,14 @@ use std::sync::{
 use basalt_http::{Handler, HeaderName, HeaderValue, Request, Response, StatusCode, empty, header, plain, text};
 use tokio::task::spawn_blocking;
 
-use crate::{machine, profile, reload::Reloads};
+use crate::{
+    alerts::{self, AlertProxy},
+    machine, profile,
+    reload::Reloads,
+};
 use auth::{Auth, Verdict};
+use stats::Small;
+pub use stats::{FrontStats, Wrong};
 
 static HOSTNAME: HeaderName = HeaderName::from_static("x-server-hostname");
 
@@ -32,6 +39,8 @@ pub struct FrontOptions {
     pub auth: Auth,
     /// Headers of every answer.
     pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Who is asked about rules and alerts.
+    pub alerts: Option<Arc<AlertProxy>>,
 }
 
 /// Stands before a role.
@@ -39,15 +48,16 @@ pub struct Front<H> {
     role: H,
     options: FrontOptions,
     reloads: Arc<Reloads>,
+    stats: Arc<FrontStats>,
     leaving: AtomicBool,
 }
 
 impl<H: Handler> Front<H> {
     /// Stands before `role`.
-    pub fn new(role: H, mut options: FrontOptions, reloads: Arc<Reloads>) -> Self {
+    pub fn new(role: H, mut options: FrontOptions, reloads: Arc<Reloads>, stats: Arc<FrontStats>) -> Self {
         let hostname = HeaderValue::try_from(machine::hostname()).unwrap_or(HeaderValue::from_static(""));
         options.headers.push((HOSTNAME.clone(), hostname));
-        Self { role, options, reloads, leaving: AtomicBool::new(false) }
+        Self { role, options, reloads, stats, leaving: AtomicBool::new(false) }
     }
 
     /// What it stands before.
@@ -61,24 +71,49 @@ impl<H: Handler> Front<H> {
     }
 
     async fn answer(&self, request: Request) -> Response {
+        self.stats.request();
         match self.options.auth.check(&request) {
             Verdict::Welcome => {}
-            Verdict::WhoAreYou => return who_are_you(),
+            Verdict::WhoAreYou => {
+                self.stats.wrong(Wrong::BasicAuth);
+                return who_are_you();
+            }
             Verdict::WrongKey(flag) => {
+                self.stats.wrong(Wrong::AuthKey);
                 return plain(StatusCode::UNAUTHORIZED, format!("the provided authKey doesn't match -{flag}"));
             }
         }
-        match bare(request.path()) {
-            "/ping" => empty(StatusCode::NO_CONTENT),
-            "/favicon.ico" => empty(StatusCode::NO_CONTENT),
-            "/-/reload" => self.reload().await,
-            "/health" | "/-/healthy" | "/-/ready" if self.leaving.load(Ordering::Relaxed) => {
-                plain(StatusCode::SERVICE_UNAVAILABLE, "the process is about to stop")
-            }
-            "/debug/pprof" | "/debug/pprof/" => plain(StatusCode::OK, PROFILES),
-            "/debug/pprof/profile" => profile(&request).await,
-            _ => self.role.handle(request).await,
+        if let Some(answer) = self.small(&request).await {
+            return answer;
         }
+        let Some(target) = alerts::target(request.path()).map(str::to_string) else {
+            return self.role.handle(request).await;
+        };
+        self.stats.small(Small::Alerts);
+        match &self.options.alerts {
+            Some(proxy) => proxy.hand_on(&target, request).await,
+            None => match alerts::missing(&target) {
+                Some(answer) => answer,
+                None => self.role.handle(request).await,
+            },
+        }
+    }
+
+    /// What concerns the process and not the role.
+    async fn small(&self, request: &Request) -> Option<Response> {
+        let (small, answer) = match bare(request.path()) {
+            "/ping" => (Small::Ping, empty(StatusCode::NO_CONTENT)),
+            "/favicon.ico" => (Small::Favicon, empty(StatusCode::NO_CONTENT)),
+            "/-/reload" => (Small::Reload, self.reload().await),
+            "/health" | "/-/healthy" | "/-/ready" if self.leaving.load(Ordering::Relaxed) => {
+                (Small::Leaving, plain(StatusCode::SERVICE_UNAVAILABLE, "the process is about to stop"))
+            }
+            "/debug/pprof" | "/debug/pprof/" => (Small::Profiles, plain(StatusCode::OK, PROFILES)),
+            "/debug/pprof/profile" => (Small::Profile, profile(request).await),
+            _ => return None,
+        };
+        self.stats.small(small);
+        Some(answer)
     }
 
     async fn reload(&self) -> Response {

@@ -1,10 +1,10 @@
-//! The addresses of `-httpListenAddr`, each with or without TLS.
+//! The addresses of `-httpListenAddr`, each with or without TLS, and behind a balancer or not.
 //!
 //! Lists of flags go with the list of addresses: the first certificate is for the first address; a single value is for all of them.
 
 use std::sync::Arc;
 
-use basalt_http::{Listener, PemPair, Tls, TlsOptions, TlsVersion};
+use basalt_http::{Listener, PemFiles, Tls, TlsOptions, TlsVersion};
 
 use crate::{
     files,
@@ -19,6 +19,7 @@ const PEM_BYTES_MAX: usize = 1 << 20;
 pub struct Listen {
     address: String,
     tcp6: bool,
+    behind_proxy: bool,
     tls: Option<TlsFiles>,
 }
 
@@ -27,13 +28,28 @@ pub struct Listen {
 struct TlsFiles {
     certificates: String,
     key: String,
+    clients: Clients,
     options: TlsOptions,
+}
+
+/// Whose certificates clients must have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Clients {
+    /// They need none.
+    Anybody,
+    /// Some authority's that this system trusts.
+    Trusted,
+    /// One's of this file.
+    OfFile(String),
 }
 
 impl Listen {
     /// Reads the flags; the error names one that is missing.
     pub fn from_flags(flags: &Flags) -> Result<Vec<Self>, UsageError> {
         let tls = flags.switches("tls");
+        let mtls = flags.switches("mtls");
+        let authorities = flags.list("mtlsCAFile");
+        let proxies = flags.switches("httpListenAddr.useProxyProtocol");
         let certificates = flags.list("tlsCertFile");
         let keys = flags.list("tlsKeyFile");
         let versions = flags.list("tlsMinVersion");
@@ -42,8 +58,13 @@ impl Listen {
         let tcp6 = flags.switch("enableTCP6");
         let addresses = flags.list("httpListenAddr").into_iter().enumerate();
         let listen = |(at, address): (usize, String)| {
+            let behind_proxy = nth(&proxies, at).copied().unwrap_or(false);
+            let asks_clients = nth(&mtls, at).copied().unwrap_or(false);
             if !nth(&tls, at).copied().unwrap_or(false) {
-                return Ok(Self { address, tcp6, tls: None });
+                if asks_clients {
+                    return Err(UsageError(format!("-mtls needs -tls at -httpListenAddr={address}")));
+                }
+                return Ok(Self { address, tcp6, behind_proxy, tls: None });
             }
             let file = |list: &[String], flag: &str| {
                 let given = nth(list, at).filter(|path| !path.is_empty()).cloned();
@@ -51,12 +72,18 @@ impl Listen {
             };
             let version_min = version(nth(&versions, at).map_or("", String::as_str))?;
             let options = TlsOptions { version_min, cipher_suites: cipher_suites.clone() };
+            let clients = match nth(&authorities, at).filter(|path| !path.is_empty()) {
+                _ if !asks_clients => Clients::Anybody,
+                None => Clients::Trusted,
+                Some(path) => Clients::OfFile(path.clone()),
+            };
             let tls = TlsFiles {
                 certificates: file(&certificates, "tlsCertFile")?,
                 key: file(&keys, "tlsKeyFile")?,
+                clients,
                 options,
             };
-            Ok(Self { address, tcp6, tls: Some(tls) })
+            Ok(Self { address, tcp6, behind_proxy, tls: Some(tls) })
         };
         addresses.map(listen).collect()
     }
@@ -65,7 +92,7 @@ impl Listen {
     pub async fn bind(&self) -> Result<Listener, String> {
         let tls = self.tls.as_ref().map(TlsFiles::load).transpose()?.map(Arc::new);
         let listener = Listener::bind(&self.address, self.tcp6).await.map_err(|why| why.to_string())?;
-        Ok(listener.with_tls(tls))
+        Ok(listener.with_tls(tls).behind_proxy(self.behind_proxy))
     }
 
     /// Checks that certificate and key are good, if there are any.
@@ -76,10 +103,15 @@ impl Listen {
 
 impl TlsFiles {
     fn load(&self) -> Result<Tls, String> {
-        let (certificates, key) = (self.certificates.clone(), self.key.clone());
+        let (certificates, key, clients) = (self.certificates.clone(), self.key.clone(), self.clients.clone());
         let read = move || {
             let certificates = files::read(&certificates, PEM_BYTES_MAX)?;
-            Ok(PemPair { certificates, key: files::read(&key, PEM_BYTES_MAX)? })
+            let clients = match &clients {
+                Clients::Anybody => None,
+                Clients::Trusted => Some(files::trusted()?),
+                Clients::OfFile(path) => Some(files::read(path, PEM_BYTES_MAX)?),
+            };
+            Ok(PemFiles { certificates, key: files::read(&key, PEM_BYTES_MAX)?, clients })
         };
         let failed = |why| format!("-tlsCertFile={:?} and -tlsKeyFile={:?}: {why}", self.certificates, self.key);
         Tls::new(Box::new(read), self.options.clone()).map_err(failed)
@@ -133,6 +165,22 @@ mod tests {
         assert!(
             listen("-httpListenAddr=:1,:2 -tls -tlsCertFile=a -tlsKeyFile=b").is_ok_and(|all| all[1].tls.is_some())
         );
+    }
+
+    #[test]
+    fn clients_and_balancers_are_a_matter_of_each_address() {
+        let line = "-httpListenAddr=:1,:2,:3 -tls -tlsCertFile=a -tlsKeyFile=k -mtls=true,false,true -mtlsCAFile=x,y, \
+                    -httpListenAddr.useProxyProtocol=false,true,false";
+        let all = listen(line).expect("good flags");
+        let shown: Vec<_> =
+            all.into_iter().map(|listen| (listen.tls.map(|tls| tls.clients), listen.behind_proxy)).collect();
+        let want = [
+            (Some(Clients::OfFile("x".to_string())), false),
+            (Some(Clients::Anybody), true),
+            (Some(Clients::Trusted), false),
+        ];
+        assert_eq!(shown, want);
+        assert!(listen("-mtls").expect_err("no TLS").contains("-mtls needs -tls"));
     }
 
     #[test]

@@ -5,15 +5,18 @@
 //! left out is said in the next line that this place may write.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fmt::Write as _,
     io::Write as _,
-    sync::Mutex,
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
+use basalt_http::{MetricsSource, MetricsText};
 use jiff::{Timestamp, tz::TimeZone};
 use log::{Level, LevelFilter, Metadata, Record};
+
+use crate::machine::VERSION;
 
 /// No line is longer, whatever its message.
 const LINE_BYTES_MAX: usize = 64 << 10;
@@ -79,6 +82,34 @@ pub fn start(logging: &Logging) {
     }));
 }
 
+/// How many lines each place in the code has written, by its level.
+#[derive(Debug, Clone, Copy)]
+pub struct Messages;
+
+/// One log for the process, one count of it.
+static MESSAGES: Mutex<BTreeMap<(Level, String, u32), u64>> = Mutex::new(BTreeMap::new());
+
+impl Messages {
+    fn count(self, record: &Record<'_>) {
+        let mut messages = MESSAGES.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = (record.level(), record.file().unwrap_or("?").to_string(), record.line().unwrap_or(0));
+        if messages.len() < PLACES_MAX || messages.contains_key(&place) {
+            *messages.entry(place).or_default() += 1;
+        }
+    }
+}
+
+impl MetricsSource for Messages {
+    fn write_metrics(&self, out: &mut MetricsText) {
+        let messages = MESSAGES.lock().unwrap_or_else(PoisonError::into_inner);
+        for ((level, file, line), count) in &*messages {
+            let level = level.as_str().to_lowercase();
+            let labels = format!("{{app_version={VERSION:?}, level={level:?}, location=\"{file}:{line}\"}}");
+            out.line(format_args!("vm_log_messages_total{labels}"), count);
+        }
+    }
+}
+
 struct Logger {
     logging: Logging,
     rates: Mutex<HashMap<(String, u32), Rate>>,
@@ -103,6 +134,7 @@ impl log::Log for Logger {
         let Some(left_out) = self.admit(record) else {
             return;
         };
+        Messages.count(record);
         let mut message = record.args().to_string();
         if left_out > 0 {
             write!(message, " ({left_out} lines of this place were left out before)").expect("BUG: strings take all");

@@ -99,6 +99,9 @@ fn write_cpu(out: &mut MetricsText) {
     out.line("process_cpu_seconds_total", user + system);
     out.line("process_cpu_seconds_user_total", user);
     out.line("process_cpu_seconds_system_total", system);
+    let faults = |field: usize| fields.get(field - 3).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+    out.line("process_minor_pagefaults_total", faults(10));
+    out.line("process_major_pagefaults_total", faults(12));
 }
 
 fn write_memory(out: &mut MetricsText) {
@@ -108,7 +111,9 @@ fn write_memory(out: &mut MetricsText) {
         ("process_resident_memory_peak_bytes", "VmHWM:"),
         ("process_resident_memory_anon_bytes", "RssAnon:"),
         ("process_resident_memory_file_bytes", "RssFile:"),
+        ("process_resident_memory_shared_bytes", "RssShmem:"),
         ("process_virtual_memory_bytes", "VmSize:"),
+        ("process_virtual_memory_peak_bytes", "VmPeak:"),
     ] {
         out.line(metric, kilobytes(&status, field).unwrap_or(0));
     }

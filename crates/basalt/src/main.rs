@@ -2,6 +2,8 @@
 //!
 //! Architecture invariant: wiring only. What a role is made of stands in [`roles`]; nothing here knows how any of it works.
 
+mod alerts;
+mod cluster;
 mod doors;
 mod files;
 mod flags;
@@ -10,6 +12,7 @@ mod listeners;
 mod logging;
 mod machine;
 mod profile;
+mod push;
 mod reload;
 mod roles;
 mod self_scrape;
@@ -38,7 +41,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Vec<String>) -> Result<ExitCode, UsageError> {
-    let Invocation { role, flags } = Invocation::read(arguments, &|name| std::env::var(name).ok())?;
+    let Invocation { role, mut flags } = Invocation::read(arguments, &|name| std::env::var(name).ok())?;
     if flags.switch("help") {
         print!("{}", flags::help());
         return Ok(ExitCode::SUCCESS);
@@ -48,7 +51,9 @@ fn run(arguments: Vec<String>) -> Result<ExitCode, UsageError> {
         return Ok(ExitCode::SUCCESS);
     }
     let role = Role::named(role.as_deref())?;
-    let settings = Settings::from_flags(&flags)?;
+    flags.default_to(role.defaults());
+    let mut settings = Settings::from_flags(&flags)?;
+    settings.serve.has_nodes = role == Role::Select;
     if flags.switch("dryRun") {
         return Ok(dry_run(&settings));
     }
@@ -57,7 +62,8 @@ fn run(arguments: Vec<String>) -> Result<ExitCode, UsageError> {
         log::info!("-{name} changes nothing: {why}");
     }
     let ended = match role {
-        Role::Single => roles::single(settings),
+        Role::Insert => roles::insert(settings),
+        Role::Single | Role::Storage | Role::Select => roles::single(role, settings),
     };
     Ok(match ended {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,9 +1,13 @@
 //! The roles that this program can take.
 
+mod backend;
+mod insert;
+mod reports;
 mod single;
 
 use std::fmt;
 
+pub use insert::{InsertSettings, insert};
 pub use single::single;
 
 use crate::flags::UsageError;
@@ -13,10 +17,16 @@ use crate::flags::UsageError;
 pub enum Role {
     /// Everything in one process.
     Single,
+    /// Takes samples and spreads them over storage nodes.
+    Insert,
+    /// Keeps samples that inserts bring, and answers selects.
+    Storage,
+    /// Gathers answers of storage nodes.
+    Select,
 }
 
 /// Roles of the design that come later.
-const LATER: &[&str] = &["insert", "storage", "select", "agent", "alert", "auth", "ctl", "backup", "restore"];
+const LATER: &[&str] = &["agent", "alert", "auth", "ctl", "backup", "restore"];
 
 /// Why a role could not do its work. Exit code 1.
 #[derive(Debug)]
@@ -29,14 +39,29 @@ impl fmt::Display for Failure {
 }
 
 impl Role {
+    /// What flags mean in this role that are not given.
+    pub fn defaults(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Single => &[],
+            Self::Insert => &[("httpListenAddr", ":8480")],
+            Self::Storage => {
+                &[("httpListenAddr", ":8482"), ("storageDataPath", "vmstorage-data"), ("vmselectAddr", ":8401")]
+            }
+            Self::Select => &[("httpListenAddr", ":8481")],
+        }
+    }
+
     /// The role of this name; `single` without one.
     pub fn named(name: Option<&str>) -> Result<Self, UsageError> {
         match name {
             None | Some("single") => Ok(Self::Single),
+            Some("insert") => Ok(Self::Insert),
+            Some("storage") => Ok(Self::Storage),
+            Some("select") => Ok(Self::Select),
             Some(later) if LATER.contains(&later) => {
-                Err(UsageError(format!("role {later} is not in this version; single is")))
+                Err(UsageError(format!("role {later} is not in this version; single, insert, storage and select are")))
             }
-            Some(other) => Err(UsageError(format!("unknown role {other:?}; single is the one of this version"))),
+            Some(other) => Err(UsageError(format!("unknown role {other:?}; want single, insert, storage or select"))),
         }
     }
 }
@@ -48,7 +73,7 @@ mod tests {
     #[test]
     fn later_roles_are_known_and_refused() {
         assert_eq!(Role::named(None), Ok(Role::Single));
-        assert!(Role::named(Some("storage")).expect_err("later").0.contains("not in this version"));
+        assert!(Role::named(Some("agent")).expect_err("later").0.contains("not in this version"));
         assert!(Role::named(Some("sorage")).expect_err("unknown").0.contains("unknown role"));
     }
 }

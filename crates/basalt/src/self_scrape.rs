@@ -36,19 +36,24 @@ impl SelfScrape {
     }
 
     async fn scrape<H: Handler>(&self, front: &Front<H>) -> Result<(), String> {
+        let text = metrics(front, &self.metrics_key).await?;
         let role = front.role();
-        let asked = Request::in_memory(Method::GET, &address("/metrics", &[("authKey", &self.metrics_key)]), "");
-        let text = role.handle(asked).await;
-        if !text.status().is_success() {
-            return Err(format!("/metrics answers {}", text.status()));
-        }
-        let text = text.into_body().collect().await.map_err(|why| why.to_string())?;
         let labels = [format!("job={}", self.job), format!("instance={}", self.instance)];
         let labels = labels.each_ref().map(|label| ("extra_label", label.as_str()));
         let stored =
             role.handle(Request::in_memory(Method::POST, &address("/api/v1/import/prometheus", &labels), text)).await;
         if stored.status().is_success() { Ok(()) } else { Err(format!("the import answers {}", stored.status())) }
     }
+}
+
+/// What the role says at `/metrics`.
+pub async fn metrics<H: Handler>(front: &Front<H>, key: &str) -> Result<Vec<u8>, String> {
+    let asked = Request::in_memory(Method::GET, &address("/metrics", &[("authKey", key)]), "");
+    let text = front.role().handle(asked).await;
+    if !text.status().is_success() {
+        return Err(format!("/metrics answers {}", text.status()));
+    }
+    text.into_body().collect().await.map_err(|why| why.to_string())
 }
 
 /// A path with arguments, each byte of them that could mean something escaped.

@@ -1,18 +1,22 @@
 //! What the flags come to: plain values, read once at the start. Resources are built from them later.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use basalt_http::{HeaderName, HeaderValue, ServerOptions, header};
 use jiff::tz::TimeZone;
 use log::LevelFilter;
 
 use crate::{
+    alerts::AlertProxy,
+    cluster::ClusterOptions,
     doors::{self, DoorAddresses},
     flags::{Flags, UsageError},
     front::{FrontOptions, auth::Auth},
     listeners::Listen,
     logging::{JsonNames, Logging},
     machine,
+    push::Push,
+    roles::InsertSettings,
     self_scrape::SelfScrape,
 };
 
@@ -46,12 +50,18 @@ pub struct Settings {
     pub stop_delay: Duration,
     /// How the process scrapes itself.
     pub self_scrape: SelfScrape,
+    /// How the process sends its metrics to others.
+    pub push: Push,
+    /// Other nodes.
+    pub cluster: ClusterOptions,
     /// The data folder.
     pub data_path: PathBuf,
     /// Memory for buffers and caches.
     pub memory_allowed_bytes: u64,
     /// Of the store.
     pub store: store::Options,
+    /// Of an insert node.
+    pub insert: InsertSettings,
     /// Of the doors.
     pub receive: receive::Options,
     /// Of the query engine.
@@ -65,6 +75,7 @@ impl Settings {
     pub fn from_flags(flags: &Flags) -> Result<Self, UsageError> {
         let memory_allowed_bytes = memory_allowed_bytes(flags);
         let store = store_options(flags, memory_allowed_bytes);
+        let cluster = ClusterOptions::from_flags(flags)?;
         Ok(Self {
             logging: logging(flags)?,
             listen: Listen::from_flags(flags)?,
@@ -85,8 +96,11 @@ impl Settings {
                 instance: flags.text("selfScrapeInstance").to_string(),
                 metrics_key: flags.text("metricsAuthKey").to_string(),
             },
+            push: Push::from_flags(flags)?,
             data_path: flags.text("storageDataPath").into(),
             memory_allowed_bytes,
+            insert: InsertSettings::from_flags(flags, memory_allowed_bytes, cluster.replication.is_single()),
+            cluster,
             receive: receive_options(flags, memory_allowed_bytes),
             engine: engine_options(flags, memory_allowed_bytes),
             serve: serve_options(flags, &store),
@@ -113,6 +127,7 @@ fn front_options(flags: &Flags) -> Result<FrontOptions, UsageError> {
         path_prefix: path_prefix(flags.text("http.pathPrefix")),
         auth: Auth::new(flags.text("httpAuth.username"), flags.text("httpAuth.password"), |flag| flags.text(flag)),
         headers,
+        alerts: AlertProxy::from_flags(flags)?.map(Arc::new),
     })
 }
 
@@ -164,9 +179,11 @@ fn receive_options(flags: &Flags, memory_allowed_bytes: u64) -> receive::Options
             },
             prometheus_names: flags.switch("usePromCompatibleNaming"),
             relabeler: None,
+            relabel_debug: flags.switch("relabelDebug"),
             without_metadata: !flags.switch("enableMetadata"),
         },
         samples_per_second_max: flags.number("maxIngestionRate"),
+        log_new_series: flags.switch("logNewSeries"),
     }
 }
 
@@ -195,6 +212,7 @@ fn engine_options(flags: &Flags, memory_allowed_bytes: u64) -> query::EngineOpti
         cache_timestamp_offset: flags.duration("search.cacheTimestampOffset"),
         top_queries_max: flags.number("search.queryStats.lastQueriesCount") as usize,
         top_query_duration_min: flags.duration("search.queryStats.minQueryDuration"),
+        held_back_step_max: flags.duration("search.maxStepForPointsAdjustment"),
         aggregate_series_max: flags.number("search.maxSeriesPerAggrFunc") as usize,
         ..usual
     }
@@ -212,6 +230,7 @@ fn query_options(flags: &Flags) -> serve::QueryOptions {
         lookback: lookbacks.into_iter().find(|lookback| !lookback.is_zero()),
         lookback_is_step: flags.switch("search.setLookbackToStep"),
         slow: flags.duration("search.logSlowQueryDuration"),
+        memory_noted: flags.bytes("search.logQueryMemoryUsage"),
     }
 }
 
@@ -233,6 +252,8 @@ fn serve_options(flags: &Flags, store: &store::Options) -> serve::Options {
         label_names_max: unlimited_if_zero(flags.number("search.maxTagKeys")) as usize,
         label_values_max: unlimited_if_zero(flags.number("search.maxTagValues")) as usize,
         status_series_max: unlimited_if_zero(flags.number("search.maxTSDBStatusSeries")),
+        status_time_max: flags.duration("search.maxStatusRequestDuration"),
+        deny_tracing: flags.switch("denyQueryTracing"),
         status_top_max: unlimited_if_zero(flags.number("search.maxTSDBStatusTopNSeries")) as usize,
         delete_series_max: unlimited_if_zero(flags.number("search.maxDeleteSeries")),
         delete_time_max: flags.duration("search.maxDeleteDuration"),
@@ -248,11 +269,12 @@ fn serve_options(flags: &Flags, store: &store::Options) -> serve::Options {
         flags: flags.shown().collect(),
         version: machine::VERSION,
         data_path: flags.text("storageDataPath").to_string(),
+        results_bytes_max: store.memory_allowed_bytes / RESULTS_SHARE,
         free_disk_bytes_min: store.min_free_disk_bytes,
         hourly_series_max: store.max_hourly_series,
         daily_series_max: store.max_daily_series,
         has_nodes: false,
-        deny_partial: false,
+        deny_partial: flags.switch("search.denyPartialResponse"),
     }
 }
 

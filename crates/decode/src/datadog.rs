@@ -1,4 +1,4 @@
-//! Datadog's series, versions 1 and 2.
+//! Datadog's series, versions 1 and 2, and sketches.
 //!
 //! ```text
 //! v1  {"series":[{"metric":"a.b","points":[[1700000000,1.5]],"host":"h","device":"d","tags":["env:prod"]}]}
@@ -12,8 +12,7 @@
 //! 4. Agents send version 2 in protobuf: series 1; of a series 1 resources, 2 metric, 3 tags, 4 points, 7 source type.
 
 mod protobuf;
-
-pub use protobuf::count_sketches;
+mod sketches;
 
 use crate::{
     Malformed,

@@ -11,7 +11,8 @@ use storage_api::{Encoding, Resolved};
 use crate::{
     LabelLimits, Packing, StreamUnpacker, Unpacked,
     csv::{Csv, CsvFormat},
-    datadog::{Datadog, Version, count_sketches},
+    datadog::{Datadog, Version},
+    firehose,
     graphite::Graphite,
     import_json::ImportJson,
     influx::{Influx, InfluxStyle, Precision},
@@ -190,7 +191,14 @@ pub fn fuzz_datadog(data: &[u8]) {
         whole(async |rows, sink| reader.read_json(data, rows, sink).await.is_ok());
         whole(async |rows, sink| reader.read_protobuf(data, rows, sink).await.is_ok());
     }
-    let _ = count_sketches(data);
+    let reader = Datadog::new(Version::Two, NOW, true);
+    whole(async |rows, sink| reader.read_sketches(data, rows, sink).await.is_ok());
+}
+
+/// Takes `data` as Firehose's JSON, and as the bytes of its records.
+pub fn fuzz_firehose(data: &[u8]) {
+    let _ = firehose::read(data);
+    let _ = firehose::messages(data);
 }
 
 /// Takes `data` as New Relic's events.

@@ -8,6 +8,7 @@
 
 pub mod csv;
 pub mod datadog;
+pub mod firehose;
 pub mod fuzz;
 pub mod graphite;
 pub mod import_json;
@@ -21,6 +22,7 @@ pub mod remote_write;
 pub mod rows;
 pub mod zabbix;
 
+mod base64;
 mod error;
 mod json;
 mod limits;
@@ -28,6 +30,7 @@ mod proto;
 mod stream;
 mod unpack;
 
+pub use base64::base64_decode;
 pub use error::{Malformed, UnpackError};
 pub use limits::LabelLimits;
 pub use stream::StreamUnpacker;

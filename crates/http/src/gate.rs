@@ -21,6 +21,7 @@ pub struct Gate {
     waiting: AtomicUsize,
     waiting_max: usize,
     wait_max: Duration,
+    reached: Counter,
     refused: Counter,
 }
 
@@ -69,6 +70,7 @@ impl Gate {
             waiting: AtomicUsize::new(0),
             waiting_max,
             wait_max,
+            reached: Counter::default(),
             refused: Counter::default(),
         }
     }
@@ -83,6 +85,7 @@ impl Gate {
         if let Ok(permit) = Arc::clone(&self.permits).try_acquire_many_owned(places) {
             return Ok(Permit { _permit: permit });
         }
+        self.reached.add(1);
         let waiting = Waiting(&self.waiting);
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= self.waiting_max {
             self.refused.add(1);
@@ -108,6 +111,11 @@ impl Gate {
     /// How many work now.
     pub fn current(&self) -> usize {
         self.capacity - self.permits.available_permits().min(self.capacity)
+    }
+
+    /// How many had to wait.
+    pub fn reached(&self) -> u64 {
+        self.reached.get()
     }
 
     /// How many were turned away.
@@ -137,6 +145,6 @@ mod tests {
         let _working = gate.enter().await.expect("the gate is free again");
         let late = gate.enter().await.map(drop).expect_err("nobody leaves");
         assert_eq!(late.waited, Duration::from_secs(5));
-        assert_eq!((gate.current(), gate.refused()), (1, 2));
+        assert_eq!((gate.current(), gate.reached(), gate.refused()), (1, 3, 2));
     }
 }

@@ -1,4 +1,4 @@
-//! Listener, limits, drain, and the small vocabulary of requests and answers.
+//! Listener, limits, drain, the small vocabulary of requests and answers, and requests to others.
 //!
 //! 1. [`Listener`] binds an address and says which port it got; [`Tls`] may be spoken on it.
 //! 2. [`serve`] accepts connections up to a limit and runs HTTP/1.1 on each, with timeouts for heads, bodies, idleness and age.
@@ -9,19 +9,32 @@
 //!
 //! Architecture invariant: knows nothing of what is served.
 
+pub mod fuzz;
+
 mod answer;
+mod base64;
 mod body;
+mod client;
+mod counted;
 mod gate;
 mod listener;
 mod metrics;
 mod params;
+mod proxy_protocol;
 mod request;
+mod resolve;
 mod server;
+mod summary;
+mod target;
 mod throttle;
 mod tls;
+mod url;
 
 pub use answer::{Response, empty, json, plain, text};
+pub use base64::base64;
 pub use body::{Body, BodyWriter, Gone};
+pub use client::{Answered, Asking, Client, ClientError};
+pub use counted::ListenerStats;
 pub use gate::{Gate, GateFull, Permit};
 pub use hyper::{
     Method, StatusCode,
@@ -31,6 +44,9 @@ pub use listener::{ListenError, Listener};
 pub use metrics::{Counter, MetricsSource, MetricsText};
 pub use params::{ParamError, Params};
 pub use request::{BodyError, Request, RequestBody};
+pub use resolve::{ReadFile, ResolveError, Resolver};
 pub use server::{Handler, ServerOptions, Stop, Stopper, serve, serve_socket, stop_signal};
+pub use summary::Summary;
 pub use throttle::Throttle;
-pub use tls::{PemPair, ReadPem, Tls, TlsOptions, TlsVersion};
+pub use tls::{PemFiles, ReadPem, ReadRoots, Tls, TlsOptions, TlsVersion};
+pub use url::{Url, UrlError, is_hop_by_hop};

@@ -8,13 +8,16 @@ use std::{
 
 use tokio::net::TcpListener;
 
-use crate::tls::Tls;
+use crate::{counted::ListenerStats, tls::Tls};
 
 /// A bound socket.
 #[derive(Debug)]
 pub struct Listener {
     pub(crate) socket: TcpListener,
     pub(crate) tls: Option<Arc<Tls>>,
+    /// Whether connections begin with a head of the proxy protocol.
+    pub(crate) behind_proxy: bool,
+    pub(crate) stats: Arc<ListenerStats>,
     address: SocketAddr,
 }
 
@@ -69,7 +72,19 @@ impl Listener {
         let failed = |source| ListenError::Bind { address: wanted, source };
         let socket = TcpListener::bind(wanted).await.map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
-        Ok(Self { socket, tls: None, address })
+        let stats = Arc::new(ListenerStats::new("http", address));
+        Ok(Self { socket, tls: None, behind_proxy: false, stats, address })
+    }
+
+    /// The same socket, whose connections begin with a head of the proxy protocol if `behind_proxy` says so.
+    #[must_use]
+    pub fn behind_proxy(self, behind_proxy: bool) -> Self {
+        Self { behind_proxy, ..self }
+    }
+
+    /// The counters of its connections.
+    pub fn stats(&self) -> Arc<ListenerStats> {
+        Arc::clone(&self.stats)
     }
 
     /// The same socket, on which TLS is spoken if there is any.

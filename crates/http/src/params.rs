@@ -38,6 +38,11 @@ impl Params {
         self.0.extend(form_urlencoded::parse(query).map(|(name, value)| (name.into_owned(), value.into_owned())));
     }
 
+    /// Takes all values of an argument away.
+    pub fn remove(&mut self, name: &str) {
+        self.0.retain(|(have, _)| have != name);
+    }
+
     /// The first value of an argument; `None` also if it is empty, as VictoriaMetrics has it.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(have, value)| have == name && !value.is_empty()).map(|(_, value)| value.as_str())
@@ -74,6 +79,9 @@ mod tests {
         assert_eq!(params.number("limit"), Ok(Some(5)));
         assert_eq!(params.number("x"), Ok(None));
         assert!(params.number("reduce").is_ok() && params.switch("reduce") && !params.switch("no"));
+        let mut fewer = params.clone();
+        fewer.remove("match[]");
+        assert_eq!((fewer.all("match[]").count(), fewer.get("limit")), (0, Some("5")));
         let error = Params::parse(b"limit=many").number("limit").expect_err("no number");
         assert_eq!(error.to_string(), "cannot parse argument limit=\"many\": want a whole number");
     }

@@ -10,7 +10,7 @@ use hyper::{
     http::request::Parts,
 };
 
-use crate::params::Params;
+use crate::{params::Params, target::Expected};
 
 /// A sender that is silent for so long in the middle of a body is given up.
 const BODY_SILENCE_MAX: Duration = Duration::from_secs(30);
@@ -42,7 +42,7 @@ pub struct RequestBody {
 
 #[derive(Debug)]
 enum Source {
-    Network(Incoming),
+    Network(Incoming, Expected),
     Memory(Bytes),
 }
 
@@ -73,9 +73,12 @@ impl fmt::Display for BodyError {
 impl std::error::Error for BodyError {}
 
 impl RequestBody {
-    /// The body of a request from the network.
-    pub fn network(body: Incoming) -> Self {
-        Self { source: Source::Network(body), rest: None }
+    /// The body of a request from the network; behind its end the next request is expected.
+    pub(crate) fn network(body: Incoming, expected: Expected) -> Self {
+        if body.is_end_stream() {
+            expected.expect();
+        }
+        Self { source: Source::Network(body, expected), rest: None }
     }
 
     /// A body from memory.
@@ -110,14 +113,17 @@ impl RequestBody {
         if let Some(rest) = self.rest.take() {
             return Ok(Some(rest));
         }
-        let incoming = match &mut self.source {
+        let (incoming, expected) = match &mut self.source {
             Source::Memory(bytes) if bytes.is_empty() => return Ok(None),
             Source::Memory(bytes) => return Ok(Some(std::mem::take(bytes))),
-            Source::Network(incoming) => incoming,
+            Source::Network(incoming, expected) => (incoming, expected),
         };
         loop {
             let polling = std::future::poll_fn(|cx| Pin::new(&mut *incoming).poll_frame(cx));
             let frame = tokio::time::timeout(BODY_SILENCE_MAX, polling).await.map_err(|_| BodyError::TooSlow)?;
+            if incoming.is_end_stream() {
+                expected.expect();
+            }
             match frame {
                 None => return Ok(None),
                 Some(Err(broken)) => return Err(BodyError::Broken(broken.to_string())),

@@ -1,7 +1,7 @@
 //! The accept loop and the life of a connection.
 //!
 //! 1. A connection is accepted when one of `connections_max` places is free; more wait in the kernel's backlog and cost nothing here.
-//!    On a listener with TLS it agrees on keys first, within a bounded time.
+//!    Behind a balancer it says first whom that speaks for; on a listener with TLS it agrees on keys. Both have a bounded time.
 //! 2. hyper reads a head (bounded in size, count of headers and time; the same timer ends idle connections) and calls the handler.
 //! 3. A connection older than `connection_age_max` is closed after its running request, so that clients spread anew over replicas.
 //! 4. On stop the loop ends, idle connections close at once, busy ones after their request; after `drain_max` the rest is cut off.
@@ -24,8 +24,11 @@ use tokio::{
 
 use crate::{
     answer::Response,
+    counted::{Counted, ListenerStats},
     listener::Listener,
+    proxy_protocol,
     request::{Request, RequestBody},
+    target::{Escaping, Expected},
     tls::Tls,
 };
 
@@ -55,6 +58,18 @@ pub struct ServerOptions {
     pub drain_max: Duration,
     /// Whether a connection may serve more than one request.
     pub keep_alive: bool,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            connections_max: 10_000,
+            idle_max: Duration::from_secs(60),
+            connection_age_max: Duration::from_secs(120),
+            drain_max: Duration::from_secs(7),
+            keep_alive: true,
+        }
+    }
 }
 
 /// Makes servers stop.
@@ -97,11 +112,13 @@ pub async fn serve<H: Handler>(listener: Listener, options: ServerOptions, handl
         };
         match accepted {
             Ok((socket, peer, place)) => {
-                let connection = Connection { peer, born: Instant::now(), options: Arc::clone(&options) };
-                let tls = listener.tls.clone();
-                tokio::spawn(connection.begin(socket, tls, Arc::clone(&handler), stop.clone(), place));
+                let stats = Arc::clone(&listener.stats);
+                let connection = Connection { peer, born: Instant::now(), options: Arc::clone(&options), stats };
+                let begin = Begin { tls: listener.tls.clone(), behind_proxy: listener.behind_proxy, place };
+                tokio::spawn(connection.begin(socket, begin, Arc::clone(&handler), stop.clone()));
             }
             Err(refused) => {
+                listener.stats.errors.add(1);
                 log::warn!("cannot accept a connection at {}: {refused}", listener.address());
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
@@ -123,7 +140,9 @@ pub async fn serve_socket<H: Handler>(
     handler: Arc<H>,
     stop: Stop,
 ) {
-    Connection { peer, born: Instant::now(), options }.run(socket, handler, stop).await;
+    // The listener that accepted it counts its traffic, if anybody does.
+    let stats = Arc::new(ListenerStats::new("other", peer));
+    Connection { peer, born: Instant::now(), options, stats }.run(socket, handler, stop).await;
 }
 
 async fn accept(
@@ -139,19 +158,30 @@ struct Connection {
     peer: SocketAddr,
     born: Instant,
     options: Arc<ServerOptions>,
+    stats: Arc<ListenerStats>,
+}
+
+/// What a connection does before its first request.
+struct Begin {
+    tls: Option<Arc<Tls>>,
+    behind_proxy: bool,
+    /// Given back when the connection ends.
+    place: OwnedSemaphorePermit,
 }
 
 impl Connection {
-    async fn begin<H: Handler>(
-        self,
-        socket: TcpStream,
-        tls: Option<Arc<Tls>>,
-        handler: Arc<H>,
-        stop: Stop,
-        _place: OwnedSemaphorePermit,
-    ) {
+    async fn begin<H: Handler>(mut self, socket: TcpStream, begin: Begin, handler: Arc<H>, stop: Stop) {
+        let Begin { tls, behind_proxy, place: _place } = begin;
         // Answers are written whole; waiting to fill packets would only delay small ones.
         let _ = socket.set_nodelay(true);
+        let mut socket = Counted::new(socket, Arc::clone(&self.stats));
+        if behind_proxy {
+            match proxy_protocol::read_head(&mut socket).await {
+                Ok(Some(client)) => self.peer = client,
+                Ok(None) => {}
+                Err(why) => return log::debug!("a connection of {} is closed: {why}", self.peer),
+            }
+        }
         match tls {
             None => self.run(socket, handler, stop).await,
             Some(tls) => {
@@ -171,7 +201,9 @@ impl Connection {
             .header_read_timeout(self.options.idle_max)
             .max_buf_size(HEAD_BYTES_MAX)
             .max_headers(HEADERS_MAX);
-        let service = service_fn(|request| self.answer(&*handler, request));
+        let expected = Expected::default();
+        let service = service_fn(|request| self.answer(&*handler, request, expected.clone()));
+        let socket = Escaping::new(socket, expected.clone());
         let mut running = std::pin::pin!(builder.serve_connection(TokioIo::new(socket), service));
         // What ends a connection early is the client's affair, and is no news.
         tokio::select! {
@@ -181,11 +213,17 @@ impl Connection {
         let _ = tokio::time::timeout(self.options.drain_max, running).await;
     }
 
-    async fn answer<H: Handler>(&self, handler: &H, request: hyper::Request<Incoming>) -> Result<Response, Infallible> {
+    async fn answer<H: Handler>(
+        &self,
+        handler: &H,
+        request: hyper::Request<Incoming>,
+        expected: Expected,
+    ) -> Result<Response, Infallible> {
         let (head, body) = request.into_parts();
-        let request = Request::new(head, RequestBody::network(body), self.peer);
+        let request = Request::new(head, RequestBody::network(body, expected), self.peer);
         let mut response = handler.handle(request).await;
         if self.born.elapsed() >= self.age_max() {
+            self.stats.aged.add(1);
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         Ok(response)
@@ -220,6 +258,15 @@ mod tests {
         }
     }
 
+    /// Says who asks.
+    struct Who;
+
+    impl Handler for Who {
+        async fn handle(&self, request: Request) -> Response {
+            plain(hyper::StatusCode::OK, request.peer.to_string())
+        }
+    }
+
     fn options() -> ServerOptions {
         ServerOptions {
             connections_max: 8,
@@ -243,6 +290,43 @@ mod tests {
         let mut answer = String::new();
         socket.read_to_string(&mut answer).await.expect("the server closes");
         answer
+    }
+
+    #[tokio::test]
+    async fn addresses_may_come_unescaped_on_every_request_of_a_connection() {
+        let (address, _stopper, _server) = start(options()).await;
+        let first = "POST /a?\"=<ü> HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n\"\"";
+        let mut socket = TcpStream::connect(address).await.expect("the server listens");
+        for round in 0..3 {
+            socket.write_all(first.as_bytes()).await.expect("the server reads");
+            let mut answer = [0; 1000];
+            let mut have = 0;
+            while !answer[..have].ends_with(b"\"\"") {
+                let len = socket.read(&mut answer[have..]).await.expect("the server answers");
+                assert!(len > 0, "closed in round {round}");
+                have += len;
+            }
+            assert!(answer.starts_with(b"HTTP/1.1 200"), "round {round}: {}", String::from_utf8_lossy(&answer));
+        }
+    }
+
+    #[tokio::test]
+    async fn behind_a_balancer_the_client_is_whom_it_names() {
+        let listener = Listener::bind("127.0.0.1:0", false).await.expect("a free port").behind_proxy(true);
+        let (address, stats) = (listener.address(), listener.stats());
+        let (_stopper, stop) = stop_signal();
+        tokio::spawn(serve(listener, options(), Arc::new(Who), stop));
+        let request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        let answer = ask(address, &format!("PROXY TCP4 1.2.3.4 5.6.7.8 90 91\r\n{request}")).await;
+        assert!(answer.ends_with("1.2.3.4:90"), "{answer}");
+        let answer = ask(address, &format!("PROXY UNKNOWN\r\n{request}")).await;
+        assert!(answer.contains("127.0.0.1:"), "{answer}");
+        let mut direct = TcpStream::connect(address).await.expect("the server listens");
+        direct.write_all(request.as_bytes()).await.expect("the server reads");
+        let mut answer = Vec::new();
+        let _ = direct.read_to_end(&mut answer).await;
+        assert!(answer.is_empty(), "without the head nobody is answered");
+        assert_eq!((stats.accepted.get(), stats.ended.get()), (3, 3));
     }
 
     #[tokio::test]

@@ -3,7 +3,10 @@
 //! 1. Certificate chain and key are read through a function of the operator's side, for this crate touches no files.
 //! 2. They are read again, at most once a second, when somebody connects; if they changed and are good, connections from then on get the new ones.
 //!    What is not good is logged, and the old ones stay: a certificate that is half written must not shut everybody out.
-//! 3. A handshake has a bounded time.
+//! 3. With certificates of clients' authorities (mTLS), only clients that prove to have a certificate of them are let in.
+//! 4. A handshake has a bounded time.
+//!
+//! The other side, [`connect_tls`], is for [`crate::Client`].
 
 use std::{
     fmt, io,
@@ -11,13 +14,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::{
-    TlsAcceptor,
+    TlsAcceptor, TlsConnector, client,
     rustls::{
-        self, ServerConfig, SupportedProtocolVersion,
+        self, ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion,
         crypto::{CryptoProvider, ring},
-        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+        pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
+        server::WebPkiClientVerifier,
         version::{TLS12, TLS13},
     },
     server::TlsStream,
@@ -30,17 +34,22 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// A client that takes longer to agree on keys is sent away.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 
-/// A certificate chain and its private key, as PEM.
+/// What a listener with TLS needs, as PEM.
 #[derive(Clone, PartialEq, Eq)]
-pub struct PemPair {
+pub struct PemFiles {
     /// The chain, the server's own certificate first.
     pub certificates: Vec<u8>,
     /// The key.
     pub key: Vec<u8>,
+    /// The authorities of clients' certificates; without them clients need none.
+    pub clients: Option<Vec<u8>>,
 }
 
-/// Reads certificate and key.
-pub type ReadPem = Box<dyn Fn() -> Result<PemPair, String> + Send + Sync>;
+/// Reads them.
+pub type ReadPem = Box<dyn Fn() -> Result<PemFiles, String> + Send + Sync>;
+
+/// Reads the certificates that servers are trusted by, as PEM.
+pub type ReadRoots = Box<dyn Fn() -> Result<Vec<u8>, String> + Send + Sync>;
 
 /// The lowest version that is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -70,7 +79,7 @@ pub struct Tls {
 }
 
 struct State {
-    pem: PemPair,
+    pem: PemFiles,
     acceptor: TlsAcceptor,
     looked: Instant,
 }
@@ -91,7 +100,7 @@ impl Tls {
     }
 
     /// Agrees with a client on keys.
-    pub(crate) async fn accept(&self, socket: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    pub(crate) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(&self, socket: S) -> io::Result<TlsStream<S>> {
         let accepting = self.acceptor().accept(socket);
         tokio::time::timeout(HANDSHAKE_MAX, accepting).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
     }
@@ -120,7 +129,7 @@ impl Tls {
     }
 }
 
-fn acceptor(pem: &PemPair, options: &TlsOptions) -> Result<TlsAcceptor, String> {
+fn acceptor(pem: &PemFiles, options: &TlsOptions) -> Result<TlsAcceptor, String> {
     let certificates = CertificateDer::pem_slice_iter(&pem.certificates).collect::<Result<Vec<_>, _>>();
     let certificates = certificates.map_err(|why| format!("cannot read the TLS certificate: {why}"))?;
     if certificates.is_empty() {
@@ -130,11 +139,44 @@ fn acceptor(pem: &PemPair, options: &TlsOptions) -> Result<TlsAcceptor, String> 
     const BOTH: &[&SupportedProtocolVersion] = &[&TLS12, &TLS13];
     let versions = if options.version_min == TlsVersion::Tls13 { &BOTH[1..] } else { BOTH };
     let wrong = |why: rustls::Error| format!("cannot set up TLS: {why}");
-    let builder = ServerConfig::builder_with_provider(Arc::new(provider(&options.cipher_suites)?));
+    let provider = Arc::new(provider(&options.cipher_suites)?);
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
     let builder = builder.with_protocol_versions(versions).map_err(wrong)?;
-    let mut config = builder.with_no_client_auth().with_single_cert(certificates, key).map_err(wrong)?;
+    let builder = match &pem.clients {
+        None => builder.with_no_client_auth(),
+        Some(authorities) => {
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(root_store(authorities)?), provider);
+            let verifier = verifier.build().map_err(|why| format!("cannot check certificates of clients: {why}"))?;
+            builder.with_client_cert_verifier(verifier)
+        }
+    };
+    let mut config = builder.with_single_cert(certificates, key).map_err(wrong)?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// Authorities out of PEM. A system's file may hold some that cannot be used; at least one must.
+fn root_store(pem: &[u8]) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    let (good, _) = roots.add_parsable_certificates(CertificateDer::pem_slice_iter(pem).filter_map(Result::ok));
+    if good == 0 { Err("there is no certificate of an authority".to_string()) } else { Ok(roots) }
+}
+
+/// Agrees on keys with a server that proves to be `host` by a certificate of one of the authorities.
+pub(crate) async fn connect_tls<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: S,
+    host: &str,
+    roots: &[u8],
+) -> Result<client::TlsStream<S>, String> {
+    let name = ServerName::try_from(host.to_string()).map_err(|why| format!("wrong host name: {why}"))?;
+    let builder = ClientConfig::builder_with_provider(Arc::new(provider(&[])?));
+    let builder =
+        builder.with_protocol_versions(&[&TLS12, &TLS13]).map_err(|why| format!("cannot set up TLS: {why}"))?;
+    let mut config = builder.with_root_certificates(root_store(roots)?).with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let connecting = TlsConnector::from(Arc::new(config)).connect(name, socket);
+    let connected = tokio::time::timeout(HANDSHAKE_MAX, connecting).await.map_err(|_| "the handshake took too long")?;
+    connected.map_err(|why| format!("cannot agree on keys: {why}"))
 }
 
 /// Keeps of version 1.2 the named cipher suites; those of 1.3 are all good and not chosen by anybody, as in Go.
@@ -160,22 +202,29 @@ fn provider(cipher_suites: &[String]) -> Result<CryptoProvider, String> {
 mod tests {
     use super::*;
 
-    fn pair(name: &str) -> PemPair {
+    fn pair(name: &str) -> PemFiles {
         let made = rcgen::generate_simple_self_signed([name.to_string()]).expect("a certificate is made");
-        PemPair { certificates: made.cert.pem().into_bytes(), key: made.signing_key.serialize_pem().into_bytes() }
+        let (certificates, key) = (made.cert.pem().into_bytes(), made.signing_key.serialize_pem().into_bytes());
+        PemFiles { certificates, key, clients: None }
     }
 
     #[test]
     fn what_is_no_good_is_named() {
         let good = pair("localhost");
-        let tls = |pem: PemPair, options: TlsOptions| {
+        let tls = |pem: PemFiles, options: TlsOptions| {
             Tls::new(Box::new(move || Ok(pem.clone())), options).map(drop).expect_err("no good")
         };
-        let with = |certificates: &[u8], key: &[u8]| PemPair { certificates: certificates.into(), key: key.into() };
+        let with = |certificates: &[u8], key: &[u8]| PemFiles {
+            certificates: certificates.into(),
+            key: key.into(),
+            clients: None,
+        };
         let default = TlsOptions::default;
         assert!(tls(with(b"", &good.key), default()).contains("there is none in the file"));
         assert!(tls(with(&good.certificates, b"x"), default()).contains("cannot read the TLS key"));
         assert!(tls(with(&good.certificates, &pair("x").key), default()).contains("cannot set up TLS"));
+        let unknown = PemFiles { clients: Some(b"x".to_vec()), ..good.clone() };
+        assert!(tls(unknown, default()).contains("no certificate of an authority"));
         let options = TlsOptions { cipher_suites: vec!["ROT13".to_string()], ..default() };
         let why = tls(good, options);
         assert!(why.contains("\"ROT13\"") && why.contains("TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"), "{why}");
@@ -187,7 +236,7 @@ mod tests {
         let source = Arc::clone(&current);
         let read: ReadPem = Box::new(move || source.lock().expect("nobody panics").clone());
         let tls = Tls::new(read, TlsOptions::default()).expect("a good pair");
-        let renew = |next: Result<PemPair, String>| {
+        let renew = |next: Result<PemFiles, String>| {
             *current.lock().expect("nobody panics") = next;
             let mut state = tls.state.lock().expect("nobody panics");
             (tls.renew(&mut state), state.pem.clone())
@@ -195,7 +244,7 @@ mod tests {
         let two = pair("two");
         assert_eq!(renew(Ok(two.clone())).0, Ok(()));
         assert!(renew(Err("the file is gone".to_string())).0.is_err());
-        let half = PemPair { certificates: two.certificates[..100].to_vec(), key: two.key.clone() };
+        let half = PemFiles { certificates: two.certificates[..100].to_vec(), ..two.clone() };
         let (outcome, kept) = renew(Ok(half));
         assert!(outcome.is_err() && kept == two, "the one before stays");
     }

@@ -1,6 +1,6 @@
 //! Bodies that are read whole, and what requests say besides their bodies.
 
-use basalt_http::{BodyError, Method, Params, Permit, Request, StatusCode};
+use basalt_http::{BodyError, Method, Params, Permit, Request, StatusCode, header};
 use decode::rows::ExtraLabels;
 
 use crate::{Receiver, rejection::Rejection, workspace::BorrowedBuffer};
@@ -23,9 +23,11 @@ impl Receiver {
     }
 }
 
-/// Samples come by POST or PUT.
+/// Samples come by POST or PUT. VictoriaMetrics' programs push their own metrics by GET, with a body.
 pub fn check_method(request: &Request) -> Result<(), Rejection> {
-    if matches!(*request.method(), Method::POST | Method::PUT) {
+    let is_chunked = || request.header(header::TRANSFER_ENCODING).is_some();
+    let has_body = request.content_length().map_or_else(is_chunked, |bytes| bytes > 0);
+    if matches!(*request.method(), Method::POST | Method::PUT) || (*request.method() == Method::GET && has_body) {
         return Ok(());
     }
     Err(Rejection::new(StatusCode::METHOD_NOT_ALLOWED, format!("{} wants POST", request.path())))

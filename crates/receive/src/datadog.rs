@@ -1,10 +1,10 @@
 //! Datadog's agents and clients.
 
 use basalt_http::{Request, Response, StatusCode, empty, header, json};
-use decode::datadog::{Datadog, count_sketches};
+use decode::datadog::Datadog;
 
 use crate::{
-    Entrance, Receiver, STATUS_OK,
+    Entered, Receiver, STATUS_OK,
     body::{check_method, extra_labels},
     lines::packing,
     rejection::Rejection,
@@ -16,7 +16,7 @@ pub use decode::datadog::Version;
 impl Receiver {
     pub(crate) async fn datadog_series(
         &self,
-        Entrance { door, tenant }: Entrance,
+        Entered { door, tenant }: Entered,
         version: Version,
         mut request: Request,
     ) -> Result<Response, Rejection> {
@@ -37,19 +37,22 @@ impl Receiver {
         Ok(self.name_refused(&taken, door.protocol(), json(StatusCode::ACCEPTED, STATUS_OK)))
     }
 
-    /// Sketches come beside series and would be sent again for ever if they were answered with an error; they are named as refused.
+    /// Sketches come beside series, always in protobuf.
     pub(crate) async fn datadog_sketches(
         &self,
-        Entrance { door, tenant }: Entrance,
+        Entered { door, tenant }: Entered,
         mut request: Request,
     ) -> Result<Response, Rejection> {
         check_method(&request)?;
+        let labels = self.labels_with(extra_labels(&request.query_params())?);
+        let reader = Datadog::new(Version::Two, self.clock.now_ms(), self.doors.datadog_sanitize);
         let packing = packing(&request)?;
-        let mut session = Session::new(self, tenant, door.kind(), &self.labels.rows);
-        let workspace = session.unpack_body(&mut request, packing, self.doors.datadog_bytes_max).await?;
-        let counted = count_sketches(workspace.body.bytes()).map_err(|error| session.broken(error))?;
-        session.refuse_all(&counted.refused);
-        let taken = session.end();
+        let mut session = Session::new(self, tenant, door.kind(), &labels);
+        let mut workspace = session.unpack_body(&mut request, packing, self.doors.datadog_bytes_max).await?;
+        let (body, rows) = workspace.body_and_rows();
+        let read = reader.read_sketches(body, rows, &mut session).await;
+        session.finish_rows(read, rows).await?;
+        let taken = session.end().check()?;
         Ok(self.name_refused(&taken, door.protocol(), empty(StatusCode::ACCEPTED)))
     }
 }
@@ -78,8 +81,14 @@ mod tests {
         );
         assert_eq!(ask(&receiver, protobuf).await.0, 400, "nothing in it has a name");
         assert_eq!(store.take(), ["0:0 __name__=m 1@5000"]);
-        let sketches = ask(&receiver, post("/datadog/api/beta/sketches", vec![0x0a, 1, 0x78])).await;
-        assert_eq!(sketches, (202, "native_histogram=1".into(), String::new()));
+        let dogsketch = [&[8, 7, 16, 1, 0x19][..], &4.0f64.to_le_bytes(), &[0x21], &4.0f64.to_le_bytes()].concat();
+        let sketch = [&[0x0a, 1, b's', 0x3a, dogsketch.len() as u8][..], &dogsketch].concat();
+        let body = [&[0x0a, sketch.len() as u8][..], &sketch].concat();
+        let sketches = ask(&receiver, post("/datadog/api/beta/sketches?extra_label=x=y", body)).await;
+        assert_eq!(sketches, (202, String::new(), String::new()));
+        let rows = store.take();
+        assert_eq!((rows.len(), rows[4].as_str()), (7, "0:0 __name__=s,quantile=0.99,x=y 4@7000"));
+        assert_eq!(ask(&receiver, post("/datadog/api/beta/sketches", vec![0x0a, 9])).await.0, 400);
         for (path, answer) in [
             ("/datadog/api/v1/validate", (200, r#"{"valid":true}"#.to_string())),
             ("/datadog/api/v1/check_run", (202, ok)),

@@ -1,8 +1,9 @@
 //! Which door a path leads to.
 
+use basalt_http::{Request, StatusCode};
 use model::{Tenant, TenantParseError};
 
-use crate::stats::Kind;
+use crate::{rejection::Rejection, stats::Kind};
 
 macro_rules! doors {
     ($($(#[$doc:meta])* $name:ident = $path:literal by $protocol:literal counts $kind:ident,)*) => {
@@ -65,7 +66,7 @@ doors! {
     DatadogSeries1 = "/datadog/api/v1/series" by "datadog" counts DatadogV1,
     /// Datadog's series, version 2.
     DatadogSeries2 = "/datadog/api/v2/series" by "datadog" counts DatadogV2,
-    /// Datadog's sketches, none of which are kept.
+    /// Datadog's sketches, which become summaries.
     DatadogSketches = "/datadog/api/beta/sketches" by "datadog" counts DatadogSketches,
     /// Whether a Datadog key is good.
     DatadogValidate = "/datadog/api/v1/validate" by "datadog" counts DatadogV1,
@@ -90,9 +91,50 @@ doors! {
 pub struct Entrance {
     /// The door.
     pub door: Door,
-    /// Whose samples.
-    pub tenant: Tenant,
+    /// Whose samples; `None` leaves it to the headers `AccountID` and `ProjectID`.
+    pub tenant: Option<Tenant>,
 }
+
+/// The same once the headers were read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entered {
+    pub(crate) door: Door,
+    pub(crate) tenant: Tenant,
+}
+
+impl Entrance {
+    /// Whose samples a request brings.
+    pub(crate) fn enter(self, request: &Request) -> Result<Entered, Rejection> {
+        let tenant = match self.tenant {
+            Some(tenant) => tenant,
+            None => Tenant::new(number_header(request, "AccountID")?, number_header(request, "ProjectID")?),
+        };
+        Ok(Entered { door: self.door, tenant })
+    }
+}
+
+fn number_header(request: &Request, name: &'static str) -> Result<u32, Rejection> {
+    let Some(value) = request.headers().get(name) else {
+        return Ok(0);
+    };
+    let number = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+    let wrong = || format!("cannot parse header {name}: want a whole number of 32 bits");
+    number.ok_or_else(|| Rejection::new(StatusCode::BAD_REQUEST, wrong()))
+}
+
+/// What begins the path behind `/insert/` where headers name the tenant.
+const BY_HEADERS: &[&str] = &[
+    "prometheus",
+    "api",
+    "write",
+    "influx",
+    "opentsdb",
+    "opentelemetry",
+    "datadog",
+    "newrelic",
+    "zabbixconnector",
+    "graphite",
+];
 
 /// Where the paths of push-gateway clients branch off.
 pub(crate) const IMPORT_PROMETHEUS: &str = "/api/v1/import/prometheus";
@@ -101,18 +143,25 @@ impl Door {
     /// The entrance that a path names; `None` if it names none. The error is about the tenant in it.
     pub fn find(path: &str) -> Option<Result<Entrance, TenantParseError>> {
         if let Some(rest) = path.strip_prefix("/insert/") {
-            let (tenant, _) = rest.split_once('/')?;
-            let bare = &rest[tenant.len()..];
+            // The slash before what is left belongs to the door's path.
+            let whole = &path["/insert".len()..];
+            let first = rest.split('/').next().unwrap_or_default();
+            let (tenant, bare) = if BY_HEADERS.contains(&first) {
+                (None, whole)
+            } else {
+                let (tenant, _) = rest.split_once('/')?;
+                (Some(tenant), &rest[tenant.len()..])
+            };
             let door = match bare.strip_prefix("/prometheus") {
                 // `/insert/0/prometheus/` is what VictoriaMetrics' documentation tells Prometheus users to write to.
                 Some("" | "/") => Self::RemoteWrite,
                 Some(rest) => Self::bare(rest)?,
                 None => Self::bare(bare)?,
             };
-            return Some(tenant.parse().map(|tenant| Entrance { door, tenant }));
+            return Some(tenant.map(str::parse).transpose().map(|tenant| Entrance { door, tenant }));
         }
         let door = Self::bare(path.strip_prefix("/prometheus").unwrap_or(path))?;
-        Some(Ok(Entrance { door, tenant: Tenant::DEFAULT }))
+        Some(Ok(Entrance { door, tenant: Some(Tenant::DEFAULT) }))
     }
 
     fn bare(path: &str) -> Option<Self> {
@@ -151,7 +200,8 @@ mod tests {
 
     #[test]
     fn remote_write_has_many_paths() {
-        let tenant = |path: &str| Door::find(path).map(|found| found.map(|entrance| entrance.tenant.to_string()));
+        let whose = |entrance: Entrance| entrance.tenant.map_or("by headers".to_string(), |tenant| tenant.to_string());
+        let tenant = |path: &str| Door::find(path).map(|found| found.map(whose));
         for path in [
             "/api/v1/write",
             "/api/v1/push",
@@ -162,6 +212,11 @@ mod tests {
             assert_eq!(tenant(path), Some(Ok("0:0".to_string())), "{path}");
         }
         assert_eq!(tenant("/insert/7:9/prometheus/api/v1/write"), Some(Ok("7:9".to_string())));
+        for path in
+            ["/insert/prometheus", "/insert/prometheus/api/v1/write", "/insert/influx/write", "/insert/api/v1/push"]
+        {
+            assert_eq!(tenant(path), Some(Ok("by headers".to_string())), "{path}");
+        }
         assert!(tenant("/insert/x/prometheus/api/v1/write").is_some_and(|found| found.is_err()));
         for path in ["/", "/api/v1/export", "/insert/0", "/insert/0/", "/api/v1/write/x", "/api/v1/import/prometheus/x"]
         {
@@ -173,12 +228,16 @@ mod tests {
     fn every_door_is_found_bare_and_under_prefixes() {
         for door in Door::ALL {
             for path in [door.path().to_string(), format!("/prometheus{}", door.path())] {
-                assert_eq!(Door::find(&path), Some(Ok(Entrance { door: *door, tenant: Tenant::DEFAULT })), "{path}");
+                assert_eq!(
+                    Door::find(&path),
+                    Some(Ok(Entrance { door: *door, tenant: Some(Tenant::DEFAULT) })),
+                    "{path}"
+                );
             }
             let tenant = Tenant::new(3, 4);
             for prefix in ["/insert/3:4", "/insert/3:4/prometheus"] {
                 let path = format!("{prefix}{}", door.path());
-                assert_eq!(Door::find(&path), Some(Ok(Entrance { door: *door, tenant })), "{path}");
+                assert_eq!(Door::find(&path), Some(Ok(Entrance { door: *door, tenant: Some(tenant) })), "{path}");
             }
         }
     }

@@ -9,7 +9,7 @@ use decode::{
 };
 
 use crate::{
-    Entrance, Receiver,
+    Entered, Receiver,
     body::{check_method, extra_labels},
     pushgateway,
     rejection::Rejection,
@@ -17,7 +17,7 @@ use crate::{
 };
 
 impl Receiver {
-    pub(crate) async fn import_json(&self, entrance: Entrance, request: Request) -> Result<Response, Rejection> {
+    pub(crate) async fn import_json(&self, entrance: Entered, request: Request) -> Result<Response, Rejection> {
         let extra = extra_labels(&request.query_params())?;
         self.take_lines(
             entrance,
@@ -30,7 +30,7 @@ impl Receiver {
         .await
     }
 
-    pub(crate) async fn import_csv(&self, entrance: Entrance, request: Request) -> Result<Response, Rejection> {
+    pub(crate) async fn import_csv(&self, entrance: Entered, request: Request) -> Result<Response, Rejection> {
         let params = request.query_params();
         let extra = extra_labels(&params)?;
         let missing = || Rejection::new(StatusCode::BAD_REQUEST, "missing argument format");
@@ -40,7 +40,7 @@ impl Receiver {
             .await
     }
 
-    pub(crate) async fn import_prometheus(&self, entrance: Entrance, request: Request) -> Result<Response, Rejection> {
+    pub(crate) async fn import_prometheus(&self, entrance: Entered, request: Request) -> Result<Response, Rejection> {
         let params = request.query_params();
         let in_path = pushgateway::labels(request.path())?;
         // Clients of a push gateway know no other status.
@@ -53,7 +53,7 @@ impl Receiver {
     /// Reads a request of lines under the extra labels that it names, and answers with `good`.
     pub(crate) async fn take_lines(
         &self,
-        Entrance { door, tenant }: Entrance,
+        Entered { door, tenant }: Entered,
         mut request: Request,
         line_bytes_max: usize,
         extra: ExtraLabels,

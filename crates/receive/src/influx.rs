@@ -3,13 +3,13 @@
 use basalt_http::{Request, Response, StatusCode, empty, json};
 use decode::influx::{Influx, Precision};
 
-use crate::{Entrance, Receiver, body::extra_labels, rejection::Rejection};
+use crate::{Entered, Receiver, body::extra_labels, rejection::Rejection};
 
 /// The database that is there when no names are given.
 const ANY_DATABASE: &str = "_internal";
 
 impl Receiver {
-    pub(crate) async fn influx_write(&self, entrance: Entrance, request: Request) -> Result<Response, Rejection> {
+    pub(crate) async fn influx_write(&self, entrance: Entered, request: Request) -> Result<Response, Rejection> {
         let params = request.query_params();
         let extra = extra_labels(&params)?;
         let database = params.get("db").unwrap_or("").to_string();

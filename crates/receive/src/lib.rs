@@ -22,6 +22,7 @@ mod influx;
 mod lines;
 mod listen;
 mod native;
+mod new_series;
 mod newrelic;
 mod opentelemetry;
 mod opentsdb;
@@ -52,13 +53,17 @@ use relabel::Relabeler;
 use storage_api::{Insert, Refusals};
 
 pub use decode::LabelLimits;
+pub(crate) use door::Entered;
 pub use door::{Door, Entrance};
 pub use listen::{LineListener, LineProtocol};
 pub use options::{DoorOptions, Options};
 pub use rejection::Rejection;
 pub use rules::RuleOptions;
 
-use crate::{budget::BodyBudget, rate::IngestionRate, rules::CurrentRules, stats::Stats, told::Told, workspace::Pool};
+use crate::{
+    budget::BodyBudget, new_series::NewSeriesLog, rate::IngestionRate, rules::CurrentRules, stats::Stats, told::Told,
+    workspace::Pool,
+};
 
 /// What agents want to hear.
 const STATUS_OK: &str = r#"{"status":"ok"}"#;
@@ -76,6 +81,7 @@ pub struct Receiver {
     pool: Pool,
     rate: IngestionRate,
     rules: CurrentRules,
+    new_series: Arc<NewSeriesLog>,
     labels: Labels,
     stats: Stats,
     told: Told,
@@ -106,6 +112,7 @@ impl Labels {
 impl Receiver {
     /// A receiver in front of a store.
     pub fn new(insert: Arc<dyn Insert>, clock: Arc<dyn Clock>, options: &Options) -> Self {
+        let new_series = Arc::new(NewSeriesLog::new(Arc::clone(&clock), options.log_new_series));
         Self {
             insert,
             clock,
@@ -116,7 +123,8 @@ impl Receiver {
             pool: Pool::new(2 * options.concurrent_max),
             rate: IngestionRate::new(options.samples_per_second_max, options.queue_wait_max),
             labels: Labels::new(options.rules.reading_limits()),
-            rules: CurrentRules::new(options.rules.clone()),
+            rules: CurrentRules::new(options.rules.clone(), Arc::clone(&new_series)),
+            new_series,
             stats: Stats::default(),
             told: Told::default(),
             rejections: Throttle::default(),
@@ -129,6 +137,11 @@ impl Receiver {
         self.rules.relabel(relabeler);
     }
 
+    /// Logs series that are seen for the first time, for so many seconds from now; gives the time when that ends, in milliseconds.
+    pub fn log_new_series(&self, seconds: u64) -> i64 {
+        self.new_series.log_for(seconds)
+    }
+
     /// What was refused before it came to the store, which counts its own.
     pub fn refused(&self) -> Refusals {
         self.stats.refused()
@@ -139,7 +152,11 @@ impl Receiver {
         let stats = self.stats.door(entrance.door);
         stats.requests.add(1);
         let peer = request.peer;
-        self.dispatch(entrance, request).await.unwrap_or_else(|rejection| {
+        let outcome = match entrance.enter(&request) {
+            Ok(entered) => self.dispatch(entered, request).await,
+            Err(rejection) => Err(rejection),
+        };
+        outcome.unwrap_or_else(|rejection| {
             stats.rejected.add(1);
             if let Some(held_back) = self.rejections.admit() {
                 let path = entrance.door.path();
@@ -151,7 +168,7 @@ impl Receiver {
         })
     }
 
-    async fn dispatch(&self, entrance: Entrance, request: Request) -> Result<Response, Rejection> {
+    async fn dispatch(&self, entrance: Entered, request: Request) -> Result<Response, Rejection> {
         match entrance.door {
             Door::RemoteWrite => self.remote_write(entrance, request).await,
             Door::ImportJson => self.import_json(entrance, request).await,
@@ -182,7 +199,9 @@ impl MetricsSource for Receiver {
         self.stats.write(out);
         out.line("vm_concurrent_insert_capacity", self.gate.capacity());
         out.line("vm_concurrent_insert_current", self.gate.current());
+        out.line("vm_concurrent_insert_limit_reached_total", self.gate.reached());
         out.line("vm_concurrent_insert_limit_timeout_total", self.gate.refused());
+        out.line("vm_slow_row_inserts_total", self.new_series.resolved());
         out.line("vm_max_ingestion_rate_limit_reached_total", self.rate.reached());
     }
 }

@@ -8,7 +8,7 @@ use decode::{
 };
 
 use crate::{
-    Entrance, Receiver,
+    Entered, Receiver,
     body::{check_method, extra_labels},
     lines::packing,
     rejection::Rejection,
@@ -19,7 +19,7 @@ use crate::{
 impl Receiver {
     pub(crate) async fn import_native(
         &self,
-        Entrance { door, tenant }: Entrance,
+        Entered { door, tenant }: Entered,
         mut request: Request,
     ) -> Result<Response, Rejection> {
         check_method(&request)?;

@@ -4,7 +4,7 @@ use basalt_http::{Request, Response, StatusCode, json};
 use decode::newrelic;
 
 use crate::{
-    Entrance, Receiver, STATUS_OK,
+    Entered, Receiver, STATUS_OK,
     body::{check_method, extra_labels},
     lines::packing,
     rejection::Rejection,
@@ -14,7 +14,7 @@ use crate::{
 impl Receiver {
     pub(crate) async fn newrelic_events(
         &self,
-        Entrance { door, tenant }: Entrance,
+        Entered { door, tenant }: Entered,
         mut request: Request,
     ) -> Result<Response, Rejection> {
         check_method(&request)?;

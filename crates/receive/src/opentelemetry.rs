@@ -1,19 +1,22 @@
-//! OpenTelemetry metrics over HTTP, in protobuf.
+//! OpenTelemetry metrics over HTTP, in protobuf; also inside of Amazon Firehose's JSON, as CloudWatch streams them.
 //!
 //! What was refused is said in the header as at all doors, and in the body as a partial success, which is what OTLP's senders read.
 
-use basalt_http::{Request, Response, StatusCode, header, text};
-use decode::otlp::Otlp;
+use basalt_http::{HeaderName, Request, Response, StatusCode, header, json, text};
+use decode::{firehose, otlp::Otlp};
 use storage_api::Refusals;
 
 use crate::{
-    Entrance, Receiver,
+    Entered, Receiver,
     answer::list,
     body::{check_method, extra_labels},
     lines::packing,
     rejection::Rejection,
     session::Session,
 };
+
+static FIREHOSE_VERSION: HeaderName = HeaderName::from_static("x-amz-firehose-protocol-version");
+static FIREHOSE_REQUEST: HeaderName = HeaderName::from_static("x-amz-firehose-request-id");
 
 const PROTOBUF: &str = "application/x-protobuf";
 const PARTIAL_SUCCESS: u8 = 0x0a;
@@ -23,25 +26,48 @@ const MESSAGE: u8 = 0x12;
 impl Receiver {
     pub(crate) async fn opentelemetry(
         &self,
-        Entrance { door, tenant }: Entrance,
+        Entered { door, tenant }: Entered,
         mut request: Request,
     ) -> Result<Response, Rejection> {
         check_method(&request)?;
-        if request.header(header::CONTENT_TYPE).is_some_and(|kind| kind.starts_with("application/json")) {
+        let is_firehose = request.headers().contains_key(&FIREHOSE_VERSION);
+        let is_json = request.header(header::CONTENT_TYPE).is_some_and(|kind| kind.starts_with("application/json"));
+        if is_json && !is_firehose {
             let why = "OpenTelemetry in JSON is not supported; send protobuf";
             return Err(Rejection::new(StatusCode::BAD_REQUEST, why));
         }
         let labels = self.labels_with(extra_labels(&request.query_params())?);
-        let reader = Otlp::new(&self.doors.opentelemetry, self.clock.now_ms());
+        let reader = || Otlp::new(&self.doors.opentelemetry, self.clock.now_ms());
         let packing = packing(&request)?;
         let mut session = Session::new(self, tenant, door.kind(), &labels);
         let mut workspace = session.unpack_body(&mut request, packing, self.doors.opentelemetry_bytes_max).await?;
         let (body, rows) = workspace.body_and_rows();
-        let read = reader.read(body, rows, &mut session).await;
-        session.finish_rows(read, rows).await?;
+        if is_json {
+            let bytes = firehose::read(body).map_err(|error| session.broken(error))?;
+            for message in firehose::messages(&bytes).map_err(|error| session.broken(error))? {
+                let read = reader().read(message, rows, &mut session).await;
+                session.finish_rows(read, rows).await?;
+            }
+        } else {
+            let read = reader().read(body, rows, &mut session).await;
+            session.finish_rows(read, rows).await?;
+        }
         let taken = session.end().check()?;
+        if is_firehose {
+            return Ok(self.name_refused(&taken, door.protocol(), self.firehose_answer(&request)));
+        }
         let answer = text(StatusCode::OK, PROTOBUF, partial_success(&taken.all_refused()));
         Ok(self.name_refused(&taken, door.protocol(), answer))
+    }
+}
+
+impl Receiver {
+    /// Firehose wants its request named and sends it again otherwise.
+    fn firehose_answer(&self, request: &Request) -> Response {
+        let id = request.headers().get(&FIREHOSE_REQUEST).and_then(|id| id.to_str().ok()).unwrap_or_default();
+        // What is no part of a number in hexadecimal digits could mean something in JSON.
+        let id: String = id.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).collect();
+        json(StatusCode::OK, format!("{{\"requestId\":\"{id}\",\"timestamp\":{}}}", self.clock.now_ms()))
     }
 }
 
@@ -99,5 +125,22 @@ mod tests {
         assert_eq!(ask(&receiver, broken).await.0, 400);
         let json = with(post("/opentelemetry/v1/metrics", "{}"), header::CONTENT_TYPE, "application/json");
         assert_eq!(ask(&receiver, json).await.0, 400);
+    }
+
+    #[tokio::test]
+    async fn cloudwatch_comes_by_firehose() {
+        let store = store(100, Ok(()));
+        let receiver = receiver(&store);
+        let point = [&[0x19][..], &5_000_000u64.to_le_bytes(), &[0x21], &1.5f64.to_le_bytes()].concat();
+        let metric = field(2, &[field(1, b"m"), field(5, &field(1, &point))].concat());
+        let message = field(1, &field(2, &metric));
+        let record = [&[message.len() as u8][..], &message].concat();
+        let body = format!(r#"{{"records":[{{"data":"{}"}}]}}"#, basalt_http::base64(&record));
+        let request = with(post("/opentelemetry/v1/metrics", body), header::CONTENT_TYPE, "application/json");
+        let request = with(request, FIREHOSE_VERSION.clone(), "1.0");
+        let request = with(request, FIREHOSE_REQUEST.clone(), "ed4acda5-034f");
+        let want = format!(r#"{{"requestId":"ed4acda5-034f","timestamp":{}}}"#, crate::testing::NOW);
+        assert_eq!(ask(&receiver, request).await, (200, String::new(), want));
+        assert_eq!(store.take(), ["0:0 __name__=m 1.5@5"]);
     }
 }

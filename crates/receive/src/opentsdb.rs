@@ -4,7 +4,7 @@ use basalt_http::{Request, Response, StatusCode, empty};
 use decode::opentsdb::OpenTsdb;
 
 use crate::{
-    Entrance, Receiver,
+    Entered, Receiver,
     body::{check_method, extra_labels},
     lines::packing,
     rejection::Rejection,
@@ -14,15 +14,15 @@ use crate::{
 impl Receiver {
     pub(crate) async fn opentsdb_put(
         &self,
-        Entrance { door, tenant }: Entrance,
+        Entered { door, tenant }: Entered,
         mut request: Request,
     ) -> Result<Response, Rejection> {
         check_method(&request)?;
         let labels = self.labels_with(extra_labels(&request.query_params())?);
-        let reader = OpenTsdb::new(self.clock.now_ms(), self.doors.opentsdb_trim_ms);
+        let reader = OpenTsdb::new(self.clock.now_ms(), self.doors.opentsdb_http_trim_ms);
         let mut session = Session::new(self, tenant, door.kind(), &labels);
         let packing = packing(&request)?;
-        let mut workspace = session.unpack_body(&mut request, packing, self.body_bytes_max).await?;
+        let mut workspace = session.unpack_body(&mut request, packing, self.doors.opentsdb_http_bytes_max).await?;
         let (body, rows) = workspace.body_and_rows();
         let read = reader.read_json(body, rows, &mut session).await;
         session.finish_rows(read, rows).await?;

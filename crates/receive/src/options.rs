@@ -21,6 +21,8 @@ pub struct Options {
     pub rules: RuleOptions,
     /// Samples that come in per second; 0 means no limit.
     pub samples_per_second_max: u64,
+    /// Whether every series that is new is logged.
+    pub log_new_series: bool,
     /// What single doors are told.
     pub doors: DoorOptions,
 }
@@ -36,6 +38,10 @@ pub struct DoorOptions {
     pub graphite_trim_ms: i64,
     /// OpenTSDB: times are cut to multiples of so many milliseconds.
     pub opentsdb_trim_ms: i64,
+    /// OpenTSDB over HTTP: times are cut to multiples of so many milliseconds.
+    pub opentsdb_http_trim_ms: i64,
+    /// The longest body of OpenTSDB over HTTP.
+    pub opentsdb_http_bytes_max: usize,
     /// How Influx lines are read.
     pub influx: InfluxStyle,
     /// The longest Influx line.
@@ -63,6 +69,8 @@ impl Default for DoorOptions {
             csv_trim_ms: 1,
             graphite_trim_ms: 1000,
             opentsdb_trim_ms: 1000,
+            opentsdb_http_trim_ms: 1,
+            opentsdb_http_bytes_max: 32 << 20,
             influx: InfluxStyle::default(),
             influx_line_bytes_max: 256 << 10,
             influx_databases: Vec::new(),

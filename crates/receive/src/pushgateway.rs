@@ -1,7 +1,7 @@
 //! Labels in paths, as clients of a push gateway send them: `…/metrics/job/<job>/<name>/<value>/…`, each name perhaps with `@base64` behind it.
 
 use basalt_http::StatusCode;
-use decode::rows::ExtraLabels;
+use decode::{base64_decode, rows::ExtraLabels};
 
 use crate::{door::IMPORT_PROMETHEUS, rejection::Rejection};
 
@@ -23,7 +23,7 @@ pub fn labels(path: &str) -> Result<Option<ExtraLabels>, Rejection> {
         let name = percent_decode(name).ok_or_else(|| wrong("a name that is no text"))?;
         let value = percent_decode(value).ok_or_else(|| wrong("a value that is no text"))?;
         Ok(match name.strip_suffix("@base64") {
-            Some(name) => (name.to_string(), base64_decode(&value).ok_or_else(|| wrong("a value that is no base64"))?),
+            Some(name) => (name.to_string(), base64_text(&value).ok_or_else(|| wrong("a value that is no base64"))?),
             None => (name, value),
         })
     };
@@ -45,28 +45,9 @@ fn percent_decode(text: &str) -> Option<String> {
     String::from_utf8(out).ok()
 }
 
-/// Base64 in the alphabet of URLs or the usual one, with padding or without.
-fn base64_decode(text: &str) -> Option<String> {
-    let mut out = Vec::with_capacity(text.len() * 3 / 4);
-    let (mut bits, mut count) = (0u32, 0);
-    for byte in text.trim_end_matches('=').bytes() {
-        let six = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'-' | b'+' => 62,
-            b'_' | b'/' => 63,
-            _ => return None,
-        };
-        bits = bits << 6 | u32::from(six);
-        count += 6;
-        if count >= 8 {
-            count -= 8;
-            out.push((bits >> count) as u8);
-        }
-    }
-    // Six bits are left only if a character was lost.
-    if count >= 6 { None } else { String::from_utf8(out).ok() }
+/// A text in base64.
+fn base64_text(text: &str) -> Option<String> {
+    String::from_utf8(base64_decode(text)?).ok()
 }
 
 #[cfg(test)]

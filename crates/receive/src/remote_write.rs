@@ -12,7 +12,7 @@ use decode::{
 use storage_api::{Batch, Encoding};
 
 use crate::{
-    Entrance, Receiver,
+    Entered, Receiver,
     answer::name_written,
     body::{check_method, extra_labels},
     rejection::Rejection,
@@ -29,7 +29,7 @@ enum Version {
 impl Receiver {
     pub(crate) async fn remote_write(
         &self,
-        Entrance { door, tenant }: Entrance,
+        Entered { door, tenant }: Entered,
         mut request: Request,
     ) -> Result<Response, Rejection> {
         let params = request.query_params();

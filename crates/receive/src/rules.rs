@@ -12,6 +12,8 @@ use parking_lot::RwLock;
 use relabel::{Outcome, Relabeler};
 use storage_api::{Encoding, MetricMetadata, Refusal, Resolved};
 
+use crate::new_series::{NewSeriesLog, shown};
+
 /// Labels that are read, at least, when relabeling may take some of them away before they are counted.
 const LABELS_READ: usize = 1000;
 /// Bytes of a label name that are read, at least, when relabeling may shorten it.
@@ -28,6 +30,8 @@ pub struct RuleOptions {
     pub prometheus_names: bool,
     /// The rules of relabeling, if there are any.
     pub relabeler: Option<Arc<Relabeler>>,
+    /// Whether series that relabeling changes are logged before and after it, and not stored.
+    pub relabel_debug: bool,
     /// Whether what senders tell about metrics is left aside.
     pub without_metadata: bool,
 }
@@ -37,6 +41,7 @@ pub struct RuleOptions {
 pub struct Rules {
     generation: u32,
     options: RuleOptions,
+    new_series: Arc<NewSeriesLog>,
 }
 
 /// An encoding under rules.
@@ -51,8 +56,8 @@ pub struct CurrentRules(RwLock<Arc<Rules>>);
 
 impl CurrentRules {
     /// The first generation.
-    pub fn new(options: RuleOptions) -> Self {
-        Self(RwLock::new(Arc::new(Rules { generation: 1, options })))
+    pub fn new(options: RuleOptions, new_series: Arc<NewSeriesLog>) -> Self {
+        Self(RwLock::new(Arc::new(Rules { generation: 1, options, new_series })))
     }
 
     /// The rules that hold now.
@@ -64,7 +69,8 @@ impl CurrentRules {
     pub fn relabel(&self, relabeler: Option<Arc<Relabeler>>) {
         let mut current = self.0.write();
         let options = RuleOptions { relabeler, ..current.options.clone() };
-        *current = Arc::new(Rules { generation: current.generation.wrapping_add(1), options });
+        let new_series = Arc::clone(&current.new_series);
+        *current = Arc::new(Rules { generation: current.generation.wrapping_add(1), options, new_series });
     }
 }
 
@@ -95,14 +101,21 @@ impl Rules {
 
     /// Applies the rules to labels that were read.
     fn apply(&self, labels: &mut KeyBuilder) -> Resolved {
-        let RuleOptions { limits, prometheus_names, relabeler, .. } = &self.options;
+        let RuleOptions { limits, prometheus_names, relabeler, relabel_debug, .. } = &self.options;
         if *prometheus_names && !rename(labels) {
             return Resolved::Refuse(Refusal::InvalidLabels);
         }
         let Some(relabeler) = relabeler else {
             return Resolved::Keep;
         };
-        match relabeler.apply(labels) {
+        let before = relabel_debug.then(|| shown(labels));
+        let outcome = relabeler.apply(labels);
+        if let Some(before) = before {
+            let after = if outcome == Outcome::Keep { shown(labels) } else { format!("{outcome:?}") };
+            log::info!("-relabelDebug: {before} becomes {after}");
+            return Resolved::Drop;
+        }
+        match outcome {
             Outcome::Keep => within(limits, labels),
             Outcome::Drop => Resolved::Drop,
             Outcome::TooLong => Resolved::Refuse(Refusal::LongLabelValue),
@@ -120,10 +133,14 @@ impl Encoding for Ruled<'_> {
     }
 
     fn resolve(&self, bytes: &[u8], labels: &mut KeyBuilder) -> Resolved {
-        match self.encoding.resolve(bytes, labels) {
+        let resolved = match self.encoding.resolve(bytes, labels) {
             Resolved::Keep => self.rules.apply(labels),
             other => other,
+        };
+        if resolved == Resolved::Keep {
+            self.rules.new_series.see(labels);
         }
+        resolved
     }
 }
 
@@ -170,9 +187,22 @@ fn rename(labels: &mut KeyBuilder) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use model::{Matcher, Selector};
+    use model::{Clock, Matcher, Selector};
 
     use super::*;
+
+    #[derive(Debug)]
+    struct Never;
+
+    impl Clock for Never {
+        fn now_ms(&self) -> i64 {
+            0
+        }
+    }
+
+    fn current(options: RuleOptions) -> CurrentRules {
+        CurrentRules::new(options, Arc::new(NewSeriesLog::new(Arc::new(Never), false)))
+    }
 
     /// Labels as `a=b c=d`.
     struct Words;
@@ -208,7 +238,7 @@ mod tests {
 
     #[test]
     fn names_become_what_prometheus_allows() {
-        let rules = CurrentRules::new(RuleOptions { prometheus_names: true, ..RuleOptions::default() }).get();
+        let rules = current(RuleOptions { prometheus_names: true, ..RuleOptions::default() }).get();
         let want = |text: &str| (Resolved::Keep, text.to_string());
         assert_eq!(resolve(&rules, "__name__=a.b:c-d ü.x=1.5"), want("__name__=a_b:c_d __x=1.5"));
         assert_eq!(resolve(&rules, "__name__=a b=1"), want("__name__=a b=1"));
@@ -222,7 +252,7 @@ mod tests {
         let options = RuleOptions { limits, relabeler: relabeler(rules), ..RuleOptions::default() };
         assert!(options.reading_limits().labels_max > limits.labels_max);
         assert_eq!(RuleOptions { relabeler: None, ..options.clone() }.reading_limits(), limits);
-        let rules = CurrentRules::new(options).get();
+        let rules = current(options).get();
         for (labels, want) in [
             ("a=1 b=2 xxxxxxx=3 x=1234567", Resolved::Keep),
             ("a=1 b=2 c=3", Resolved::Refuse(Refusal::TooManyLabels)),
@@ -239,7 +269,7 @@ mod tests {
 
     #[test]
     fn a_reload_raises_the_generation_and_spares_requests_that_go_on() {
-        let current = CurrentRules::new(RuleOptions::default());
+        let current = current(RuleOptions::default());
         let before = current.get();
         current.relabel(relabeler("- {target_label: a, replacement: b}"));
         let after = current.get();
@@ -248,5 +278,17 @@ mod tests {
         let generation = |rules: &Rules| rules.around(&Words).generation();
         assert_eq!((generation(&before), generation(&after)), (1, 2));
         assert_eq!(after.around(&Words).scope(), b"words");
+    }
+
+    #[test]
+    fn debugging_stores_nothing() {
+        let options = RuleOptions {
+            relabeler: relabeler("- {target_label: a, replacement: b}"),
+            relabel_debug: true,
+            ..RuleOptions::default()
+        };
+        assert_eq!(resolve(&current(options).get(), "x=1").0, Resolved::Drop);
+        let without_rules = RuleOptions { relabel_debug: true, ..RuleOptions::default() };
+        assert_eq!(resolve(&current(without_rules).get(), "x=1").0, Resolved::Keep);
     }
 }

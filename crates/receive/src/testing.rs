@@ -81,6 +81,7 @@ pub fn options() -> Options {
         bodies_bytes_max: 100_000,
         rules: RuleOptions::default(),
         samples_per_second_max: 0,
+        log_new_series: false,
         doors: DoorOptions { line_bytes_max: 1 << 20, ..DoorOptions::default() },
     }
 }

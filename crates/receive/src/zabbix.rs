@@ -3,10 +3,10 @@
 use basalt_http::{Request, Response, StatusCode, empty, json};
 use decode::zabbix::Zabbix;
 
-use crate::{Entrance, Receiver, body::extra_labels, rejection::Rejection};
+use crate::{Entered, Receiver, body::extra_labels, rejection::Rejection};
 
 impl Receiver {
-    pub(crate) async fn zabbix_history(&self, entrance: Entrance, request: Request) -> Result<Response, Rejection> {
+    pub(crate) async fn zabbix_history(&self, entrance: Entered, request: Request) -> Result<Response, Rejection> {
         let extra = extra_labels(&request.query_params())?;
         let mut reader = Zabbix::new(&self.doors.zabbix, self.clock.now_ms());
         let line_bytes_max = self.doors.line_bytes_max;

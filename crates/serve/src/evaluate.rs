@@ -69,9 +69,11 @@ impl Server {
             Shape { dialect: asker.dialect, with_stats: asked.with_stats, stats_wanted: params.get("stats").is_some() };
         let text = asked.query.text.clone();
         let engine = Arc::clone(&self.engine);
+        let memory_note = self.memory_note(asker);
         let has_nodes = self.options.has_nodes;
         let working = spawn_blocking(move || {
             let mut answer = engine.run(&asked.query)?;
+            memory_note.look(&asked.query.text, answer.stats.memory_peak);
             answer.is_partial = has_nodes.then(|| asked.query.completeness.is_partial());
             cut(&mut answer, asked.limit);
             Ok::<_, QueryError>(match answer::bytes_about(&answer) {

@@ -29,6 +29,7 @@ mod federate;
 mod json;
 mod labels;
 mod language;
+mod memory_note;
 mod metrics;
 mod names;
 mod number;
@@ -97,7 +98,10 @@ impl Server {
         let began = Instant::now();
         let (peer, endpoint) = (request.peer, entrance.endpoint);
         let packing = self.packing(&request);
-        let params = request.params().await;
+        let mut params = request.params().await;
+        if let (true, Ok(params)) = (self.options.deny_tracing, &mut params) {
+            params.remove("trace");
+        }
         let dialect =
             params.as_ref().map_or(self.options.queries.dialect, |params| self.dialect_of_errors(&entrance, params));
         let outcome = match params {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use basalt_http::{Counter, MetricsText, Response, StatusCode, plain};
+use basalt_http::{Counter, MetricsText, Response, StatusCode, Summary, plain};
 use storage_api::{AdminError, StoreStats};
 
 use crate::{Endpoint, Server, error::ApiError};
@@ -12,7 +12,7 @@ use crate::{Endpoint, Server, error::ApiError};
 pub struct EndpointStats {
     requests: Counter,
     errors: Counter,
-    microseconds: Counter,
+    durations: Summary,
 }
 
 impl EndpointStats {
@@ -20,7 +20,7 @@ impl EndpointStats {
     pub fn count(&self, took: Duration, failed: bool) {
         self.requests.add(1);
         self.errors.add(u64::from(failed));
-        self.microseconds.add(took.as_micros() as u64);
+        self.durations.update(took);
     }
 }
 
@@ -54,14 +54,14 @@ impl Server {
 
     fn write_endpoints(&self, out: &mut MetricsText) {
         for (endpoint, stats) in Endpoint::ALL.iter().zip(&self.stats) {
-            let path = format!("{{path={:?}}}", endpoint.path());
-            out.line(format_args!("vm_http_requests_total{path}"), stats.requests.get());
-            out.line(format_args!("vm_http_request_errors_total{path}"), stats.errors.get());
-            out.line(format_args!("vm_request_duration_seconds_sum{path}"), stats.microseconds.get() as f64 / 1e6);
-            out.line(format_args!("vm_request_duration_seconds_count{path}"), stats.requests.get());
+            let path = format!("path={:?}", endpoint.path());
+            out.line(format_args!("vm_http_requests_total{{{path}}}"), stats.requests.get());
+            out.line(format_args!("vm_http_request_errors_total{{{path}}}"), stats.errors.get());
+            stats.durations.write("vm_request_duration_seconds", path, out);
         }
         out.line("vm_concurrent_select_capacity", self.gate.capacity());
         out.line("vm_concurrent_select_current", self.gate.current());
+        out.line("vm_concurrent_select_limit_reached_total", self.gate.reached());
         out.line("vm_concurrent_select_limit_timeout_total", self.gate.refused());
     }
 
@@ -72,6 +72,9 @@ impl Server {
         out.line(format_args!("vm_cache_misses_total{results}"), stats.cache_misses);
         out.line(format_args!("vm_cache_entries{results}"), stats.cache_entries);
         out.line(format_args!("vm_cache_size_bytes{results}"), stats.cache_bytes);
+        out.line(format_args!("vm_cache_size_max_bytes{results}"), self.options.results_bytes_max);
+        out.line("vm_rollup_result_cache_full_hits_total", stats.cache_hits);
+        out.line("vm_rollup_result_cache_miss_total", stats.cache_misses);
         out.line("vm_slow_queries_total", self.slow_queries.get());
         for (metric, value) in [
             ("basalt_queries_total", stats.queries),
@@ -102,6 +105,10 @@ fn write_sizes(stats: &StoreStats, out: &mut MetricsText) {
         ("vm_parts", "storage/inmemory", 0),
         ("vm_parts", "storage/small", stats.parts),
         ("vm_parts", "storage/big", 0),
+        ("vm_parts", "indexdb/file", stats.parts),
+        // Whatever is acknowledged is seen by queries at once; nothing waits to become visible.
+        ("vm_pending_rows", "storage", 0),
+        ("vm_pending_rows", "indexdb", 0),
         ("vm_data_size_bytes", "storage/inmemory", stats.head_bytes),
         ("vm_data_size_bytes", "storage/small", stats.columns_bytes),
         ("vm_data_size_bytes", "storage/big", 0),
@@ -109,8 +116,10 @@ fn write_sizes(stats: &StoreStats, out: &mut MetricsText) {
         ("vm_data_size_bytes", "indexdb/file", stats.index_bytes),
         ("vm_data_size_bytes", "storage/log", stats.log_bytes),
         ("vm_cache_entries", "storage/hour_metric_ids", stats.series_active),
+        ("vm_cache_entries", "storage/tsid", stats.series_active),
         ("vm_merges_total", "storage/small", stats.merges),
         ("vm_active_merges", "storage/small", stats.merges_active),
+        ("vm_active_merges", "storage/big", 0),
         ("vm_rows_merged_total", "storage/small", stats.merged_samples),
         ("vm_deduplicated_samples_total", "merge", stats.deduplicated),
     ] {
@@ -120,6 +129,7 @@ fn write_sizes(stats: &StoreStats, out: &mut MetricsText) {
 
 fn write_work(stats: &StoreStats, out: &mut MetricsText) {
     for (metric, value) in [
+        ("vm_rows_received_by_storage_total", stats.rows_inserted + stats.refused.total()),
         ("vm_rows_added_to_storage_total", stats.rows_inserted),
         ("vm_new_timeseries_created_total", stats.series_created),
         ("basalt_log_commits_total", stats.log_commits),

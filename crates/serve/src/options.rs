@@ -33,6 +33,10 @@ pub struct Options {
     pub label_values_max: usize,
     /// Series that `/api/v1/status/tsdb` looks at.
     pub status_series_max: u64,
+    /// Time of a request there.
+    pub status_time_max: Duration,
+    /// Whether nobody may ask how a query was done.
+    pub deny_tracing: bool,
     /// The largest `topN` there.
     pub status_top_max: usize,
     /// Series of a delete.
@@ -47,6 +51,8 @@ pub struct Options {
     pub version: &'static str,
     /// The data folder as the operator knows it, a label of some metrics.
     pub data_path: String,
+    /// What cached results may take, for `/metrics`.
+    pub results_bytes_max: u64,
     /// `-storage.minFreeDiskSpaceBytes`, for `/metrics`.
     pub free_disk_bytes_min: u64,
     /// `-storage.maxHourlySeries`, for `/metrics`.
@@ -74,6 +80,8 @@ pub struct QueryOptions {
     pub lookback_is_step: bool,
     /// `-search.logSlowQueryDuration`: queries that take longer are logged; zero logs none.
     pub slow: Duration,
+    /// `-search.logQueryMemoryUsage`: queries that held more bytes are logged; zero logs none.
+    pub memory_noted: u64,
 }
 
 /// What `authKey` must be; empty lets everybody in.

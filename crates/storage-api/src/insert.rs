@@ -108,7 +108,7 @@ macro_rules! refusals {
 
 refusals! {
     /// Older than `-retentionPeriod` or `-maxBackfillAge` allow.
-    TooOld = "too_small_timestamp",
+    TooOld = "small_timestamp",
     /// Newer than `-futureRetention` allows.
     TooNew = "big_timestamp",
     /// A new series over `-storage.maxHourlySeries`.

@@ -61,8 +61,8 @@ const WRITE: &str = "BUG: writing to a string cannot fail";
 fn shape(flag: &Flag) -> String {
     match flag.kind {
         Kind::Switch | Kind::Switches => String::new(),
-        Kind::Text | Kind::Secret => " string".to_string(),
-        Kind::List => " list".to_string(),
+        Kind::Text | Kind::Secret | Kind::Hidden => " string".to_string(),
+        Kind::List | Kind::HiddenList => " list".to_string(),
         Kind::Bytes => " size".to_string(),
         Kind::Duration | Kind::Retention { .. } => " duration".to_string(),
         Kind::Number { .. } => " number".to_string(),

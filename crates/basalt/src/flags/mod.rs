@@ -37,6 +37,8 @@ struct SetFlag {
     flag: &'static Flag,
     /// The values given, in order; none if the default holds.
     given: Vec<String>,
+    /// The default: the table's, or that of the role.
+    default: &'static str,
 }
 
 /// A command line that cannot be obeyed. Exit code 2.
@@ -59,11 +61,19 @@ impl Invocation {
 }
 
 impl Flags {
+    /// What flags mean that are not given.
+    pub fn default_to(&mut self, defaults: &[(&'static str, &'static str)]) {
+        for (name, default) in defaults {
+            let set = self.set.iter_mut().find(|set| set.flag.name == *name);
+            set.unwrap_or_else(|| panic!("BUG: -{name} is not in the table of flags")).default = default;
+        }
+    }
+
     fn raw(&self, name: &'static str) -> (&'static Flag, &str) {
         self.asked.borrow_mut().insert(name);
         let set = self.set.iter().find(|set| set.flag.name == name);
         let set = set.unwrap_or_else(|| panic!("BUG: -{name} is not in the table of flags"));
-        (set.flag, set.given.last().map_or(set.flag.default, String::as_str))
+        (set.flag, set.given.last().map_or(set.default, String::as_str))
     }
 
     /// A text.
@@ -114,12 +124,15 @@ impl Flags {
 
     /// Every flag with its value as it may be shown (secrets masked), and whether it was given.
     pub fn shown(&self) -> impl Iterator<Item = (&'static str, String, bool)> + '_ {
-        self.set.iter().map(|set| {
+        let secret = self.list("secret.flags");
+        self.set.iter().map(move |set| {
             let given = !set.given.is_empty();
-            let value = match (set.flag.kind, given) {
-                (Kind::Secret, true) => "secret".to_string(),
+            let is_secret = matches!(set.flag.kind, Kind::Secret | Kind::Hidden | Kind::HiddenList)
+                || secret.iter().any(|name| name.trim_start_matches('-') == set.flag.name);
+            let value = match (is_secret, given) {
+                (true, true) => "secret".to_string(),
                 (_, true) => set.given.join(","),
-                (_, false) => set.flag.default.to_string(),
+                (_, false) => set.default.to_string(),
             };
             (set.flag.name, value, given)
         })

@@ -1,9 +1,11 @@
 //! Arguments and environment to raw text per flag.
 //!
 //! 1. The first argument may name a role; everything else is a flag: `-f=v`, `--f=v`, `-f v` (not for booleans), `-f` (booleans).
-//! 2. `%{NAME}` in a value is replaced by the environment's `NAME`; a secret `file:///path` is what stands in that file.
+//! 2. `%{NAME}` in a value is replaced by the environment's `NAME`; a secret `file:///path` or `http://host/path` is what stands there.
 //! 3. With `-envflag.enable`, a flag that no argument sets takes its value from the variable `prefix` + name with `_` for `.`.
 //! 4. Every value is checked against its kind, and flags of later versions are refused.
+
+use basalt_http::Url;
 
 use super::{Flag, Flags, Invocation, Kind, SetFlag, State, UsageError, table, values};
 use crate::files::{self, Environment};
@@ -12,7 +14,8 @@ use crate::files::{self, Environment};
 const SECRET_BYTES_MAX: usize = 64 << 10;
 
 pub fn read(arguments: Vec<String>, environment: Environment<'_>) -> Result<Invocation, UsageError> {
-    let mut set: Vec<SetFlag> = table::all().map(|flag| SetFlag { flag, given: Vec::new() }).collect();
+    let mut set: Vec<SetFlag> =
+        table::all().map(|flag| SetFlag { flag, given: Vec::new(), default: flag.default }).collect();
     let mut arguments = arguments.into_iter().peekable();
     let role = arguments.next_if(|first| !first.starts_with('-'));
     while let Some(argument) = arguments.next() {
@@ -67,7 +70,8 @@ fn distance(one: &str, other: &str) -> usize {
 fn expand(flag: &Flag, text: &str, environment: Environment<'_>) -> Result<String, UsageError> {
     let value = files::expand(text, environment)
         .map_err(|why| UsageError(format!("cannot expand -{}={text:?}: {why}", flag.name)))?;
-    if flag.kind != Kind::Secret || !value.starts_with("file://") {
+    let is_elsewhere = value.starts_with("file://") || Url::is_meant(&value);
+    if flag.kind != Kind::Secret || !is_elsewhere {
         return Ok(value);
     }
     let secret = files::read_text(&value, SECRET_BYTES_MAX, environment);
@@ -103,7 +107,7 @@ fn check(flags: &Flags) -> Result<(), UsageError> {
 /// Whether a value is of its flag's kind.
 pub fn check_value(flag: &Flag, value: &str) -> Result<(), String> {
     match flag.kind {
-        Kind::Text | Kind::Secret | Kind::List => Ok(()),
+        Kind::Text | Kind::Secret | Kind::Hidden | Kind::List | Kind::HiddenList => Ok(()),
         Kind::Switch => values::switch(value).map(drop),
         Kind::Switches => values::list(value).iter().try_for_each(|item| values::switch(item).map(drop)),
         Kind::Bytes => values::bytes(value).map(drop),

@@ -1,7 +1,9 @@
 //! Every flag of a single-node VictoriaMetrics, and ours, once.
 
+mod cluster;
 mod http;
 mod ingest;
+mod insert;
 mod process;
 mod query;
 mod storage;
@@ -30,10 +32,14 @@ pub enum Kind {
     Switches,
     /// any text
     Text,
-    /// a text that `/flags` does not show
+    /// a text that `/flags` does not show; it may stand in a file or behind an address
     Secret,
+    /// a text that `/flags` does not show
+    Hidden,
     /// texts, by repetition or with commas
     List,
+    /// the same, which `/flags` does not show
+    HiddenList,
     /// bytes with a unit
     Bytes,
     /// a duration with a unit
@@ -82,6 +88,8 @@ pub const SECTIONS: &[Section] = &[
     Section { title: "HTTP", flags: http::FLAGS },
     Section { title: "Ingestion", flags: ingest::FLAGS },
     Section { title: "Queries", flags: query::FLAGS },
+    Section { title: "Cluster", flags: cluster::FLAGS },
+    Section { title: "Insert nodes", flags: insert::FLAGS },
     Section { title: "Process and logs", flags: process::FLAGS },
 ];
 
@@ -138,7 +146,8 @@ mod tests {
     #[test]
     fn defaults_are_good_values() {
         for flag in all() {
-            let unset = flag.default.is_empty() && matches!(flag.kind, Kind::Text | Kind::Secret | Kind::List);
+            let text = matches!(flag.kind, Kind::Text | Kind::Secret | Kind::Hidden | Kind::List | Kind::HiddenList);
+            let unset = flag.default.is_empty() && text;
             let good = unset || check_value(flag, flag.default).is_ok();
             assert!(good, "-{}={:?}", flag.name, flag.default);
         }

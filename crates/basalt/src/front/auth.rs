@@ -9,7 +9,7 @@
 
 use std::fmt;
 
-use basalt_http::{Method, Request, header};
+use basalt_http::{Method, Request, base64, header};
 
 use super::bare;
 
@@ -29,6 +29,7 @@ const KEYED: &[(Place, &str, Forms)] = &[
     (Place::Exactly("/api/v1/admin/tsdb/snapshot"), "snapshotAuthKey", Forms::Role),
     (Place::Exactly("/internal/force_merge"), "forceMergeAuthKey", Forms::Role),
     (Place::Exactly("/internal/force_flush"), "forceFlushAuthKey", Forms::Role),
+    (Place::Exactly("/internal/log_new_series"), "logNewSeriesAuthKey", Forms::Nobody),
     (Place::Exactly("/internal/resetRollupResultCache"), "search.resetCacheAuthKey", Forms::Role),
     (Place::EndsWith("/api/v1/admin/tsdb/delete_series"), "deleteAuthKey", Forms::Role),
     (Place::EndsWith("/tags/delSeries"), "deleteAuthKey", Forms::Nobody),
@@ -140,19 +141,6 @@ fn is_equal(one: &str, other: &str) -> bool {
     one.len() == other.len() && differ == 0
 }
 
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::new();
-    for chunk in bytes.chunks(3) {
-        let group = chunk.iter().fold(0u32, |group, byte| group << 8 | u32::from(*byte)) << (8 * (3 - chunk.len()));
-        for at in 0..4 {
-            let letter = LETTERS[(group >> (18 - 6 * at)) as usize & 63];
-            out.push(if at <= chunk.len() { char::from(letter) } else { '=' });
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use basalt_http::HeaderValue;
@@ -165,19 +153,6 @@ mod tests {
             request.head.headers.insert(header::AUTHORIZATION, HeaderValue::from_static(value));
         }
         auth.check(&request)
-    }
-
-    #[test]
-    fn texts_are_encoded() {
-        for (text, want) in [
-            ("", ""),
-            ("a", "YQ=="),
-            ("ab", "YWI="),
-            ("abc", "YWJj"),
-            ("Aladdin:open sesame", "QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
-        ] {
-            assert_eq!(base64(text.as_bytes()), want);
-        }
     }
 
     #[test]

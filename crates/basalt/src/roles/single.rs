@@ -1,32 +1,32 @@
-//! Everything in one process: receive → store ← serve.
+//! A process with doors and API: receive → backend ← serve. What the backend is makes the role (`backend`).
 //!
 //! 1. Bind every address, so that a taken port is found out before anything is opened.
-//! 2. Open the store, which replays its log.
+//! 2. Open the backend; a store replays its log.
 //! 3. Serve until SIGINT or SIGTERM.
 //!    With `-http.shutdownDelay`, probes are answered badly for so long before anything else happens, so that balancers look elsewhere.
-//! 4. Drain requests, then flush and close the store; exit 0.
+//! 4. Drain requests, then close the backend, which flushes a store; exit 0.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
-use basalt_http::{Handler, MetricsSource, MetricsText, Request, Response, StatusCode, plain, stop_signal};
-use disk::RealDisk;
-use model::{Clock, SystemClock};
+use basalt_http::{Handler, MetricsSource, MetricsText, Request, Response, StatusCode, json, plain, stop_signal};
+use model::{Clock, SystemClock, TimeRange};
 use query::Engine;
 use receive::{Door, Receiver};
 use serve::{Endpoint, Server};
 use storage_api::{Admin, Refusal};
-use store::{Reporter, Severity, Store};
 use tokio::{
+    runtime::Handle,
     signal::unix::{Signal, SignalKind, signal},
     task::{JoinError, spawn_blocking},
 };
 
-use super::Failure;
+use super::{
+    Failure, Role,
+    backend::{self, Backend},
+};
 use crate::{
-    front::Front,
+    front::{Front, FrontStats, Wrong},
+    logging::Messages,
     machine,
     reload::{self, Reloads},
     settings::Settings,
@@ -34,31 +34,42 @@ use crate::{
 
 /// Threads for work that blocks: queries are bounded by their gate, this bounds what an operator asks for.
 const BLOCKING_THREADS_MAX: usize = 128;
+/// Where an operator asks for the names of new series.
+const LOG_NEW_SERIES: &str = "/internal/log_new_series";
+/// The tenants of a cluster.
+const TENANTS: &str = "/admin/tenants";
 /// Blocking work that does not end by itself after a stop is left behind.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs the role until it is told to stop.
-pub fn single(settings: Settings) -> Result<(), Failure> {
+pub fn single(role: Role, settings: Settings) -> Result<(), Failure> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.enable_all().max_blocking_threads(BLOCKING_THREADS_MAX).build();
     let runtime = runtime.map_err(|why| Failure(format!("cannot start worker threads: {why}")))?;
-    let ended = runtime.block_on(run(settings));
+    let ended = runtime.block_on(run(role, settings));
     runtime.shutdown_timeout(STOP_PATIENCE);
     ended
 }
 
-async fn run(settings: Settings) -> Result<(), Failure> {
+async fn run(role: Role, settings: Settings) -> Result<(), Failure> {
     let mut signals = Signals::register()?;
     let mut listeners = Vec::new();
     for listen in &settings.listen {
         listeners.push(listen.bind().await.map_err(Failure)?);
     }
     let doors = settings.doors.bind().await.map_err(Failure)?;
+    let node_ports = backend::bind(role, &settings.cluster).await?;
     let (server_options, stop_delay) = (settings.server.clone(), settings.stop_delay);
     let (front_options, self_scrape) = (settings.front.clone(), settings.self_scrape.clone());
-    let (store, single, reloads) = spawn_blocking(move || open(settings)).await.map_err(panicked)??;
+    let push = settings.push.clone();
+    let stats = Arc::new(FrontStats::default());
+    let mut sources: Vec<Arc<dyn MetricsSource>> = vec![stats.clone(), Arc::new(Messages)];
+    sources.extend(listeners.iter().map(|listener| listener.stats() as Arc<dyn MetricsSource>));
+    let opening = Opening { stats: Arc::clone(&stats), sources };
+    let opened = spawn_blocking(move || open(role, settings, opening)).await.map_err(panicked)??;
+    let Opened { backend, single, reloads } = opened;
     let receiver = Arc::clone(&single.receiver);
-    let front = Arc::new(Front::new(single, front_options, Arc::clone(&reloads)));
+    let front = Arc::new(Front::new(single, front_options, Arc::clone(&reloads), stats));
 
     let (stopper, stop) = stop_signal();
     let mut servers = Vec::new();
@@ -68,8 +79,20 @@ async fn run(settings: Settings) -> Result<(), Failure> {
         servers.push(tokio::spawn(serving));
     }
     servers.extend(doors.open(&receiver, &server_options, &stop));
+    for (says, port) in node_ports {
+        log::info!("{says} {}", port.address());
+        let (service, mut stop) = (Arc::clone(&backend.service), stop.clone());
+        servers.push(tokio::spawn(async move {
+            if let Err(why) = port.serve(service, async move { stop.stopped().await }).await {
+                log::error!("{why}");
+            }
+        }));
+    }
     if !self_scrape.interval.is_zero() {
         servers.push(tokio::spawn(self_scrape.run(Arc::clone(&front), stop.clone())));
+    }
+    if push.is_wanted() {
+        servers.push(tokio::spawn(push.run(Arc::clone(&front), stop.clone())));
     }
     let signal = signals.next(&reloads).await;
     log::info!("received {signal}, stopping");
@@ -82,67 +105,67 @@ async fn run(settings: Settings) -> Result<(), Failure> {
     for server in servers {
         server.await.map_err(panicked)?;
     }
-    let closing = spawn_blocking(move || store.close());
-    closing.await.map_err(panicked)?.map_err(|why| Failure(format!("cannot close the storage: {why}")))?;
-    log::info!("the storage is closed");
-    Ok(())
+    spawn_blocking(backend.closing()).await.map_err(panicked)?
 }
 
-/// Opens the store and puts doors and API in front of it.
-fn open(mut settings: Settings) -> Result<(Arc<Store>, Single, Arc<Reloads>), Failure> {
-    settings.receive.rules.relabeler = reload::read_relabeling(&settings.relabel_config).map_err(Failure)?;
-    let began = Instant::now();
-    let path = settings.data_path.clone();
-    let failed = |why: &dyn std::fmt::Display| Failure(format!("cannot open storage {:?}: {why}", path.display()));
-    let disk = RealDisk::open(&path).map_err(|why| failed(&why))?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let store = Store::open(Arc::new(disk), settings.store, Arc::clone(&clock), Reporter::new(report));
-    let store = Arc::new(store.map_err(|why| failed(&why))?);
-    let stats = store.stats();
-    log::info!(
-        "successfully opened storage \"{}\" in {:.3} seconds; parts: {}, samples: {}, samples in memory: {}",
-        path.display(),
-        began.elapsed().as_secs_f64(),
-        stats.parts,
-        stats.part_samples,
-        stats.head_samples,
-    );
+/// What is there before the store is.
+struct Opening {
+    stats: Arc<FrontStats>,
+    /// What `/metrics` shows beside the store and what stands in front of it.
+    sources: Vec<Arc<dyn MetricsSource>>,
+}
 
-    let receiver = Arc::new(Receiver::new(store.clone(), Arc::clone(&clock), &settings.receive));
-    let refused = Refused { receiver: Arc::clone(&receiver), store: store.clone() };
+/// What the process consists of.
+struct Opened {
+    backend: Backend,
+    single: Single,
+    reloads: Arc<Reloads>,
+}
+
+/// Opens the backend and puts doors and API in front of it.
+fn open(role: Role, mut settings: Settings, opening: Opening) -> Result<Opened, Failure> {
+    settings.receive.rules.relabeler = reload::read_relabeling(&settings.relabel_config).map_err(Failure)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let backend = Backend::open(role, &settings, &clock)?;
+    let receiver = Arc::new(Receiver::new(Arc::clone(&backend.insert), Arc::clone(&clock), &settings.receive));
+    let refused = Refused { receiver: Arc::clone(&receiver), store: Arc::clone(&backend.admin) };
     let reloads = Arc::new(Reloads::new(settings.relabel_config, Arc::clone(&receiver)));
     let process = machine::Process::begin(settings.memory_allowed_bytes);
-    let sources: Vec<Arc<dyn MetricsSource>> =
-        vec![receiver.clone(), Arc::new(refused), reloads.clone(), Arc::new(process)];
-    let engine = Arc::new(Engine::new(store.clone(), Arc::clone(&clock), settings.engine));
-    let server = Server::new(engine, store.clone(), store.clone(), clock, sources, settings.serve);
-    Ok((store, Single { receiver, server }, reloads))
-}
-
-/// What the store has to tell becomes log lines.
-fn report(severity: Severity, message: &str) {
-    match severity {
-        Severity::Info => log::info!("{message}"),
-        Severity::Warning => log::warn!("{message}"),
-        Severity::Error => log::error!("{message}"),
-    }
+    let Opening { stats, mut sources } = opening;
+    sources.extend(backend.sources.iter().cloned());
+    sources.extend([receiver.clone() as _, Arc::new(refused) as _, reloads.clone() as _, Arc::new(process) as _]);
+    let engine = Arc::new(Engine::new(Arc::clone(&backend.select), Arc::clone(&clock), settings.engine));
+    let server =
+        Server::new(engine, Arc::clone(&backend.select), Arc::clone(&backend.admin), clock, sources, settings.serve);
+    let admin = Arc::clone(&backend.admin);
+    Ok(Opened { backend, single: Single { role, receiver, server, admin, stats }, reloads })
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
-fn panicked(error: JoinError) -> Failure {
+pub(super) fn panicked(error: JoinError) -> Failure {
     Failure(format!("a task ended badly: {error}"))
 }
 
 /// Leads every request to a door or an endpoint.
 struct Single {
+    role: Role,
     receiver: Arc<Receiver>,
     server: Server,
+    admin: Arc<dyn Admin>,
+    stats: Arc<FrontStats>,
 }
 
 impl Handler for Single {
     async fn handle(&self, request: Request) -> Response {
         let path = request.path();
-        if let Some(found) = Door::find(path) {
+        if path == LOG_NEW_SERIES {
+            return log_new_series(&self.receiver, &request);
+        }
+        if path == TENANTS && self.role == Role::Select {
+            return tenants(&self.admin).await;
+        }
+        // Where samples come by way of inserts, there are no doors.
+        if let Some(found) = Door::find(path).filter(|_| self.role == Role::Single) {
             return match found {
                 Ok(entrance) => self.receiver.receive(entrance, request).await,
                 Err(tenant) => plain(StatusCode::BAD_REQUEST, tenant.to_string()),
@@ -152,15 +175,43 @@ impl Handler for Single {
             Some(Ok(entrance)) => self.server.serve(entrance, request).await,
             Some(Err(tenant)) => plain(StatusCode::BAD_REQUEST, tenant.to_string()),
             // VictoriaMetrics answers so, and not 404.
-            None => plain(StatusCode::BAD_REQUEST, format!("unsupported path requested: {path:?}")),
+            None => {
+                self.stats.wrong(Wrong::Unsupported);
+                plain(StatusCode::BAD_REQUEST, format!("unsupported path requested: {path:?}"))
+            }
         }
     }
+}
+
+/// Lists the tenants of all storage nodes.
+async fn tenants(admin: &Arc<dyn Admin>) -> Response {
+    let (admin, runtime) = (Arc::clone(admin), Handle::current());
+    let asking = spawn_blocking(move || runtime.block_on(admin.tenants(TimeRange::ALL))).await;
+    match asking {
+        Ok(Ok(tenants)) => {
+            let quoted: Vec<String> = tenants.iter().map(|tenant| format!("\"{tenant}\"")).collect();
+            json(StatusCode::OK, format!("{{\"status\":\"success\",\"data\":[{}]}}", quoted.join(",")))
+        }
+        Ok(Err(why)) => plain(StatusCode::SERVICE_UNAVAILABLE, why.to_string()),
+        Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "the question for tenants ended in a panic; see the log"),
+    }
+}
+
+/// Logs new series for a while, a minute if the request does not say for how long.
+fn log_new_series(receiver: &Receiver, request: &Request) -> Response {
+    let seconds = match request.query_params().number("seconds") {
+        Ok(seconds) => seconds.unwrap_or(60),
+        Err(wrong) => return plain(StatusCode::BAD_REQUEST, wrong.to_string()),
+    };
+    let end = jiff::Timestamp::from_millisecond(receiver.log_new_series(seconds)).unwrap_or(jiff::Timestamp::MAX);
+    log::info!("new series are logged until {end}");
+    json(StatusCode::OK, format!("{{\"status\":\"success\",\"data\":{{\"logEndTime\":\"{end}\"}}}}"))
 }
 
 /// Samples that were refused at the doors and in the store, by reason.
 struct Refused {
     receiver: Arc<Receiver>,
-    store: Arc<Store>,
+    store: Arc<dyn Admin>,
 }
 
 impl MetricsSource for Refused {
@@ -177,14 +228,14 @@ impl MetricsSource for Refused {
 }
 
 /// The signals that end the process, and the one that by default would.
-struct Signals {
+pub(super) struct Signals {
     interrupt: Signal,
     terminate: Signal,
     hangup: Signal,
 }
 
 impl Signals {
-    fn register() -> Result<Self, Failure> {
+    pub(super) fn register() -> Result<Self, Failure> {
         let register = |kind| signal(kind).map_err(|why| Failure(format!("cannot wait for signals: {why}")));
         Ok(Self {
             interrupt: register(SignalKind::interrupt())?,
@@ -194,7 +245,7 @@ impl Signals {
     }
 
     /// Waits for a signal that ends the process. SIGHUP reads anew what can be.
-    async fn next(&mut self, reloads: &Arc<Reloads>) -> &'static str {
+    pub(super) async fn next(&mut self, reloads: &Arc<Reloads>) -> &'static str {
         loop {
             tokio::select! {
                 _ = self.interrupt.recv() => return "SIGINT",

@@ -30,6 +30,20 @@ const LINES: &[&str] = &[
     "vm_http_requests_total{path=\"/api/v1/export\"}",
     "vm_request_duration_seconds_count{path=\"/api/v1/export\"}",
     "vm_relabel_config_last_reload_successful",
+    "vm_http_requests_all_total",
+    "vm_http_requests_total{path=\"/ping\"}",
+    "vm_http_requests_total{path=\"/-/reload\"}",
+    "vm_http_requests_total{path=\"/debug/pprof/profile\"}",
+    "vm_http_request_errors_total{path=\"*\", reason=\"unsupported\"}",
+    "vm_rows_ignored_total{reason=\"small_timestamp\"}",
+    "vm_pending_rows{type=\"storage\"}",
+    "vm_slow_row_inserts_total",
+    "vm_slow_queries_total",
+    "vm_rows_received_by_storage_total",
+    "vm_concurrent_insert_limit_reached_total",
+    "vm_concurrent_select_limit_reached_total",
+    "vm_cache_size_max_bytes{type=\"promql/rollupResult\"}",
+    "vm_deduplicated_samples_total{type=\"merge\"}",
     "vm_concurrent_insert_capacity",
     "vm_concurrent_select_capacity",
     "vm_app_uptime_seconds",
@@ -49,6 +63,11 @@ fn the_lines_that_others_wait_for_stand_there_from_the_start() {
         LINES.iter().filter(|name| !text.lines().any(|line| line.starts_with(&format!("{name} ")))).collect();
     assert!(missing.is_empty(), "{missing:?}");
     assert!(text.contains("vm_hourly_series_limit_max_series 7\n"));
+    for start in ["vm_tcplistener_conns{name=\"http\"", "vm_log_messages_total{app_version=\"basalt-"] {
+        assert!(text.lines().any(|line| line.starts_with(start)), "{start}");
+    }
+    let again = basalt.ok("/metrics");
+    assert!(again.contains("vm_request_duration_seconds{path=\"/metrics\", quantile=\"0.99\"}"));
     assert!(text.lines().any(|line| line.starts_with("vm_app_version{version=\"basalt-")));
     assert!(text.contains("flag{name=\"storage.maxHourlySeries\", value=\"7\", is_set=\"true\"} 1\n"));
     let mut names: Vec<&str> = text.lines().filter_map(|line| line.rsplit_once(' ')).map(|(name, _)| name).collect();

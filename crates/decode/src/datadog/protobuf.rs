@@ -1,6 +1,4 @@
-//! Version 2 in protobuf, and sketches, of which nothing is kept but their number.
-
-use storage_api::Refusal;
+//! Version 2 in protobuf.
 
 use super::{Datadog, tag};
 use crate::{
@@ -122,20 +120,6 @@ fn point(body: &[u8], start: usize, end: usize) -> Result<(f64, i64), Malformed>
     Ok(point)
 }
 
-/// Counts the sketches of a body, none of which can be kept.
-pub fn count_sketches(body: &[u8]) -> Result<Skipped, Malformed> {
-    let mut skipped = Skipped::default();
-    let mut fields = Fields::new(body, 0, body.len());
-    while !fields.is_at_end() {
-        let key = fields.key()?;
-        if key.field == SERIES && key.wire == BYTES {
-            skipped.refused.add(Refusal::Histogram, 1);
-        }
-        fields.skip(key)?;
-    }
-    Ok(skipped)
-}
-
 #[cfg(test)]
 mod tests {
     use super::{super::Version, *};
@@ -170,8 +154,5 @@ mod tests {
         assert_eq!(rows, ["host=h,__name__=a_b,env=prod,source_type_name=s 1.5@7000 0@99"]);
         assert_eq!(skipped, 1);
         assert!(read(&body[..body.len() / 2]).is_err());
-        let sketches = count_sketches(&body).expect("a good body");
-        assert_eq!(sketches.refused.get(Refusal::Histogram), 2);
-        assert!(count_sketches(&[0x0a, 9]).is_err());
     }
 }

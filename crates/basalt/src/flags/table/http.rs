@@ -1,6 +1,6 @@
 //! Flags of the listener.
 
-use super::{Flag, Kind, later, obeyed};
+use super::{Flag, Kind, obeyed};
 
 pub const FLAGS: &[Flag] = &[
     obeyed(
@@ -66,9 +66,24 @@ pub const FLAGS: &[Flag] = &[
         "",
         "The cipher suites of TLS 1.2 that are spoken, by their names; all good ones without it.",
     ),
-    later("mtls", Kind::Switch, "false", "Asks clients for a TLS certificate."),
-    later("mtlsCAFile", Kind::List, "", "File of the certificates that client certificates are checked against."),
-    later("httpListenAddr.useProxyProtocol", Kind::Switch, "false", "Expects the proxy protocol on connections."),
+    obeyed(
+        "mtls",
+        Kind::Switches,
+        "false",
+        "Lets in only clients with a good TLS certificate; for each of -httpListenAddr, or one value for all.",
+    ),
+    obeyed(
+        "mtlsCAFile",
+        Kind::List,
+        "",
+        "File of the authorities of client certificates, for each of -httpListenAddr or one for all; those that the system trusts without it.",
+    ),
+    obeyed(
+        "httpListenAddr.useProxyProtocol",
+        Kind::Switches,
+        "false",
+        "Expects the proxy protocol, version 1 or 2, at the start of each connection; for each of -httpListenAddr, or one value for all.",
+    ),
     obeyed("http.header.hsts", Kind::Text, "", "Value of the header Strict-Transport-Security."),
     obeyed("http.header.csp", Kind::Text, "", "Value of the header Content-Security-Policy."),
     obeyed("http.header.frameOptions", Kind::Text, "", "Value of the header X-Frame-Options."),
@@ -92,6 +107,11 @@ pub const FLAGS: &[Flag] = &[
         "Sends answers uncompressed, also to clients that take gzip or zstd.",
     ),
     obeyed("enableTCP6", Kind::Switch, "false", "Listens at IPv6 addresses where only a port is given."),
-    later("secret.flags", Kind::List, "", "Further flags whose values are not shown."),
-    later("vmalert.proxyURL", Kind::Text, "", "Where requests for rules and alerts go."),
+    obeyed("secret.flags", Kind::List, "", "Further flags whose values are not shown at /flags and /metrics."),
+    obeyed(
+        "vmalert.proxyURL",
+        Kind::Hidden,
+        "",
+        "Where requests for rules, alerts and notifiers, and all under /vmalert/, are handed on to, for example http://vmalert:8880.",
+    ),
 ];

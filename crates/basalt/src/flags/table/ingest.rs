@@ -63,9 +63,14 @@ pub const FLAGS: &[Flag] = &[
         "relabelConfig",
         Kind::Text,
         "",
-        "File with relabeling rules for all incoming series; it is read anew at SIGHUP and /-/reload.",
+        "File or address (http://…) with relabeling rules for all incoming series; it is read anew at SIGHUP and /-/reload.",
     ),
-    later("relabelDebug", Kind::Switch, "false", "Logs what relabeling does."),
+    obeyed(
+        "relabelDebug",
+        Kind::Switch,
+        "false",
+        "Logs each series before and after relabeling, once, and stores nothing of it.",
+    ),
     later("logIngestedRows", Kind::Switch, "false", "Logs every row that comes in."),
     obeyed("import.maxLineLen", Kind::Bytes, "10MiB", "A request with a longer line at /api/v1/import is refused."),
     obeyed(
@@ -101,7 +106,24 @@ pub const FLAGS: &[Flag] = &[
         "Address for OpenTSDB puts over TCP, UDP and HTTP, for example :4242.",
     ),
     obeyed("opentsdbHTTPListenAddr", Kind::Text, "", "Address for OpenTSDB puts over HTTP alone."),
-    obeyed("opentsdbTrimTimestamp", Kind::Duration, "1s", "Times of OpenTSDB puts are cut to multiples of this."),
+    obeyed(
+        "opentsdbTrimTimestamp",
+        Kind::Duration,
+        "1s",
+        "Times of OpenTSDB puts in lines are cut to multiples of this.",
+    ),
+    obeyed(
+        "opentsdbhttpTrimTimestamp",
+        Kind::Duration,
+        "1ms",
+        "Times of OpenTSDB puts over HTTP are cut to multiples of this.",
+    ),
+    obeyed(
+        "opentsdbhttp.maxInsertRequestSize",
+        Kind::Bytes,
+        "32MiB",
+        "A body of OpenTSDB puts that is longer than this, packed or unpacked, is refused.",
+    ),
     obeyed(
         "opentelemetry.usePrometheusNaming",
         Kind::Switch,

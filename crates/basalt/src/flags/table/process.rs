@@ -1,6 +1,6 @@
 //! Flags of the process and its logs.
 
-use super::{ANY_NUMBER, Flag, Kind, later, moot, obeyed};
+use super::{ANY_NUMBER, Flag, Kind, moot, obeyed};
 
 pub const FLAGS: &[Flag] = &[
     obeyed("version", Kind::Switch, "false", "Prints the version and ends."),
@@ -53,9 +53,28 @@ pub const FLAGS: &[Flag] = &[
         "messages are bounded as a whole, so that no line is over 64 KiB",
     ),
     obeyed("dryRun", Kind::Switch, "false", "Checks the configuration files and ends."),
-    later("pushmetrics.url", Kind::List, "", "Where the process sends its own metrics."),
-    later("pushmetrics.interval", Kind::Duration, "10s", "How often the process sends them."),
-    later("pushmetrics.extraLabel", Kind::List, "", "Labels that it adds to them."),
+    obeyed(
+        "pushmetrics.url",
+        Kind::HiddenList,
+        "",
+        "Addresses that the process sends its own metrics to, for example http://basalt:8428/api/v1/import/prometheus.",
+    ),
+    obeyed("pushmetrics.interval", Kind::Duration, "10s", "How often the process sends its own metrics."),
+    obeyed("pushmetrics.extraLabel", Kind::List, "", "Labels that are added to them, for example instance=\"a\"."),
+    obeyed(
+        "pushmetrics.header",
+        Kind::HiddenList,
+        "",
+        "Further headers of such requests, for example My-Header:value.",
+    ),
+    obeyed("pushmetrics.disableCompression", Kind::Switch, "false", "Sends them without packing them with gzip."),
+    moot(
+        "fs.disableMmap",
+        Kind::Switch,
+        "false",
+        "Reads files without mapping them.",
+        "parts are always mapped, and what is mapped is checked before it is used",
+    ),
     moot(
         "filestream.disableFadvise",
         Kind::Switch,

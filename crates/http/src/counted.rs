@@ -1,0 +1,144 @@
+//! What goes over a listener's connections, counted for `/metrics`.
+
+use std::{
+    fmt::Display,
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+use crate::metrics::{Counter, MetricsSource, MetricsText};
+
+/// Counters of a listener.
+#[derive(Debug)]
+pub struct ListenerStats {
+    name: &'static str,
+    address: String,
+    pub(crate) accepted: Counter,
+    pub(crate) ended: Counter,
+    pub(crate) errors: Counter,
+    pub(crate) aged: Counter,
+    reads: Counter,
+    read_bytes: Counter,
+    writes: Counter,
+    written_bytes: Counter,
+}
+
+impl ListenerStats {
+    /// Counters of the listener of this name, at an address.
+    pub fn new(name: &'static str, address: impl Display) -> Self {
+        Self {
+            name,
+            address: address.to_string(),
+            accepted: Counter::default(),
+            ended: Counter::default(),
+            errors: Counter::default(),
+            aged: Counter::default(),
+            reads: Counter::default(),
+            read_bytes: Counter::default(),
+            writes: Counter::default(),
+            written_bytes: Counter::default(),
+        }
+    }
+
+    fn read(&self, bytes: usize) {
+        self.reads.add(1);
+        self.read_bytes.add(bytes as u64);
+    }
+
+    fn wrote(&self, outcome: &Poll<io::Result<usize>>) {
+        if let Poll::Ready(Ok(bytes)) = outcome {
+            self.writes.add(1);
+            self.written_bytes.add(*bytes as u64);
+        }
+    }
+}
+
+impl MetricsSource for ListenerStats {
+    fn write_metrics(&self, out: &mut MetricsText) {
+        let (name, address) = (self.name, &self.address);
+        let labels = format!("{{name=\"{name}\", addr=\"{address}\"}}");
+        let open = self.accepted.get().saturating_sub(self.ended.get());
+        out.line(format_args!("vm_tcplistener_conns{labels}"), open);
+        for (metric, counter) in [
+            ("accepts_total", &self.accepted),
+            ("read_calls_total", &self.reads),
+            ("read_bytes_total", &self.read_bytes),
+            ("write_calls_total", &self.writes),
+            ("written_bytes_total", &self.written_bytes),
+        ] {
+            out.line(format_args!("vm_tcplistener_{metric}{labels}"), counter.get());
+        }
+        let errors = format!("{{name=\"{name}\", addr=\"{address}\", type=\"accept\"}}");
+        out.line(format_args!("vm_tcplistener_errors_total{errors}"), self.errors.get());
+        out.line(format_args!("vm_http_conn_timeout_closed_conns_total{labels}"), self.aged.get());
+    }
+}
+
+/// A connection whose traffic is counted.
+#[derive(Debug)]
+pub struct Counted {
+    socket: TcpStream,
+    stats: Arc<ListenerStats>,
+}
+
+impl Counted {
+    /// Counts from here to the connection's end.
+    pub fn new(socket: TcpStream, stats: Arc<ListenerStats>) -> Self {
+        stats.accepted.add(1);
+        Self { socket, stats }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.stats.ended.add(1);
+    }
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.socket).poll_read(cx, buffer);
+        if matches!(polled, Poll::Ready(Ok(()))) {
+            self.stats.read(buffer.filled().len() - before);
+        }
+        polled
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.socket).poll_write(cx, bytes);
+        self.stats.wrote(&polled);
+        polled
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.socket).poll_write_vectored(cx, slices);
+        self.stats.wrote(&polled);
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+}
