@@ -16,15 +16,6 @@ pub struct SeriesName<'a, E> {
     pub key: &'a mut dyn FnMut(&mut SeriesKey) -> Result<(), E>,
 }
 
-impl<E> SeriesName<'_, E> {
-    /// The key.
-    pub fn to_key(&mut self) -> Result<SeriesKey, E> {
-        let mut key = SeriesKey::default();
-        (self.key)(&mut key)?;
-        Ok(key)
-    }
-}
-
 impl<E> std::fmt::Debug for SeriesName<'_, E> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { id, source, numbers, .. } = self;
