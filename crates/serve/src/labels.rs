@@ -22,7 +22,6 @@ use crate::{
 /// An answer of `/api/v1/series` is no longer than this; whoever wants more names a limit or takes the export.
 const ANSWER_BYTES_MAX: usize = 256 << 20;
 
-
 /// A series takes about so many bytes.
 const SERIES_BYTES: usize = 512;
 

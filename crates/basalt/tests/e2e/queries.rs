@@ -20,6 +20,12 @@ const PODS: usize = 10;
 pub fn cluster(flags: &[&str]) -> (tempfile::TempDir, Basalt) {
     let folder = folder();
     let basalt = Basalt::start(folder.path(), flags);
+    assert_eq!(basalt.write(&body_of_a_cluster()).status, 204);
+    (folder, basalt)
+}
+
+/// What is written for it.
+pub fn body_of_a_cluster() -> Vec<u8> {
     let mut body = BodyWriter::default();
     let column = |value: &dyn Fn(i64) -> f64| -> Vec<(i64, f64)> {
         (START..=END).step_by(STEP as usize).map(|time| (time * 1000, value(time - START))).collect()
@@ -45,8 +51,7 @@ pub fn cluster(flags: &[&str]) -> (tempfile::TempDir, Basalt) {
         ];
         body.series(&labels(&requests), &column(&|_| 0.5));
     }
-    assert_eq!(basalt.write(&body.body).status, 204);
-    (folder, basalt)
+    body.body
 }
 
 /// A path of the API with arguments, which are escaped.
