@@ -52,7 +52,7 @@ pub fn write(soak: &Soak) {
                 return;
             }
             thread::sleep(due.saturating_sub(started.elapsed()));
-            soak.now_ms.store(soak.shape.start_ms + request.scrape as i64 * super::SCRAPE_MS, Ordering::SeqCst);
+            soak.now_ms.store(soak.shape.start_ms + request.scrape as i64 * soak.plan.step_ms, Ordering::SeqCst);
             // A sender ends only after it was told so, or with its test.
             let _ = channels[request.place as usize % CONNECTIONS].send((request.samples, request.body.to_vec()));
         });
@@ -88,12 +88,12 @@ pub fn sing(soak: &Soak, mut rng: Rng, ledger: &mut Ledger) {
     let mut batch = 0;
     while !soak.is_over() {
         let mut body = BodyWriter::default();
-        let now_ms = soak.now_ms.load(Ordering::SeqCst) + batch % super::SCRAPE_MS;
+        let now_ms = soak.now_ms.load(Ordering::SeqCst) + batch % soak.plan.step_ms;
         for series in 0..CANARY_SERIES {
             let name = labels(&[("__name__", CANARY), ("series", &series.to_string())]);
             // Times that never meet: a second value at one time would be another sample.
             let late_ms = rng.below(LATE_MAX_MS) as i64 / 1_000_000 * 1_000_000 + batch;
-            let mut samples = vec![(now_ms - super::SCRAPE_MS, batch as f64 + series as f64 / 8.0)];
+            let mut samples = vec![(now_ms - soak.plan.step_ms, batch as f64 + series as f64 / 8.0)];
             if rng.chance(0.2) {
                 samples.push((soak.shape.start_ms - late_ms, rng.unit()));
             }
