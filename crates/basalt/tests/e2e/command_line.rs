@@ -16,7 +16,7 @@ fn wrong_command_lines_end_with_2_and_say_why() {
         (&["--no.such.flag"], "--no.such.flag".trim_start_matches('-')),
         (&["-promscrape.config=x.yml"], "-promscrape.config"),
         (&["-retentionPeriod=1h"], "at least 1d"),
-        (&["storage"], "not in this version"),
+        (&["agent"], "not in this version"),
         (&["-loggerTimezone=Nowhere/Else"], "-loggerTimezone"),
     ] {
         let (code, said) = run(arguments);

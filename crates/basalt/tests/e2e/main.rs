@@ -4,6 +4,7 @@ mod acceptance;
 mod api;
 mod auth;
 mod clients;
+mod cluster;
 mod command_line;
 mod doors;
 mod driver;
