@@ -84,7 +84,7 @@ impl Expression {
         Maker { dialect, rng }.vector(DEPTH, true)
     }
 
-    /// The labels that all series of it have.
+    /// The labels that all series of it have (dialect `metricsql`).
     pub fn labels(&self) -> LabelNames {
         match self {
             Self::Number(_) => LabelNames::new(),
@@ -102,6 +102,8 @@ impl Expression {
                 match (&binary.left, &binary.right, &binary.matching) {
                     (Self::Number(_), _, _) => right,
                     (_, Self::Number(_), _) => left,
+                    // A series without labels goes with every series of the other side.
+                    (_, _, None) if !is_set(binary.op) && left.is_empty() => right,
                     (_, _, Some(chosen)) if !is_set(binary.op) && !binary.group_left => chosen.of(&left),
                     _ => left,
                 }
@@ -209,8 +211,8 @@ impl Maker<'_> {
         let op = match self.rng.below(10) {
             0..=4 => *self.rng.pick(&arithmetic),
             5..=7 => *self.rng.pick(&comparisons),
-            // With `or`, dialect `metricsql` may unite series that are there at different times.
-            _ if self.is_promql() || top => *self.rng.pick(&["and", "or", "unless"]),
+            // Over a range, `or` may unite series that are there at different times.
+            _ if !self.is_promql() && top => *self.rng.pick(&["and", "or", "unless"]),
             _ => *self.rng.pick(&["and", "unless"]),
         };
         let returns_bool = is_comparison(op) && self.rng.chance(0.4);

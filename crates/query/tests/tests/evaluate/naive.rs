@@ -54,6 +54,10 @@ impl Naive<'_> {
                 }
                 self.rolled(function, series.into_iter().collect(), time, *window)?
             }
+            // Of a selector, absence has the labels that it asks for.
+            Expression::Call { function: "absent", inner } if matches!(**inner, Expression::Selector(_)) => {
+                return Err(Outcome::Open);
+            }
             Expression::Call { function, inner } => self.called(function, self.at(inner, time)?),
             Expression::Aggregate { function, parameter, grouping, inner } => {
                 self.aggregated(function, *parameter, grouping.as_ref(), self.at(inner, time)?)?
@@ -170,6 +174,11 @@ impl Naive<'_> {
         let is_alone = |side: &Expression| !self.is_promql() && binary.matching.is_none() && side.labels().is_empty();
         if is_set(binary.op) {
             return Ok(set(binary, left, right));
+        }
+        // Dialect `metricsql` also compares with a series that has no sample at the instant.
+        let sees_gaps = is_comparison(binary.op) && (binary.returns_bool || binary.op == "!=");
+        if sees_gaps && !self.is_promql() && !is_number(&binary.left) && !is_number(&binary.right) {
+            return Err(Outcome::Open);
         }
         if is_number(&binary.left) || is_alone(&binary.left) {
             let Some((_, number)) = left.first().cloned() else { return Ok(Vec::new()) };
