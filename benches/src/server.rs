@@ -1,6 +1,7 @@
 //! A server under measurement: started from a command, watched through `/proc`, ended with its owner.
 //!
-//! 1. The command is split at spaces; `$PORT`, `$DATADIR` and `$CONFIG` (a file for Prometheus) are filled in. It is ready when `/health` answers 200, or `/-/ready` where there is no such path.
+//! 1. The command is split at spaces; `$PORT`, `$DATADIR` and `$CONFIG` (a file for Prometheus) are filled in. It is ready when `/health` answers 200, or
+//!    `/-/ready` where there is no such path.
 //! 2. CPU is user plus system time of the process, from `/proc/<pid>/stat` in ticks of 10 ms.
 //! 3. Background work counts: [`Server::settle`] waits until the process has used less than 2 % of a core for a while.
 

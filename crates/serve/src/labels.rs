@@ -179,7 +179,7 @@ fn list_series(
         };
         let listed = chunk.len().min(limit.asked() - found);
         // As long as those before, so that the text is not moved again and again.
-        body.reserve(listed * if found > 0 { body.len() / found } else { SERIES_BYTES });
+        body.reserve(listed * body.len().checked_div(found).unwrap_or(SERIES_BYTES));
         for index in 0..listed {
             if body.len() > ANSWER_BYTES_MAX {
                 return Ok(None);

@@ -49,7 +49,7 @@ pub struct Plan {
 /// Where samples come from.
 pub enum Source {
     /// A part.
-    Part(PartSource),
+    Part(Box<PartSource>),
     /// The rows in memory.
     Head(HeadSource),
 }
@@ -93,7 +93,7 @@ impl Plan {
                 if at % CHECK_EVERY == 0 {
                     request.budget.check()?;
                 }
-                sources.extend(PartSource::search(&state, part, &request, &selector)?.map(Source::Part));
+                sources.extend(PartSource::search(&state, part, &request, &selector)?.map(|found| Source::Part(Box::new(found))));
             }
             sources.extend(HeadSource::search(views, &inner.head, &request, &selector, searched).map(Source::Head));
         }
@@ -147,7 +147,7 @@ impl Source {
     /// The source as a list of series.
     pub fn series(&self) -> &dyn SeriesSource {
         match self {
-            Self::Part(source) => source,
+            Self::Part(source) => &**source,
             Self::Head(source) => source,
         }
     }

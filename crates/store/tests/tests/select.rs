@@ -72,7 +72,13 @@ proptest! {
     }
 
     #[test]
-    fn heads_stand_for_exactly_their_samples(batches in batches(), mut cuts in prop::collection::vec(0i64..50_000, 0..4), edges in 0u64..4, rising in any::<bool>(), merge in any::<bool>()) {
+    fn heads_stand_for_exactly_their_samples(
+        batches in batches(),
+        mut cuts in prop::collection::vec(0i64..50_000, 0..4),
+        edges in 0u64..4,
+        rising in any::<bool>(),
+        merge in any::<bool>(),
+    ) {
         let driver = open(quiet());
         let want = fill(&driver, &batches);
         driver.flush().expect("it can be flushed");

@@ -74,7 +74,13 @@ fn own_dependencies(manifest: &str) -> Vec<&'static str> {
     let section = manifest.lines().skip_while(|line| *line != "[dependencies]").skip(1);
     let names = section.take_while(|line| !line.starts_with('[')).filter_map(|line| line.split(['=', '.', ' ']).next());
     let own = |name: &str| LAYERS.iter().map(|(known, _)| *known).find(|known| *known == name);
-    names.filter_map(|name| own(if name == "basalt-http" { "http" } else { name })).collect()
+    // The registry has an `http` too: ours is called otherwise in manifests.
+    let folder_of = |name| match name {
+        "basalt-http" => Some("http"),
+        "http" => None,
+        name => Some(name),
+    };
+    names.filter_map(|name| own(folder_of(name)?)).collect()
 }
 
 #[cfg(test)]
@@ -94,6 +100,7 @@ mod tests {
         assert_eq!(complaints("crates/index/Cargo.toml", "model = { workspace = true }\nfst.workspace = true\n"), 0);
         assert_eq!(complaints("crates/serve/Cargo.toml", "basalt-http = { workspace = true }\n"), 0);
         assert_eq!(complaints("crates/model/Cargo.toml", "basalt-http = { workspace = true }\n"), 1);
+        assert_eq!(complaints("crates/model/Cargo.toml", "http = { workspace = true }\n"), 0);
         assert_eq!(complaints("crates/unheard/Cargo.toml", ""), 1);
     }
 }
