@@ -56,6 +56,8 @@ fn options() -> Options {
         keys: Keys::default(),
         flags: vec![("storageDataPath", "x".to_string(), true)],
         version: "basalt-9.9.9",
+        has_nodes: false,
+        deny_partial: false,
         data_path: "x".to_string(),
         results_bytes_max: 0,
         free_disk_bytes_min: 5,

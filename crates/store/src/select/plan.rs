@@ -93,7 +93,9 @@ impl Plan {
                 if at % CHECK_EVERY == 0 {
                     request.budget.check()?;
                 }
-                sources.extend(PartSource::search(&state, part, &request, &selector)?.map(|found| Source::Part(Box::new(found))));
+                sources.extend(
+                    PartSource::search(&state, part, &request, &selector)?.map(|found| Source::Part(Box::new(found))),
+                );
             }
             sources.extend(HeadSource::search(views, &inner.head, &request, &selector, searched).map(Source::Head));
         }
