@@ -30,10 +30,11 @@ pub struct AlertProxy {
 
 /// The path that is asked for at vmalert; `None` if the path is not for it.
 pub fn target(path: &str) -> Option<&str> {
-    let of_tenant = path.strip_prefix("/select/").and_then(|rest| {
+    let of_tenant = path.strip_prefix("/select").and_then(|rest| {
         let at = rest.find("/prometheus/").or_else(|| rest.find("/vmalert"))?;
         // Before it stands the tenant, or nothing where headers name it.
-        (!rest[..at].contains('/')).then_some(&rest[at..])
+        let is_tenant = at == 0 || rest[..at].rfind('/') == Some(0);
+        is_tenant.then_some(&rest[at..])
     });
     let bare = of_tenant.unwrap_or(path);
     let bare = bare.strip_prefix("/prometheus").filter(|rest| rest.starts_with('/')).unwrap_or(bare);

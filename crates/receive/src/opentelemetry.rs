@@ -141,6 +141,6 @@ mod tests {
         let request = with(request, FIREHOSE_REQUEST.clone(), "ed4acda5-034f");
         let want = format!(r#"{{"requestId":"ed4acda5-034f","timestamp":{}}}"#, crate::testing::NOW);
         assert_eq!(ask(&receiver, request).await, (200, String::new(), want));
-        assert_eq!(store.take(), ["0:0 __name__=m 1.5@5"]);
+        assert_eq!(store.take(), ["0:0 __name__=m 1.5@5", "0:0 m gauge"]);
     }
 }
