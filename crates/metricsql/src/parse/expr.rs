@@ -100,8 +100,11 @@ impl Parser<'_> {
         let mut inside = self.arguments()?;
         let kind = if inside.len() == 1 {
             let mut inner = inside.pop().expect("BUG: one was counted");
-            if let ExprKind::Binary(binary) = &mut inner.kind {
-                binary.keep_metric_names |= self.take_word("keep_metric_names");
+            match &mut inner.kind {
+                ExprKind::Binary(binary) => binary.keep_metric_names |= self.take_word("keep_metric_names"),
+                // A sum of texts was an operation as well, before it was put together; a text has no name to keep.
+                ExprKind::Text(_) => _ = self.take_word("keep_metric_names"),
+                _ => {}
             }
             ExprKind::Paren(Box::new(inner))
         } else {

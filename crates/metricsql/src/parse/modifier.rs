@@ -64,9 +64,9 @@ impl Parser<'_> {
         while let Kind::Text(text) = self.peek() {
             prefix.push_str(text);
             self.advance();
-            let more =
-                self.options.folds_texts && self.peek() == &Kind::Add && matches!(self.peek_second(), Kind::Text(_));
-            if !more {
+            // Texts that are added belong to the prefix also where other sums of texts are kept as they are written: the operand behind it
+            // would be another one.
+            if self.peek() != &Kind::Add || !matches!(self.peek_second(), Kind::Text(_)) {
                 break;
             }
             self.advance();

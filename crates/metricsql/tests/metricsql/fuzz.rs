@@ -5,6 +5,18 @@ use std::time::Duration;
 use metricsql::fuzz::fuzz_expression;
 
 #[test]
+fn what_was_found_stays_mended() {
+    for text in [
+        "\"a\" + 'b' + `c` keep_metric_names",
+        "(\"a\" + \"b\") keep_metric_names",
+        "m > on(i) group_left(j) prefix \"p\" + 'b' + {\"foo-bar\"}",
+    ] {
+        fuzz_expression(text.as_bytes());
+        assert!(metricsql::expand(text).is_ok(), "{text:?}");
+    }
+}
+
+#[test]
 fn mutated_expressions_break_nothing() {
     let corpus: Vec<Vec<u8>> = [
         "sum by (a, \"b c\") (rate(m{x=~\"y.*\",z!=\"\"}[5m:1m] offset -1h @ end())) > bool on(i) group_left(j) prefix \"p\" b",

@@ -130,7 +130,9 @@ fn binary(inner: BoxedStrategy<Expr>) -> BoxedStrategy<Expr> {
     ((inner.clone(), op, inner), any::<bool>(), matching, group, fill, prop::bool::weighted(0.2))
         .prop_map(|((left, op, right), returns_bool, matching, group, fill, keep_metric_names)| {
             let returns_bool = returns_bool && op.is_comparison();
-            let group = group.filter(|_| matching.is_some());
+            // Behind a prefix, a text with a sign belongs to the prefix.
+            let joins_prefix = right.to_string().trim_start_matches('(').starts_with("+\"");
+            let group = group.filter(|group| matching.is_some() && !(joins_prefix && group.prefix.is_some()));
             node(ExprKind::Binary(Box::new(Binary {
                 op,
                 returns_bool,
