@@ -4,7 +4,7 @@
 //! 2. Cheap checks come first: formatting, tidy rules, lints.
 //! 3. Then all tests (unit, property, fuzz corpora, end to end against the real program, generated pages), benches in their short form, and the
 //!    release build.
-//! 4. What lies under `deploy/`, and query scripts that lie beside the checkout, are run with that build.
+//! 4. What lies under `deploy/`, query scripts that lie beside the checkout, and the lists of queries for the differ are run with that build.
 //! 5. At the end the closing lines of all test programs stand together.
 
 use std::{
@@ -14,7 +14,7 @@ use std::{
     time::Instant,
 };
 
-use crate::{deploy_check, shared_scripts, tidy};
+use crate::{deploy_check, diff, shared_scripts, tidy};
 
 const CARGO_STEPS: &[(&str, &[&str])] = &[
     ("lints", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
@@ -41,6 +41,8 @@ pub fn run(root: &Path) -> Result<(), String> {
     check_static(root)?;
     announce("scripts beside the checkout");
     shared_scripts::run(root)?;
+    announce("queries beside the programs that the dialects follow");
+    diff::run(root, &[])?;
     announce("deployment");
     deploy_check::run(root, &root.join("target/release/basalt"))?;
     println!();
