@@ -31,7 +31,7 @@ pub fn split(
     head: &Head,
     scratch: &mut ResolveScratch,
 ) -> Result<Split, InsertError> {
-    check(batch)?;
+    batch.check()?;
     let guard = head.guard();
     let rows = head.resolve(&guard, batch, scratch, &AdmitAll);
     let rows = rows.map_err(|full| InsertError::Overloaded(full.to_string()))?;
@@ -84,20 +84,4 @@ impl Split {
             }
         }
     }
-}
-
-/// A batch's spans must lie inside its bytes and samples.
-fn check(batch: &Batch<'_>) -> Result<(), InsertError> {
-    let mut end = 0;
-    for series in batch.series {
-        let labels_end = u64::from(series.labels_start) + u64::from(series.labels_len);
-        if labels_end > batch.bytes.len() as u64 || series.samples_end < end {
-            return Err(InsertError::Invalid("a row's spans lie outside of the batch".into()));
-        }
-        end = series.samples_end;
-    }
-    if end as usize != batch.samples.len() {
-        return Err(InsertError::Invalid("rows and samples do not add up".into()));
-    }
-    Ok(())
 }

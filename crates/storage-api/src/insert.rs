@@ -33,6 +33,24 @@ pub struct Batch<'a> {
     pub metadata: &'a [MetricMetadata<'a>],
 }
 
+impl Batch<'_> {
+    /// Its spans must lie inside its bytes and samples.
+    pub fn check(&self) -> Result<(), InsertError> {
+        let mut end = 0;
+        for series in self.series {
+            let labels_end = u64::from(series.labels_start) + u64::from(series.labels_len);
+            if labels_end > self.bytes.len() as u64 || series.samples_end < end {
+                return Err(InsertError::Invalid("a row's spans lie outside of the batch".into()));
+            }
+            end = series.samples_end;
+        }
+        if end as usize != self.samples.len() {
+            return Err(InsertError::Invalid("rows and samples do not add up".into()));
+        }
+        Ok(())
+    }
+}
+
 /// One row: where its label bytes and its samples are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EncodedSeries {

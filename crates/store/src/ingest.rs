@@ -128,7 +128,7 @@ impl Store {
 
 impl Inner {
     fn stage(&self, batch: &Batch<'_>, scratch: &mut IngestScratch) -> Result<Staged, InsertError> {
-        check(batch)?;
+        batch.check()?;
         self.stage_resolved(batch.tenant, batch.metadata, scratch, |guard, scratch, inserted| {
             self.resolve(batch, scratch, guard, inserted)
         })
@@ -275,20 +275,4 @@ impl Inner {
         }
         InsertError::NotDurable(error.to_string())
     }
-}
-
-/// A batch's spans must lie inside its bytes and samples.
-fn check(batch: &Batch<'_>) -> Result<(), InsertError> {
-    let mut end = 0;
-    for series in batch.series {
-        let labels_end = u64::from(series.labels_start) + u64::from(series.labels_len);
-        if labels_end > batch.bytes.len() as u64 || series.samples_end < end {
-            return Err(InsertError::Invalid("a row's spans lie outside of the batch".into()));
-        }
-        end = series.samples_end;
-    }
-    if end as usize != batch.samples.len() {
-        return Err(InsertError::Invalid("rows and samples do not add up".into()));
-    }
-    Ok(())
 }
