@@ -240,6 +240,20 @@ impl Head {
         Ok(found.expect("BUG: a gate that admits all refused"))
     }
 
+    /// Adds the slots of many series that need no permission to `out`; those that no slot is left for get none.
+    pub fn find_or_create_many(
+        &self,
+        guard: &SlotGuard<'_>,
+        series: &[(SeriesId, SeriesKey)],
+        kind: ValueKind,
+        out: &mut Vec<u32>,
+    ) -> Result<(), HeadFull> {
+        assert!(guard.belongs_to(&self.epochs), "BUG: a guard of another head");
+        let created = self.series.find_or_create_many(series, kind, guard.epoch(), out);
+        self.series_created.fetch_add(created.ok_or(HeadFull)? as u64, Relaxed);
+        Ok(())
+    }
+
     /// Starts the next epoch. The store does when a new generation takes the place of the running one.
     pub fn advance_epoch(&self) {
         self.epochs.advance();

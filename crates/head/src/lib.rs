@@ -27,7 +27,7 @@ mod tail_pool;
 
 pub use encodings::ResolvedRow;
 pub use epochs::SlotGuard;
-pub use generation::{Generation, GenerationView};
+pub use generation::{Generation, GenerationView, Loading};
 pub use head::{Evicted, Head, HeadBytes, HeadFull, HeadOptions, Pin, ResolveScratch};
 pub use model::Columns;
 pub use seq::SeqRange;

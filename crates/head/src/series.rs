@@ -66,7 +66,7 @@ impl SeriesMap {
     }
 
     fn shard(&self, id: SeriesId) -> &Mutex<HashTable<u32>> {
-        &self.shards[id.0 as usize % SHARDS]
+        &self.shards[shard_of(id)]
     }
 
     /// The slot of a series, which is marked as written; a new one enters if the gate lets it. `scratch` is overwritten.
@@ -93,6 +93,48 @@ impl SeriesMap {
         self.index.insert(slot, key);
         shard.insert_unique(spread(id), slot, |slot| spread(self.slots.id(*slot)));
         Found::Created(slot)
+    }
+
+    /// Adds the slots of many series to `out`, as [`find_or_create`](Self::find_or_create) gives them for one. All shards are locked once: when a log is
+    /// replayed by several threads, these would wait for each other at every series. Says how many were new, or that there are no slots left.
+    pub(crate) fn find_or_create_many(
+        &self,
+        series: &[(SeriesId, SeriesKey)],
+        kind: ValueKind,
+        epoch: u32,
+        out: &mut Vec<u32>,
+    ) -> Option<usize> {
+        // Everybody else holds one lock at a time, so all in their order cannot lock each other out.
+        let mut shards: Vec<_> = self.shards.iter().map(Mutex::lock).collect();
+        let mut scratch = SeriesKey::default();
+        let mut new: Vec<(u32, &SeriesKey)> = Vec::with_capacity(series.len());
+        let mut is_full = false;
+        for (id, key) in series {
+            let is_it = |slot: &u32| self.slots.id(*slot) == *id && self.is_key(*slot, key, &new, &mut scratch);
+            let shard = &mut shards[shard_of(*id)];
+            if let Some(slot) = shard.find(spread(*id), is_it).copied() {
+                assert!(self.slots.enter(slot, epoch), "BUG: a freed slot is still in the map");
+                out.push(slot);
+                continue;
+            }
+            let Some(slot) = self.slots.take(*id, kind, epoch) else {
+                is_full = true;
+                break;
+            };
+            shard.insert_unique(spread(*id), slot, |slot| spread(self.slots.id(*slot)));
+            new.push((slot, key));
+            out.push(slot);
+        }
+        self.index.insert_many(new.iter().copied());
+        (!is_full).then_some(new.len())
+    }
+
+    /// Whether a slot holds the series of this key; those of `new` are not in the index yet.
+    fn is_key(&self, slot: u32, key: &SeriesKey, new: &[(u32, &SeriesKey)], scratch: &mut SeriesKey) -> bool {
+        match new.iter().find(|(have, _)| *have == slot) {
+            Some((_, have)) => *have == key,
+            None => self.index.key(slot, scratch) && *scratch == *key,
+        }
     }
 
     /// The slot of the only series with this id, which is marked as written. Two keys with one id are told apart by their keys alone.
@@ -141,6 +183,10 @@ impl SeriesMap {
     }
 }
 
+fn shard_of(id: SeriesId) -> usize {
+    id.0 as usize % SHARDS
+}
+
 /// The bits of an id that a map goes by: those that chose the shard are left out, and so are the top ones, which on a node of a cluster are
 /// those of its virtual shards.
 fn spread(id: SeriesId) -> u64 {
@@ -173,6 +219,26 @@ mod tests {
         assert!(find(&map, 7, "b", 9) == Found::Known(1) && map.evict(9, |_| false) == [0]);
         assert_eq!([find(&map, 7, "b", 9), find(&map, 7, "a", 9)], [Found::Known(1), Found::Created(2)]);
         assert_eq!(map.len(), 2);
+    }
+
+    #[test]
+    fn many_series_at_once_get_what_each_would_get_alone() {
+        let map = SeriesMap::new();
+        find(&map, 5, "known", 2);
+        // Twice the same series, one id with two keys, one that is there.
+        let series = [(7, "a"), (8, "c"), (7, "a"), (7, "b"), (5, "known"), (8, "c")];
+        let series = series.map(|(id, name)| (SeriesId(id), key(name)));
+        let mut slots = vec![99];
+        assert_eq!(map.find_or_create_many(&series, ValueKind::Float, 2, &mut slots), Some(3));
+        assert_eq!(slots, [99, 1, 2, 1, 3, 0, 2]);
+        assert_eq!(
+            [find(&map, 7, "b", 2), find(&map, 8, "c", 2), find(&map, 9, "c", 2)],
+            [3, 2, 4].map(|slot| match slot {
+                4 => Found::Created(4),
+                known => Found::Known(known),
+            })
+        );
+        assert_eq!((map.len(), map.index().series_count()), (5, 5));
     }
 
     #[test]

@@ -8,8 +8,10 @@
 //!    its fixed bytes once for more samples. A join stops at each page of slots to seal what was closed meanwhile.
 //! 4. [`Generation::cut`] closes the tail, so that all runs that come after hold only younger rows; runs are never joined across a cut. So a
 //!    tombstone hides whole runs or nothing of them.
-//! 5. A snapshot is a list of shared pointers and one number, how much of the active tail was there. Nothing in it ever changes.
+//! 5. What the log gives back after a restart comes in beside the tail ([`Loading`]).
+//! 6. A snapshot is a list of shared pointers and one number, how much of the active tail was there. Nothing in it ever changes.
 
+mod loader;
 mod view;
 
 use std::{
@@ -30,6 +32,7 @@ use crate::{
     tail_pool::TailPool,
 };
 
+pub use loader::Loading;
 pub use view::GenerationView;
 
 /// So many runs of one level are joined into one of the next.

@@ -284,3 +284,48 @@ fn every_acknowledged_row_is_seen_exactly_once() {
     look();
     assert_eq!(generation.rows(), APPENDERS * BATCHES * ROWS);
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    /// Threads load in any order, so only what a cut is between has an order.
+    #[test]
+    fn what_several_threads_load_is_all_there_and_no_piece_reaches_across_a_cut(
+        groups in prop::collection::vec(prop::collection::vec(prop::collection::vec((0..20_u32, 0..1000_i64), 0..80), 1..5), 1..4),
+    ) {
+        let generation = Generation::of_tails(50);
+        let loading = generation.load_with(30);
+        let mut truth: BTreeMap<u32, Vec<Vec<Bits>>> = BTreeMap::new();
+        for (seq, batches) in (0..).zip(&groups) {
+            std::thread::scope(|scope| {
+                for rows in batches {
+                    scope.spawn(|| {
+                        let (slots, times): (Vec<u32>, Vec<i64>) = rows.iter().copied().unzip();
+                        let values: Vec<f64> = rows.iter().map(|row| f64::from(row.0) * 0.5 + row.1 as f64).collect();
+                        loading.append_rows(&slots, &times, &values, seq);
+                    });
+                }
+            });
+            loading.end();
+            generation.cut();
+            for (slot, time) in batches.iter().flatten() {
+                let groups = truth.entry(*slot).or_insert_with(|| vec![Vec::new(); groups.len()]);
+                groups[seq as usize].push((*time, (f64::from(*slot) * 0.5 + *time as f64).to_bits()));
+            }
+        }
+        let view = generation.snapshot();
+        prop_assert_eq!(view.slots().into_iter().collect::<Vec<_>>(), truth.keys().copied().collect::<Vec<_>>());
+        let mut scratch = Columns::new();
+        for (slot, mut groups) in truth {
+            view.read_with(slot, TimeRange::ALL, &mut scratch, |seqs, times, values| {
+                assert_eq!(seqs.min, seqs.max, "a piece reaches across a cut");
+                for (time, value) in times.iter().zip(values) {
+                    let group = &mut groups[seqs.min as usize];
+                    let row = (*time, value.to_bits());
+                    group.swap_remove(group.iter().position(|have| *have == row).expect("a row that was loaded"));
+                }
+            });
+            prop_assert!(groups.iter().all(Vec::is_empty), "rows of slot {} are missing", slot);
+        }
+    }
+}
