@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use basalt_http::{Handler, Listener, Request, Response, ServerOptions, StatusCode, Stop, plain};
+use basalt_http::{Handler, Listener, MetricsSource, Request, Response, ServerOptions, StatusCode, Stop, plain};
 use decode::{influx::InfluxStyle, otlp::OtlpStyle, zabbix::ZabbixStyle};
 use model::Tenant;
 use receive::{Door, DoorOptions, Entrance, LineListener, LineProtocol, Receiver};
@@ -13,9 +13,17 @@ use crate::flags::Flags;
 /// Addresses that are listened on, if they are not empty.
 #[derive(Debug, Clone)]
 pub struct DoorAddresses {
-    lines: Vec<(LineProtocol, String)>,
-    opentsdb_http: String,
+    lines: Vec<(LineProtocol, DoorAddress)>,
+    opentsdb_http: Option<DoorAddress>,
     tcp6: bool,
+}
+
+/// An address of a door.
+#[derive(Debug, Clone)]
+struct DoorAddress {
+    address: String,
+    /// Whether connections begin with a head of the proxy protocol.
+    behind_proxy: bool,
 }
 
 /// Addresses that are bound.
@@ -28,33 +36,47 @@ pub struct BoundDoors {
 impl DoorAddresses {
     /// Reads the flags.
     pub fn from_flags(flags: &Flags) -> Self {
+        let door = |address, behind_proxy| {
+            let door =
+                DoorAddress { address: flags.text(address).to_string(), behind_proxy: flags.switch(behind_proxy) };
+            (!door.address.is_empty()).then_some(door)
+        };
         let lines = [
-            (LineProtocol::Graphite, flags.text("graphiteListenAddr").to_string()),
-            (LineProtocol::Influx, flags.text("influxListenAddr").to_string()),
-            (LineProtocol::OpenTsdb, flags.text("opentsdbListenAddr").to_string()),
+            (LineProtocol::Graphite, door("graphiteListenAddr", "graphiteListenAddr.useProxyProtocol")),
+            (LineProtocol::Influx, door("influxListenAddr", "influxListenAddr.useProxyProtocol")),
+            (LineProtocol::OpenTsdb, door("opentsdbListenAddr", "opentsdbListenAddr.useProxyProtocol")),
         ];
         Self {
-            lines: lines.into_iter().filter(|(_, address)| !address.is_empty()).collect(),
-            opentsdb_http: flags.text("opentsdbHTTPListenAddr").to_string(),
+            lines: lines.into_iter().filter_map(|(protocol, door)| Some((protocol, door?))).collect(),
+            opentsdb_http: door("opentsdbHTTPListenAddr", "opentsdbHTTPListenAddr.useProxyProtocol"),
             tcp6: flags.switch("enableTCP6"),
         }
     }
 
     /// Binds them. Must be called inside a runtime.
     pub async fn bind(&self) -> Result<BoundDoors, String> {
-        let bind = async |address: &str| Listener::bind(address, self.tcp6).await.map_err(|why| why.to_string());
+        let bind = async |door: &DoorAddress| {
+            let listener = Listener::bind(&door.address, self.tcp6).await.map_err(|why| why.to_string())?;
+            Ok::<_, String>(listener.behind_proxy(door.behind_proxy))
+        };
         let mut bound = BoundDoors { lines: Vec::new(), opentsdb_http: None };
-        for (protocol, address) in &self.lines {
-            bound.lines.push(LineListener::bind(*protocol, bind(address).await?).await?);
+        for (protocol, door) in &self.lines {
+            bound.lines.push(LineListener::bind(*protocol, bind(door).await?).await?);
         }
-        if !self.opentsdb_http.is_empty() {
-            bound.opentsdb_http = Some(bind(&self.opentsdb_http).await?);
+        if let Some(door) = &self.opentsdb_http {
+            bound.opentsdb_http = Some(bind(door).await?.named("opentsdbhttp"));
         }
         Ok(bound)
     }
 }
 
 impl BoundDoors {
+    /// What `/metrics` shows of them.
+    pub fn sources(&self) -> impl Iterator<Item = Arc<dyn MetricsSource>> + '_ {
+        let lines = self.lines.iter().map(LineListener::stats);
+        lines.chain(self.opentsdb_http.iter().map(Listener::stats)).map(|stats| stats as Arc<dyn MetricsSource>)
+    }
+
     /// Lets samples in until it is time to stop.
     pub fn open(self, receiver: &Arc<Receiver>, options: &ServerOptions, stop: &Stop) -> Vec<JoinHandle<()>> {
         let http = Arc::new(OpenTsdbHttp(Arc::clone(receiver)));

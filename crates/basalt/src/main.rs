@@ -15,6 +15,7 @@ mod profile;
 mod push;
 mod reload;
 mod roles;
+mod secrets;
 mod self_scrape;
 mod settings;
 

@@ -3,7 +3,7 @@
 
 use std::{io::Write, sync::Arc, time::Duration};
 
-use basalt_http::{Asking, Client, Handler, HeaderMap, HeaderName, HeaderValue, Method, Stop, Url, header};
+use basalt_http::{Asking, Client, Handler, HeaderMap, HeaderName, HeaderValue, Method, Secret, Stop, Url, header};
 use flate2::{Compression, write::GzEncoder};
 
 use crate::{
@@ -28,7 +28,7 @@ pub struct Push {
     labels: String,
     headers: HeaderMap,
     pack: bool,
-    metrics_key: String,
+    metrics_key: Secret,
 }
 
 impl Push {
@@ -53,7 +53,7 @@ impl Push {
             labels: labels.join(","),
             headers,
             pack: !flags.switch("pushmetrics.disableCompression"),
-            metrics_key: flags.text("metricsAuthKey").to_string(),
+            metrics_key: flags.secret("metricsAuthKey"),
         })
     }
 
@@ -80,7 +80,7 @@ impl Push {
     }
 
     async fn send<H: Handler>(&self, client: &Client, front: &Front<H>) {
-        let text = match self_scrape::metrics(front, &self.metrics_key).await {
+        let text = match self_scrape::metrics(front, &self.metrics_key.get()).await {
             Ok(text) => text,
             Err(why) => return log::warn!("cannot push the own metrics: {why}"),
         };

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use basalt_http::{Handler, Method, Request, Stop};
+use basalt_http::{Handler, Method, Request, Secret, Stop};
 
 use crate::front::Front;
 
@@ -16,7 +16,7 @@ pub struct SelfScrape {
     /// The label `instance` of its samples.
     pub instance: String,
     /// What `/metrics` wants as `authKey`.
-    pub metrics_key: String,
+    pub metrics_key: Secret,
 }
 
 impl SelfScrape {
@@ -36,7 +36,7 @@ impl SelfScrape {
     }
 
     async fn scrape<H: Handler>(&self, front: &Front<H>) -> Result<(), String> {
-        let text = metrics(front, &self.metrics_key).await?;
+        let text = metrics(front, &self.metrics_key.get()).await?;
         let role = front.role();
         let labels = [format!("job={}", self.job), format!("instance={}", self.instance)];
         let labels = labels.each_ref().map(|label| ("extra_label", label.as_str()));

@@ -17,6 +17,7 @@ use crate::{
     machine,
     push::Push,
     roles::InsertSettings,
+    secrets::Sourced,
     self_scrape::SelfScrape,
 };
 
@@ -68,6 +69,8 @@ pub struct Settings {
     pub engine: query::EngineOptions,
     /// Of the API.
     pub serve: serve::Options,
+    /// Secrets that may change while the process runs.
+    pub secrets: Vec<Sourced>,
 }
 
 impl Settings {
@@ -76,7 +79,7 @@ impl Settings {
         let memory_allowed_bytes = memory_allowed_bytes(flags);
         let store = store_options(flags, memory_allowed_bytes);
         let cluster = ClusterOptions::from_flags(flags)?;
-        Ok(Self {
+        let mut settings = Self {
             logging: logging(flags)?,
             listen: Listen::from_flags(flags)?,
             doors: DoorAddresses::from_flags(flags),
@@ -94,7 +97,7 @@ impl Settings {
                 interval: flags.duration("selfScrapeInterval"),
                 job: flags.text("selfScrapeJob").to_string(),
                 instance: flags.text("selfScrapeInstance").to_string(),
-                metrics_key: flags.text("metricsAuthKey").to_string(),
+                metrics_key: flags.secret("metricsAuthKey"),
             },
             push: Push::from_flags(flags)?,
             data_path: flags.text("storageDataPath").into(),
@@ -105,7 +108,11 @@ impl Settings {
             engine: engine_options(flags, memory_allowed_bytes),
             serve: serve_options(flags, &store),
             store,
-        })
+            secrets: Vec::new(),
+        };
+        // Known once all have asked.
+        settings.secrets = flags.sourced_secrets();
+        Ok(settings)
     }
 }
 
@@ -125,7 +132,7 @@ fn front_options(flags: &Flags) -> Result<FrontOptions, UsageError> {
     add(header::ACCESS_CONTROL_ALLOW_ORIGIN, "http.disableCORS", cors)?;
     Ok(FrontOptions {
         path_prefix: path_prefix(flags.text("http.pathPrefix")),
-        auth: Auth::new(flags.text("httpAuth.username"), flags.text("httpAuth.password"), |flag| flags.text(flag)),
+        auth: Auth::new(flags.text("httpAuth.username"), flags.secret("httpAuth.password"), |flag| flags.secret(flag)),
         headers,
         alerts: AlertProxy::from_flags(flags)?.map(Arc::new),
     })
@@ -258,13 +265,13 @@ fn serve_options(flags: &Flags, store: &store::Options) -> serve::Options {
         delete_series_max: unlimited_if_zero(flags.number("search.maxDeleteSeries")),
         delete_time_max: flags.duration("search.maxDeleteDuration"),
         keys: serve::Keys {
-            delete: flags.text("deleteAuthKey").to_string(),
-            snapshot: flags.text("snapshotAuthKey").to_string(),
-            force_merge: flags.text("forceMergeAuthKey").to_string(),
-            force_flush: flags.text("forceFlushAuthKey").to_string(),
-            reset_cache: flags.text("search.resetCacheAuthKey").to_string(),
-            metrics: flags.text("metricsAuthKey").to_string(),
-            flags: flags.text("flagsAuthKey").to_string(),
+            delete: flags.secret("deleteAuthKey"),
+            snapshot: flags.secret("snapshotAuthKey"),
+            force_merge: flags.secret("forceMergeAuthKey"),
+            force_flush: flags.secret("forceFlushAuthKey"),
+            reset_cache: flags.secret("search.resetCacheAuthKey"),
+            metrics: flags.secret("metricsAuthKey"),
+            flags: flags.secret("flagsAuthKey"),
         },
         flags: flags.shown().collect(),
         version: machine::VERSION,
@@ -370,14 +377,14 @@ mod tests {
 
     #[test]
     fn flags_become_values() {
-        let line = "-retentionPeriod=3d -storage.ack=process -memory.allowedBytes=1GiB -maxConcurrentInserts=7 \
+        let line = "-search.maxWorkersPerQuery=5 -retentionPeriod=3d -storage.ack=process -memory.allowedBytes=1GiB -maxConcurrentInserts=7 \
                     -http.pathPrefix=a/b/ -http.connTimeout=0 -search.maxExportSeries=0 -maxLabelValueLen=9";
         let settings = Settings::from_flags(&flags(line)).expect("good flags");
         assert_eq!(settings.store.retention_ms, 3 * 86_400_000);
         assert_eq!(settings.store.ack, store::Ack::Process);
         assert_eq!((settings.memory_allowed_bytes, settings.store.memory_allowed_bytes), (1 << 30, 1 << 30));
         assert_eq!((settings.receive.concurrent_max, settings.receive.rules.limits.value_bytes_max), (7, 9));
-        assert_eq!(settings.front.path_prefix, "/a/b");
+        assert_eq!((settings.front.path_prefix.as_str(), settings.engine.workers_per_query_max), ("/a/b", 5));
         assert_eq!(settings.serve.export_series_max, u64::MAX);
         assert!(settings.server.connection_age_max > Duration::from_secs(86_400));
         assert!(Settings::from_flags(&flags("-loggerTimezone=Atlantis/Poseidonis")).is_err());

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use hyper::{
     StatusCode,
-    header::{CONTENT_TYPE, HeaderValue},
+    header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER},
 };
 
 use crate::body::Body;
@@ -34,4 +34,10 @@ pub fn plain(status: StatusCode, body: impl Into<Bytes>) -> Response {
 /// An answer in JSON.
 pub fn json(status: StatusCode, body: impl Into<Bytes>) -> Response {
     text(status, "application/json", body)
+}
+
+/// The same answer, which tells the client after how many seconds it may come again.
+pub fn come_again(mut response: Response, seconds: u32) -> Response {
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    response
 }

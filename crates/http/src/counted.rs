@@ -6,8 +6,10 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
@@ -93,6 +95,30 @@ impl Counted {
     pub fn new(socket: TcpStream, stats: Arc<ListenerStats>) -> Self {
         stats.accepted.add(1);
         Self { socket, stats }
+    }
+
+    /// The counters of its listener.
+    pub fn stats(&self) -> Arc<ListenerStats> {
+        Arc::clone(&self.stats)
+    }
+
+    /// Waits for the first byte and leaves it where it is; `None` when there will be none.
+    pub async fn first_byte(&self) -> Option<u8> {
+        let mut first = [0];
+        let peeked = self.socket.peek(&mut first).await;
+        matches!(peeked, Ok(1..)).then_some(first[0])
+    }
+
+    /// Answers are written whole; waiting to fill packets would only delay small ones.
+    pub fn send_at_once(&self) {
+        // Without it answers come a little later; nothing else depends on it.
+        let _ = self.socket.set_nodelay(true);
+    }
+
+    /// Lets the system ask after so much silence whether the other side is still there.
+    pub fn keep_alive_after(&self, silence: Duration) {
+        // Without it a dead peer is found when the process ends; nothing else depends on it.
+        let _ = SockRef::from(&self.socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(silence));
     }
 }
 

@@ -11,6 +11,7 @@
 
 pub mod fuzz;
 
+mod accept;
 mod answer;
 mod base64;
 mod body;
@@ -23,6 +24,7 @@ mod params;
 mod proxy_protocol;
 mod request;
 mod resolve;
+mod secret;
 mod server;
 mod summary;
 mod target;
@@ -30,11 +32,12 @@ mod throttle;
 mod tls;
 mod url;
 
-pub use answer::{Response, empty, json, plain, text};
+pub use accept::{Accepted, accept_each};
+pub use answer::{Response, come_again, empty, json, plain, text};
 pub use base64::base64;
 pub use body::{Body, BodyWriter, Gone};
 pub use client::{Answered, Asking, Client, ClientError};
-pub use counted::ListenerStats;
+pub use counted::{Counted, ListenerStats};
 pub use gate::{Gate, GateFull, Permit};
 pub use hyper::{
     Method, StatusCode,
@@ -45,7 +48,8 @@ pub use metrics::{Counter, MetricsSource, MetricsText};
 pub use params::{ParamError, Params};
 pub use request::{BodyError, Request, RequestBody};
 pub use resolve::{ReadFile, ResolveError, Resolver};
-pub use server::{Handler, ServerOptions, Stop, Stopper, serve, serve_socket, stop_signal};
+pub use secret::{Secret, is_equal};
+pub use server::{Handler, ServerOptions, Stop, Stopper, serve, serve_accepted, stop_signal};
 pub use summary::Summary;
 pub use throttle::Throttle;
 pub use tls::{PemFiles, ReadPem, ReadRoots, Tls, TlsOptions, TlsVersion};

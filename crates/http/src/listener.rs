@@ -98,9 +98,10 @@ impl Listener {
         if self.tls.is_some() { "https" } else { "http" }
     }
 
-    /// The bare socket, for who speaks something other than HTTP there.
-    pub fn into_socket(self) -> TcpListener {
-        self.socket
+    /// The same socket, which `/metrics` calls by another name than `http`.
+    #[must_use]
+    pub fn named(self, name: &'static str) -> Self {
+        Self { stats: Arc::new(ListenerStats::new(name, self.address)), ..self }
     }
 
     /// The address with the real port.

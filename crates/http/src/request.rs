@@ -4,7 +4,7 @@ use std::{fmt, net::SocketAddr, pin::Pin, time::Duration};
 
 use bytes::Bytes;
 use hyper::{
-    HeaderMap, Method,
+    HeaderMap, Method, StatusCode,
     body::{Body as _, Incoming},
     header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName},
     http::request::Parts,
@@ -71,6 +71,17 @@ impl fmt::Display for BodyError {
 }
 
 impl std::error::Error for BodyError {}
+
+impl BodyError {
+    /// The status of an answer that says so.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Broken(_) => StatusCode::BAD_REQUEST,
+        }
+    }
+}
 
 impl RequestBody {
     /// The body of a request from the network; behind its end the next request is expected.

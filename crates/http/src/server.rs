@@ -1,12 +1,11 @@
-//! The accept loop and the life of a connection.
+//! The life of a connection that speaks HTTP.
 //!
-//! 1. A connection is accepted when one of `connections_max` places is free; more wait in the kernel's backlog and cost nothing here.
-//!    Behind a balancer it says first whom that speaks for; on a listener with TLS it agrees on keys. Both have a bounded time.
+//! 1. It is accepted ([`crate::accept_each`]); on a listener with TLS it agrees on keys first, in a bounded time.
 //! 2. hyper reads a head (bounded in size, count of headers and time; the same timer ends idle connections) and calls the handler.
 //! 3. A connection older than `connection_age_max` is closed after its running request, so that clients spread anew over replicas.
-//! 4. On stop the loop ends, idle connections close at once, busy ones after their request; after `drain_max` the rest is cut off.
+//! 4. On stop idle connections close at once, busy ones after their request; after `drain_max` the rest is cut off.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use hyper::{
     body::Incoming,
@@ -17,16 +16,15 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::watch,
     time::Instant,
 };
 
 use crate::{
+    accept::{Accepted, accept_each},
     answer::Response,
     counted::{Counted, ListenerStats},
     listener::Listener,
-    proxy_protocol,
     request::{Request, RequestBody},
     target::{Escaping, Expected},
     tls::Tls,
@@ -36,8 +34,6 @@ use crate::{
 const HEAD_BYTES_MAX: usize = 256 << 10;
 /// More headers than this are refused.
 const HEADERS_MAX: usize = 100;
-/// Pause after the system refused a connection for lack of descriptors or memory.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Answers requests.
 pub trait Handler: Send + Sync + 'static {
@@ -102,56 +98,23 @@ impl Stop {
 }
 
 /// Serves until it is stopped and drained.
-pub async fn serve<H: Handler>(listener: Listener, options: ServerOptions, handler: Arc<H>, mut stop: Stop) {
-    let places = Arc::new(Semaphore::new(options.connections_max));
-    let options = Arc::new(options);
-    loop {
-        let accepted = tokio::select! {
-            accepted = accept(&listener, &places) => accepted,
-            () = stop.stopped() => break,
-        };
-        match accepted {
-            Ok((socket, peer, place)) => {
-                let stats = Arc::clone(&listener.stats);
-                let connection = Connection { peer, born: Instant::now(), options: Arc::clone(&options), stats };
-                let begin = Begin { tls: listener.tls.clone(), behind_proxy: listener.behind_proxy, place };
-                tokio::spawn(connection.begin(socket, begin, Arc::clone(&handler), stop.clone()));
-            }
-            Err(refused) => {
-                listener.stats.errors.add(1);
-                log::warn!("cannot accept a connection at {}: {refused}", listener.address());
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
+pub async fn serve<H: Handler>(listener: Listener, options: ServerOptions, handler: Arc<H>, stop: Stop) {
+    let (options, tls) = (Arc::new(options), listener.tls.clone());
+    let connection = {
+        let (options, stop) = (Arc::clone(&options), stop.clone());
+        move |Accepted { socket, peer }: Accepted| {
+            let connection =
+                Connection { peer, born: Instant::now(), options: Arc::clone(&options), stats: socket.stats() };
+            connection.begin(socket, tls.clone(), Arc::clone(&handler), stop.clone())
         }
-    }
-    drop(listener);
-    let all = u32::try_from(options.connections_max).unwrap_or(u32::MAX);
-    if tokio::time::timeout(options.drain_max, places.acquire_many(all)).await.is_err() {
-        let open = options.connections_max - places.available_permits();
-        log::warn!("{open} connections did not end within {:?} and are cut off", options.drain_max);
-    }
+    };
+    accept_each(listener, &options, stop, connection).await;
 }
 
-/// Speaks HTTP on a connection that somebody else accepted, until it ends.
-pub async fn serve_socket<H: Handler>(
-    socket: TcpStream,
-    peer: SocketAddr,
-    options: Arc<ServerOptions>,
-    handler: Arc<H>,
-    stop: Stop,
-) {
-    // The listener that accepted it counts its traffic, if anybody does.
-    let stats = Arc::new(ListenerStats::new("other", peer));
-    Connection { peer, born: Instant::now(), options, stats }.run(socket, handler, stop).await;
-}
-
-async fn accept(
-    listener: &Listener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.expect("BUG: the semaphore is never closed");
-    let (socket, peer) = listener.socket.accept().await?;
-    Ok((socket, peer, place))
+/// Speaks HTTP on a connection that was accepted for something else, until it ends.
+pub async fn serve_accepted<H: Handler>(accepted: Accepted, options: Arc<ServerOptions>, handler: Arc<H>, stop: Stop) {
+    let Accepted { socket, peer } = accepted;
+    Connection { peer, born: Instant::now(), options, stats: socket.stats() }.begin(socket, None, handler, stop).await;
 }
 
 struct Connection {
@@ -161,27 +124,9 @@ struct Connection {
     stats: Arc<ListenerStats>,
 }
 
-/// What a connection does before its first request.
-struct Begin {
-    tls: Option<Arc<Tls>>,
-    behind_proxy: bool,
-    /// Given back when the connection ends.
-    place: OwnedSemaphorePermit,
-}
-
 impl Connection {
-    async fn begin<H: Handler>(mut self, socket: TcpStream, begin: Begin, handler: Arc<H>, stop: Stop) {
-        let Begin { tls, behind_proxy, place: _place } = begin;
-        // Answers are written whole; waiting to fill packets would only delay small ones.
-        let _ = socket.set_nodelay(true);
-        let mut socket = Counted::new(socket, Arc::clone(&self.stats));
-        if behind_proxy {
-            match proxy_protocol::read_head(&mut socket).await {
-                Ok(Some(client)) => self.peer = client,
-                Ok(None) => {}
-                Err(why) => return log::debug!("a connection of {} is closed: {why}", self.peer),
-            }
-        }
+    async fn begin<H: Handler>(self, socket: Counted, tls: Option<Arc<Tls>>, handler: Arc<H>, stop: Stop) {
+        socket.send_at_once();
         match tls {
             None => self.run(socket, handler, stop).await,
             Some(tls) => {
@@ -238,7 +183,10 @@ impl Connection {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
+    };
 
     use super::*;
     use crate::{answer::plain, body::Body};
@@ -327,6 +275,23 @@ mod tests {
         let _ = direct.read_to_end(&mut answer).await;
         assert!(answer.is_empty(), "without the head nobody is answered");
         assert_eq!((stats.accepted.get(), stats.ended.get()), (3, 3));
+    }
+
+    #[tokio::test]
+    async fn more_connections_wait_for_their_place() {
+        let listener = Listener::bind("127.0.0.1:0", false).await.expect("a free port");
+        let (address, stats) = (listener.address(), listener.stats());
+        let (_stopper, stop) = stop_signal();
+        tokio::spawn(serve(listener, ServerOptions { connections_max: 1, ..options() }, Arc::new(Echo), stop));
+        let mut first = TcpStream::connect(address).await.expect("the server listens");
+        first.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("the server reads");
+        assert_eq!(first.read_u8().await.expect("the server answers"), b'H');
+        let waiting = tokio::spawn(ask(address, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"));
+        tokio::task::yield_now().await;
+        assert_eq!(stats.accepted.get(), 1, "the second waits in the system's queue");
+        drop(first);
+        assert!(waiting.await.expect("no panic").starts_with("HTTP/1.1 200"));
+        assert_eq!(stats.accepted.get(), 2);
     }
 
     #[tokio::test]

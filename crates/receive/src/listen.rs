@@ -4,29 +4,23 @@
 //!    tried again, and the sender meets a full socket.
 //! 2. Every read of the socket is stored at once, as far as it holds whole lines: what waits while the store writes comes with the next read.
 //! 3. Datagrams cannot wait. Those that are there are stored together; what the store refuses then is counted and lost.
-//! 4. Connections are bounded in number, the dead ones are found by keep-alive probes. Lines are bounded in length.
+//! 4. Connections are bounded in number, the dead ones are found by keep-alive probes. Lines are bounded in length. Balancers may stand before them.
 
 mod connection;
 mod datagrams;
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc};
 
-use basalt_http::{Handler, Listener, ServerOptions, Stop};
+use basalt_http::{Accepted, Handler, Listener, ListenerStats, ServerOptions, Stop, accept_each};
 use decode::{
     graphite::Graphite,
     influx::{Influx, Precision},
     opentsdb::OpenTsdb,
     rows::LineReader,
 };
-use tokio::{
-    net::{TcpListener, TcpStream, UdpSocket},
-    sync::{OwnedSemaphorePermit, Semaphore},
-};
+use tokio::net::UdpSocket;
 
 use crate::{Receiver, stats::Kind};
-
-/// Pause after the system refused a connection for lack of descriptors or memory.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What lines say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +50,15 @@ impl LineProtocol {
         }
     }
 
+    /// As VictoriaMetrics names the listener in `/metrics`.
+    fn metric_name(self) -> &'static str {
+        match self {
+            Self::Graphite => "graphite",
+            Self::Influx => "influx",
+            Self::OpenTsdb => "opentsdb",
+        }
+    }
+
     fn reader(self, receiver: &Receiver) -> Box<dyn LineReader + '_> {
         let (now, doors) = (receiver.clock.now_ms(), &receiver.doors);
         match self {
@@ -70,7 +73,7 @@ impl LineProtocol {
 #[derive(Debug)]
 pub struct LineListener {
     protocol: LineProtocol,
-    tcp: TcpListener,
+    tcp: Listener,
     udp: UdpSocket,
     address: SocketAddr,
 }
@@ -81,7 +84,12 @@ impl LineListener {
         let address = listener.address();
         let udp = UdpSocket::bind(address).await;
         let udp = udp.map_err(|why| format!("cannot listen for datagrams at {address}: {why}"))?;
-        Ok(Self { protocol, tcp: listener.into_socket(), udp, address })
+        Ok(Self { protocol, tcp: listener.named(protocol.metric_name()), udp, address })
+    }
+
+    /// The counters of its connections.
+    pub fn stats(&self) -> Arc<ListenerStats> {
+        self.tcp.stats()
     }
 
     /// Says in the log that it is there, in the words that scripts wait for.
@@ -95,54 +103,21 @@ impl LineListener {
     }
 
     /// Serves until it is stopped. Who speaks HTTP at the door of OpenTSDB is handed to `http`.
-    pub async fn serve<H: Handler>(
-        self,
-        receiver: Arc<Receiver>,
-        http: Arc<H>,
-        options: ServerOptions,
-        mut stop: Stop,
-    ) {
-        let datagrams = datagrams::serve(self.udp, self.protocol, Arc::clone(&receiver), stop.clone());
-        let datagrams = tokio::spawn(datagrams);
-        let places = Arc::new(Semaphore::new(options.connections_max));
+    pub async fn serve<H: Handler>(self, receiver: Arc<Receiver>, http: Arc<H>, options: ServerOptions, stop: Stop) {
+        let Self { protocol, tcp, udp, address } = self;
+        let datagrams = tokio::spawn(datagrams::serve(udp, protocol, Arc::clone(&receiver), stop.clone()));
         let options = Arc::new(options);
-        loop {
-            let accepted = tokio::select! {
-                accepted = accept(&self.tcp, &places) => accepted,
-                () = stop.stopped() => break,
-            };
-            match accepted {
-                Ok((socket, peer, place)) => {
-                    let connection = connection::Connection { protocol: self.protocol, socket, peer };
-                    let (receiver, http) = (Arc::clone(&receiver), Arc::clone(&http));
-                    let (options, stop) = (Arc::clone(&options), stop.clone());
-                    tokio::spawn(async move {
-                        connection.serve(&receiver, http, options, stop).await;
-                        drop(place);
-                    });
-                }
-                Err(refused) => {
-                    log::warn!("cannot accept a connection at {}: {refused}", self.address);
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
+        let connection = {
+            let (options, stop) = (Arc::clone(&options), stop.clone());
+            move |accepted: Accepted| {
+                let (receiver, http) = (Arc::clone(&receiver), Arc::clone(&http));
+                let (options, stop) = (Arc::clone(&options), stop.clone());
+                async move { connection::serve(protocol, accepted, &receiver, http, options, stop).await }
             }
-        }
-        let all = u32::try_from(options.connections_max).unwrap_or(u32::MAX);
-        if tokio::time::timeout(options.drain_max, places.acquire_many(all)).await.is_err() {
-            log::warn!("connections at {} did not end within {:?} and are cut off", self.address, options.drain_max);
-        }
+        };
+        accept_each(tcp, &options, stop, connection).await;
         if datagrams.await.is_err() {
-            log::error!("the task that takes datagrams at {} ended badly", self.address);
+            log::error!("the task that takes datagrams at {address} ended badly");
         }
     }
-}
-
-/// Takes a connection as soon as there is a place for it; more wait in the system's queue.
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let place = Arc::clone(places).acquire_owned().await.expect("BUG: the semaphore is never closed");
-    let (socket, peer) = listener.accept().await?;
-    Ok((socket, peer, place))
 }

@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use basalt_http::{BodyError, GateFull, HeaderValue, ParamError, Response, StatusCode, header, plain};
+use basalt_http::{BodyError, GateFull, ParamError, Response, StatusCode, come_again, plain};
 use decode::{Malformed, UnpackError, csv::CsvFormatError, rows::ExtraLabelsError};
 use storage_api::InsertError;
 
 /// When a sender should come again.
-const RETRY_AFTER_SECONDS: &str = "5";
+const RETRY_AFTER_SECONDS: u32 = 5;
 
 /// An answer that acknowledges nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,12 +29,11 @@ impl Rejection {
 
     /// The answer.
     pub fn into_response(self) -> Response {
-        let come_again = self.status == StatusCode::SERVICE_UNAVAILABLE;
-        let mut response = plain(self.status, self.why);
-        if come_again {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        let response = plain(self.status, self.why);
+        match self.status {
+            StatusCode::SERVICE_UNAVAILABLE => come_again(response, RETRY_AFTER_SECONDS),
+            _ => response,
         }
-        response
     }
 }
 
@@ -54,12 +53,7 @@ impl From<GateFull> for Rejection {
 
 impl From<BodyError> for Rejection {
     fn from(error: BodyError) -> Self {
-        let status = match error {
-            BodyError::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            BodyError::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            BodyError::Broken(_) => StatusCode::BAD_REQUEST,
-        };
-        Self::new(status, error.to_string())
+        Self::new(error.status(), error.to_string())
     }
 }
 

@@ -3,14 +3,14 @@
 
 use std::fmt;
 
-use basalt_http::{BodyError, GateFull, HeaderValue, ParamError, Response, StatusCode, header, json};
+use basalt_http::{BodyError, GateFull, ParamError, Response, StatusCode, come_again, json};
 use query::{Dialect, QueryError};
 use storage_api::{AdminError, SelectError};
 
 use crate::json::Json;
 
 /// When a client should come again.
-const RETRY_AFTER_SECONDS: &str = "10";
+const RETRY_AFTER_SECONDS: u32 = 10;
 
 /// An answer that is an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,11 +60,13 @@ impl ApiError {
         };
         let mut body = Json::default();
         body.raw("{\"status\":\"error\",\"errorType\":").text(&kind).raw(",\"error\":").text(&self.why).raw("}");
-        let mut response = json(status, body.into_bytes());
-        if matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
+        let response = json(status, body.into_bytes());
+        match self.status {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                come_again(response, RETRY_AFTER_SECONDS)
+            }
+            _ => response,
         }
-        response
     }
 
     fn prometheus(&self) -> (StatusCode, String) {
@@ -139,12 +141,7 @@ impl From<ParamError> for ApiError {
 
 impl From<BodyError> for ApiError {
     fn from(error: BodyError) -> Self {
-        let status = match error {
-            BodyError::TooLong { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            BodyError::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            BodyError::Broken(_) => StatusCode::BAD_REQUEST,
-        };
-        Self::new(status, error.to_string())
+        Self::new(error.status(), error.to_string())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use basalt_http::Secret;
 use query::Dialect;
 
 /// Bounds, keys and what there is to show.
@@ -85,26 +86,20 @@ pub struct QueryOptions {
 }
 
 /// What `authKey` must be; empty lets everybody in.
-#[derive(Clone, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Keys {
     /// For deleting series.
-    pub delete: String,
+    pub delete: Secret,
     /// For snapshots.
-    pub snapshot: String,
+    pub snapshot: Secret,
     /// For forced merges.
-    pub force_merge: String,
+    pub force_merge: Secret,
     /// For forced flushes.
-    pub force_flush: String,
+    pub force_flush: Secret,
     /// For forgetting cached results.
-    pub reset_cache: String,
+    pub reset_cache: Secret,
     /// For `/metrics`.
-    pub metrics: String,
+    pub metrics: Secret,
     /// For `/flags`.
-    pub flags: String,
-}
-
-impl std::fmt::Debug for Keys {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Keys(secret)")
-    }
+    pub flags: Secret,
 }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use basalt_http::{Method, MetricsSource, MetricsText, Request};
+use basalt_http::{Method, MetricsSource, MetricsText, Request, Secret};
 use fake::Fake;
 use model::STALE_NAN_BITS;
 use query::{Dialect, Engine, EngineOptions};
@@ -238,7 +238,7 @@ async fn pages_answer_and_keys_lock() {
     assert_eq!(get(&server, "/flags").await, (200, "-storageDataPath=\"x\"\n".to_string()));
     assert!(get(&server, "/api/v1/status/buildinfo").await.1.contains("2.24.0"));
     assert!(get(&server, "/").await.1.contains("/api/v1/export"));
-    let keys = Keys { snapshot: "open".to_string(), ..Keys::default() };
+    let keys = Keys { snapshot: Secret::new("open"), ..Keys::default() };
     let (_, locked) = server_with(fake(), Options { keys, ..options() });
     assert_eq!(get(&locked, "/snapshot/list").await.0, 401);
     assert_eq!(get(&locked, "/snapshot/list?authKey=opem").await.0, 401);

@@ -10,7 +10,16 @@ mod parse;
 pub mod table;
 mod values;
 
-use std::{cell::RefCell, collections::BTreeSet, fmt, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    time::Duration,
+};
+
+use basalt_http::Secret;
+
+use crate::secrets::Sourced;
 
 pub use help::help;
 pub use table::{Flag, Kind, State};
@@ -29,6 +38,8 @@ pub struct Invocation {
 pub struct Flags {
     set: Vec<SetFlag>,
     asked: RefCell<BTreeSet<&'static str>>,
+    /// The secrets that were asked for, by flag.
+    secrets: RefCell<BTreeMap<&'static str, Secret>>,
 }
 
 /// A flag and where its value comes from.
@@ -39,6 +50,14 @@ struct SetFlag {
     given: Vec<String>,
     /// The default: the table's, or that of the role.
     default: &'static str,
+    /// Where the last value comes from, if that is a secret that stands in a file or behind an address.
+    source: Option<String>,
+}
+
+impl SetFlag {
+    fn new(flag: &'static Flag) -> Self {
+        Self { flag, given: Vec::new(), default: flag.default, source: None }
+    }
 }
 
 /// A command line that cannot be obeyed. Exit code 2.
@@ -79,6 +98,22 @@ impl Flags {
     /// A text.
     pub fn text(&self, name: &'static str) -> &str {
         self.raw(name).1
+    }
+
+    /// A secret; everybody who asks for it gets the same one.
+    pub fn secret(&self, name: &'static str) -> Secret {
+        let text = self.text(name);
+        self.secrets.borrow_mut().entry(name).or_insert_with(|| Secret::new(text)).clone()
+    }
+
+    /// The secrets that stand in files or behind addresses, as far as somebody asked for them.
+    pub fn sourced_secrets(&self) -> Vec<Sourced> {
+        let secrets = self.secrets.borrow();
+        let sourced = self.set.iter().filter_map(|set| {
+            let (flag, source) = (set.flag.name, set.source.clone()?);
+            Some(Sourced { flag, source, secret: secrets.get(flag)?.clone() })
+        });
+        sourced.collect()
     }
 
     /// A boolean.

@@ -8,14 +8,13 @@
 use basalt_http::Url;
 
 use super::{Flag, Flags, Invocation, Kind, SetFlag, State, UsageError, table, values};
-use crate::files::{self, Environment};
-
-/// A secret in a file is shorter.
-const SECRET_BYTES_MAX: usize = 64 << 10;
+use crate::{
+    files::{self, Environment},
+    secrets,
+};
 
 pub fn read(arguments: Vec<String>, environment: Environment<'_>) -> Result<Invocation, UsageError> {
-    let mut set: Vec<SetFlag> =
-        table::all().map(|flag| SetFlag { flag, given: Vec::new(), default: flag.default }).collect();
+    let mut set: Vec<SetFlag> = table::all().map(SetFlag::new).collect();
     let mut arguments = arguments.into_iter().peekable();
     let role = arguments.next_if(|first| !first.starts_with('-'));
     while let Some(argument) = arguments.next() {
@@ -26,9 +25,9 @@ pub fn read(arguments: Vec<String>, environment: Environment<'_>) -> Result<Invo
             None if matches!(known.flag.kind, Kind::Switch | Kind::Switches) => "true".to_string(),
             None => arguments.next().ok_or_else(|| UsageError(format!("flag needs a value: -{name}")))?,
         };
-        known.given.push(expand(known.flag, &value, environment)?);
+        known.give(&value, environment)?;
     }
-    let mut flags = Flags { set, asked: Default::default() };
+    let mut flags = Flags { set, asked: Default::default(), secrets: Default::default() };
     check(&flags)?;
     if flags.switch("envflag.enable") {
         let prefix = flags.text("envflag.prefix").to_string();
@@ -67,22 +66,29 @@ fn distance(one: &str, other: &str) -> usize {
     row[other.len()]
 }
 
-fn expand(flag: &Flag, text: &str, environment: Environment<'_>) -> Result<String, UsageError> {
-    let value = files::expand(text, environment)
-        .map_err(|why| UsageError(format!("cannot expand -{}={text:?}: {why}", flag.name)))?;
-    let is_elsewhere = value.starts_with("file://") || Url::is_meant(&value);
-    if flag.kind != Kind::Secret || !is_elsewhere {
-        return Ok(value);
+impl SetFlag {
+    /// Takes a value; a secret that stands elsewhere is what stands there, and the place is remembered.
+    fn give(&mut self, text: &str, environment: Environment<'_>) -> Result<(), UsageError> {
+        let name = self.flag.name;
+        let value = files::expand(text, environment)
+            .map_err(|why| UsageError(format!("cannot expand -{name}={text:?}: {why}")))?;
+        let is_elsewhere = value.starts_with("file://") || Url::is_meant(&value);
+        if self.flag.kind != Kind::Secret || !is_elsewhere {
+            self.source = None;
+            self.given.push(value);
+            return Ok(());
+        }
+        let secret = secrets::read(&value, environment);
+        self.given.push(secret.map_err(|why| UsageError(format!("cannot take -{name}: {why}")))?);
+        self.source = Some(value);
+        Ok(())
     }
-    let secret = files::read_text(&value, SECRET_BYTES_MAX, environment);
-    let secret = secret.map_err(|why| UsageError(format!("cannot take -{}: {why}", flag.name)))?;
-    Ok(secret.trim_end_matches(['\r', '\n']).to_string())
 }
 
 fn add_environment(flags: &mut Flags, prefix: &str, environment: Environment<'_>) -> Result<(), UsageError> {
     for set in flags.set.iter_mut().filter(|set| set.given.is_empty() && !set.flag.name.starts_with("envflag.")) {
         if let Some(value) = environment(&format!("{prefix}{}", set.flag.name.replace('.', "_"))) {
-            set.given.push(expand(set.flag, &value, environment)?);
+            set.give(&value, environment)?;
         }
     }
     Ok(())

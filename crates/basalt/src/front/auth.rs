@@ -9,7 +9,7 @@
 
 use std::fmt;
 
-use basalt_http::{Method, Request, base64, header};
+use basalt_http::{Method, Request, Secret, base64, header, is_equal};
 
 use super::bare;
 
@@ -64,9 +64,9 @@ impl Place {
 /// Names and keys; empty ones let everybody in.
 #[derive(Clone, Default)]
 pub struct Auth {
-    /// What the header `Authorization` must say, if a user name or a password is set.
-    basic: Option<String>,
-    keys: Vec<(&'static str, String)>,
+    username: String,
+    password: Secret,
+    keys: Vec<(&'static str, Secret)>,
 }
 
 impl fmt::Debug for Auth {
@@ -87,13 +87,12 @@ pub enum Verdict {
 
 impl Auth {
     /// Reads user name and password, and the key of each flag through `key`.
-    pub fn new<'k>(username: &str, password: &str, key: impl Fn(&'static str) -> &'k str) -> Self {
-        let anybody = username.is_empty() && password.is_empty();
-        let basic = (!anybody).then(|| base64(format!("{username}:{password}").as_bytes()));
+    pub fn new(username: &str, password: Secret, key: impl Fn(&'static str) -> Secret) -> Self {
         let mut flags: Vec<&'static str> = KEYED.iter().map(|(_, flag, _)| *flag).collect();
         flags.sort_unstable();
         flags.dedup();
-        Self { basic, keys: flags.into_iter().map(|flag| (flag, key(flag).to_string())).collect() }
+        let keys = flags.into_iter().map(|flag| (flag, key(flag))).collect();
+        Self { username: username.to_string(), password, keys }
     }
 
     /// Judges a request by its path, header and query.
@@ -113,32 +112,28 @@ impl Auth {
         };
         let given = request.query_params();
         match given.get("authKey") {
-            Some(given) if is_equal(key, given) => Verdict::Welcome,
+            Some(given) if key.is(given) => Verdict::Welcome,
             None if forms == Forms::Role && is_form(request) => Verdict::Welcome,
             _ => Verdict::WrongKey(flag),
         }
     }
 
     fn check_basic(&self, request: &Request) -> Verdict {
-        let Some(want) = &self.basic else {
+        let password = self.password.get();
+        if self.username.is_empty() && password.is_empty() {
             return Verdict::Welcome;
-        };
+        }
+        let want = base64(format!("{}:{password}", self.username).as_bytes());
         let given = request.header(header::AUTHORIZATION).and_then(|value| value.split_once(' '));
         let given =
             given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("basic")).map_or("", |(_, given)| given.trim());
-        if is_equal(want, given) { Verdict::Welcome } else { Verdict::WhoAreYou }
+        if is_equal(&want, given) { Verdict::Welcome } else { Verdict::WhoAreYou }
     }
 }
 
 fn is_form(request: &Request) -> bool {
     let kind = request.header(header::CONTENT_TYPE);
     *request.method() == Method::POST && kind.is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"))
-}
-
-/// Takes as long for texts that are nearly equal as for others.
-fn is_equal(one: &str, other: &str) -> bool {
-    let differ = one.bytes().zip(other.bytes()).fold(0, |differ, (a, b)| differ | (a ^ b));
-    one.len() == other.len() && differ == 0
 }
 
 #[cfg(test)]
@@ -155,9 +150,25 @@ mod tests {
         auth.check(&request)
     }
 
+    /// With the key `k` for these flags.
+    fn auth(username: &str, password: &str, keyed: &[&str]) -> Auth {
+        let key = |flag: &'static str| Secret::new(if keyed.contains(&flag) { "k" } else { "" });
+        Auth::new(username, Secret::new(password), key)
+    }
+
+    #[test]
+    fn a_secret_may_change() {
+        let password = Secret::new("p");
+        let auth = Auth::new("u", password.clone(), |_| Secret::default());
+        assert_eq!(ask(&auth, "/", Some("Basic dTpw")), Verdict::Welcome);
+        password.set("q");
+        assert_eq!(ask(&auth, "/", Some("Basic dTpw")), Verdict::WhoAreYou);
+        assert_eq!(ask(&auth, "/", Some("Basic dTpx")), Verdict::Welcome);
+    }
+
     #[test]
     fn without_flags_everybody_is_welcome() {
-        let auth = Auth::new("", "", |_| "");
+        let auth = auth("", "", &[]);
         assert!(
             ["/metrics", "/api/v1/query", "/-/reload"].iter().all(|path| ask(&auth, path, None) == Verdict::Welcome)
         );
@@ -165,7 +176,7 @@ mod tests {
 
     #[test]
     fn a_password_is_asked_for_everything_but_probes() {
-        let auth = Auth::new("u", "p", |_| "");
+        let auth = auth("u", "p", &[]);
         for path in
             ["/api/v1/write", "/metrics", "/", "/-/reload", "/healthy", "/prometheus/api/v1/query", "/snapshot/list"]
         {
@@ -182,8 +193,7 @@ mod tests {
 
     #[test]
     fn a_key_stands_for_the_password_where_it_is_set() {
-        let auth =
-            Auth::new("u", "p", |flag| if flag == "metricsAuthKey" || flag == "deleteAuthKey" { "k" } else { "" });
+        let auth = auth("u", "p", &["metricsAuthKey", "deleteAuthKey"]);
         assert_eq!(ask(&auth, "/metrics?authKey=k", None), Verdict::Welcome);
         assert_eq!(ask(&auth, "/metrics/?authKey=x", None), Verdict::WrongKey("metricsAuthKey"));
         assert_eq!(ask(&auth, "/metrics", Some("Basic dTpw")), Verdict::WrongKey("metricsAuthKey"));
@@ -195,13 +205,13 @@ mod tests {
 
     #[test]
     fn a_form_may_carry_the_key_to_the_role() {
-        let auth = Auth::new("", "", |flag| if flag == "deleteAuthKey" { "k" } else { "" });
+        let by_role = auth("", "", &["deleteAuthKey"]);
         let mut request = Request::in_memory(Method::POST, "/api/v1/admin/tsdb/delete_series", "authKey=k");
-        assert_eq!(auth.check(&request), Verdict::WrongKey("deleteAuthKey"));
+        assert_eq!(by_role.check(&request), Verdict::WrongKey("deleteAuthKey"));
         let form = HeaderValue::from_static("application/x-www-form-urlencoded");
         request.head.headers.insert(header::CONTENT_TYPE, form);
-        assert_eq!(auth.check(&request), Verdict::Welcome);
-        let auth = Auth::new("", "", |flag| if flag == "reloadAuthKey" { "k" } else { "" });
+        assert_eq!(by_role.check(&request), Verdict::Welcome);
+        let auth = auth("", "", &["reloadAuthKey"]);
         let mut request = Request::in_memory(Method::POST, "/-/reload", "authKey=k");
         request
             .head

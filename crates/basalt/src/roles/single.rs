@@ -29,6 +29,7 @@ use crate::{
     logging::Messages,
     machine,
     reload::{self, Reloads},
+    secrets,
     settings::Settings,
 };
 
@@ -61,10 +62,11 @@ async fn run(role: Role, settings: Settings) -> Result<(), Failure> {
     let node_ports = backend::bind(role, &settings.cluster).await?;
     let (server_options, stop_delay) = (settings.server.clone(), settings.stop_delay);
     let (front_options, self_scrape) = (settings.front.clone(), settings.self_scrape.clone());
-    let push = settings.push.clone();
+    let (push, secrets) = (settings.push.clone(), settings.secrets.clone());
     let stats = Arc::new(FrontStats::default());
     let mut sources: Vec<Arc<dyn MetricsSource>> = vec![stats.clone(), Arc::new(Messages)];
     sources.extend(listeners.iter().map(|listener| listener.stats() as Arc<dyn MetricsSource>));
+    sources.extend(doors.sources());
     let opening = Opening { stats: Arc::clone(&stats), sources };
     let opened = spawn_blocking(move || open(role, settings, opening)).await.map_err(panicked)??;
     let Opened { backend, single, reloads } = opened;
@@ -88,6 +90,7 @@ async fn run(role: Role, settings: Settings) -> Result<(), Failure> {
             }
         }));
     }
+    servers.push(tokio::spawn(secrets::watch(secrets, stop.clone())));
     if !self_scrape.interval.is_zero() {
         servers.push(tokio::spawn(self_scrape.run(Arc::clone(&front), stop.clone())));
     }

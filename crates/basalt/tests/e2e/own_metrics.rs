@@ -80,9 +80,9 @@ fn the_lines_that_others_wait_for_stand_there_from_the_start() {
 #[test]
 fn the_process_stores_its_own_metrics() {
     let folder = folder();
-    let flags = ["-selfScrapeInterval=200ms", "-selfScrapeInstance=me:1", "-metricsAuthKey=k"];
+    let flags = ["-selfScrapeInterval=200ms", "-selfScrapeInstance=me:1", "-selfScrapeJob=mine", "-metricsAuthKey=k"];
     let basalt = Basalt::start(folder.path(), &flags);
-    let found = || basalt.export(r#"vm_app_version{job="victoria-metrics",instance="me:1"}"#).samples();
+    let found = || basalt.export(r#"vm_app_version{job="mine",instance="me:1"}"#).samples();
     wait_until("two scrapes are stored", || found() >= 2);
     basalt.stop();
     let basalt = Basalt::start(folder.path(), &[]);

@@ -85,6 +85,17 @@ fn results_are_aligned_only_for_the_cache() {
     assert_eq!(basalt.metric("vm_cache_entries{type=\"promql/rollupResult\"}"), 0.0);
 }
 
+#[test]
+fn the_newest_results_are_not_cached() {
+    for (flags, cached) in [(&[][..], true), (&["-search.cacheTimestampOffset=100y"], false)] {
+        let (_folder, basalt) = cluster(flags);
+        let (start, end) = (START.to_string(), (START + 6000).to_string());
+        let arguments = [("query", "sum(kube_node_info)"), ("start", &start), ("end", &end), ("step", "60")];
+        good(&basalt, "/api/v1/query_range", &arguments);
+        assert_eq!(basalt.metric("vm_cache_entries{type=\"promql/rollupResult\"}") > 0.0, cached, "{flags:?}");
+    }
+}
+
 /// A series with a sample at each of the last minutes, up to now.
 fn live(basalt: &Basalt) -> i64 {
     let now =
@@ -121,8 +132,8 @@ fn the_newest_samples_are_seen_after_the_latency_offset() {
 
 #[test]
 fn the_newest_points_of_a_range_repeat_the_last_sure_one() {
-    let last_two = |flag: &str| {
-        let (_folder, basalt) = cluster(&[flag]);
+    let last_two = |flags: &[&str]| {
+        let (_folder, basalt) = cluster(flags);
         let now = live(&basalt);
         let (start, end) = (format!("{}", now as f64 / 1e3 - 360.0), format!("{}", now as f64 / 1e3));
         let arguments =
@@ -131,10 +142,12 @@ fn the_newest_points_of_a_range_repeat_the_last_sure_one() {
         let values = all["data"]["result"][0]["values"].as_array().expect("points").clone();
         [values[values.len() - 2][1].clone(), values[values.len() - 1][1].clone()]
     };
-    let [before, last] = last_two("-search.latencyOffset=3m");
+    let [before, last] = last_two(&["-search.latencyOffset=3m"]);
     assert_eq!(before, last);
-    let [before, last] = last_two("-search.latencyOffset=0s");
+    let [before, last] = last_two(&["-search.latencyOffset=0s"]);
     assert_ne!(before, last);
+    let [before, last] = last_two(&["-search.latencyOffset=3m", "-search.maxStepForPointsAdjustment=10s"]);
+    assert_ne!(before, last, "the step is longer than those that are adjusted");
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::{
 use tokio_rustls::rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion,
     crypto::ring,
-    pki_types::CertificateDer,
+    pki_types::{CertificateDer, PrivateKeyDer},
     version::{TLS12, TLS13},
 };
 
@@ -28,19 +28,50 @@ fn write_certificate(home: &Path) -> CertificateDer<'static> {
     made.cert.der().clone()
 }
 
+/// A certificate and a key that a client shows.
+type Shown = (CertificateDer<'static>, PrivateKeyDer<'static>);
+
+/// A client's certificate, signed by an authority of its own, which is written to `ca.pem`.
+fn write_authority(home: &Path) -> Shown {
+    let mut params = rcgen::CertificateParams::default();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let ca = rcgen::CertifiedIssuer::self_signed(params, rcgen::KeyPair::generate().expect("a key")).expect("a CA");
+    fs::write(home.join("ca.pem"), ca.pem()).expect("a file");
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let params = rcgen::CertificateParams::new(vec!["client".to_string()]).expect("a name");
+    let certificate = params.signed_by(&key, &ca).expect("it can be signed");
+    (certificate.der().clone(), PrivateKeyDer::Pkcs8(key.serialize_der().into()))
+}
+
 /// Asks for `/health` as a client that trusts one certificate.
 fn ask(
     address: SocketAddr,
     trusted: &CertificateDer<'static>,
     version: &'static SupportedProtocolVersion,
 ) -> std::io::Result<String> {
+    ask_as(address, trusted, version, None)
+}
+
+/// The same as a client that shows a certificate of its own, if it has one.
+fn ask_as(
+    address: SocketAddr,
+    trusted: &CertificateDer<'static>,
+    version: &'static SupportedProtocolVersion,
+    shown: Option<&Shown>,
+) -> std::io::Result<String> {
     let mut roots = RootCertStore::empty();
     roots.add(trusted.clone()).expect("a good certificate");
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
     let builder = builder.with_protocol_versions(&[version]).expect("a version that there is");
-    let config = Arc::new(builder.with_root_certificates(roots).with_no_client_auth());
+    let builder = builder.with_root_certificates(roots);
+    let config = match shown {
+        None => builder.with_no_client_auth(),
+        Some((certificate, key)) => {
+            builder.with_client_auth_cert(vec![certificate.clone()], key.clone_key()).expect("a good pair")
+        }
+    };
     let connection =
-        ClientConnection::new(config, "localhost".try_into().expect("a name")).expect("a good configuration");
+        ClientConnection::new(Arc::new(config), "localhost".try_into().expect("a name")).expect("a good configuration");
     let socket = TcpStream::connect(address)?;
     socket.set_read_timeout(Some(PATIENCE))?;
     let mut stream = StreamOwned::new(connection, socket);
@@ -101,6 +132,22 @@ fn a_new_certificate_is_used_without_a_restart_and_a_broken_one_is_not() {
         basalt.process.lines().iter().any(|line| line.contains("cannot take the new TLS certificate"))
     });
     basalt.stop();
+}
+
+#[test]
+fn only_clients_with_a_certificate_are_let_in() {
+    let (data, home) = (folder(), folder());
+    let trusted = write_certificate(home.path());
+    let known = write_authority(home.path());
+    let authorities = format!("-mtlsCAFile=,{}", home.path().join("ca.pem").display());
+    let (basalt, address) = start(data.path(), home.path(), &["-mtls=false,true", &authorities]);
+    let answer = ask_as(address, &trusted, &TLS13, Some(&known)).expect("it answers");
+    assert!(answer.ends_with("OK"), "{answer}");
+    ask(address, &trusted, &TLS12).expect_err("no certificate");
+    let other = folder();
+    let strange = write_authority(other.path());
+    ask_as(address, &trusted, &TLS12, Some(&strange)).expect_err("a certificate of somebody else's authority");
+    assert_eq!(basalt.ok("/health"), "OK", "the other address wants none");
 }
 
 #[test]

@@ -15,6 +15,39 @@ const TAG: u32 = 3;
 const POINT: u32 = 4;
 const SOURCE_TYPE: u32 = 7;
 
+/// What became of a message: whether its rows stand there, or why they cannot; the outer error says that the body is broken.
+pub(super) type Read = Result<Result<(), Malformed>, Malformed>;
+
+/// Makes rows of each message of a repeated field of a body. One that cannot become rows is left out, and said why.
+pub(super) async fn each_message<S: Sink>(
+    body: &[u8],
+    field: u32,
+    rows: &mut Rows,
+    sink: &mut S,
+    mut read: impl FnMut(usize, usize, &mut Rows) -> Read,
+) -> Result<Skipped, ReadError<S::Error>> {
+    let mut skipped = Skipped::default();
+    let mut fields = Fields::new(body, 0, body.len());
+    while !fields.is_at_end() {
+        let key = fields.key()?;
+        if key.field != field {
+            fields.skip(key)?;
+            continue;
+        }
+        fields.expect(key, BYTES)?;
+        let (start, end) = fields.extent()?;
+        let mark = rows.mark();
+        if let Err(why) = read(start, end, rows)? {
+            rows.rewind(mark);
+            skipped.add(why);
+        }
+        if rows.is_full() {
+            sink.flush(rows).await.map_err(ReadError::Sink)?;
+        }
+    }
+    Ok(skipped)
+}
+
 impl Datadog {
     /// Reads a body in protobuf.
     pub async fn read_protobuf<S: Sink>(
@@ -23,27 +56,11 @@ impl Datadog {
         rows: &mut Rows,
         sink: &mut S,
     ) -> Result<Skipped, ReadError<S::Error>> {
-        let mut skipped = Skipped::default();
-        let mut fields = Fields::new(body, 0, body.len());
-        while !fields.is_at_end() {
-            let key = fields.key()?;
-            if key.field != SERIES {
-                fields.skip(key)?;
-                continue;
-            }
-            fields.expect(key, BYTES)?;
-            let (start, end) = fields.extent()?;
-            let mark = rows.mark();
+        each_message(body, SERIES, rows, sink, |start, end, rows| {
             let named = self.protobuf_series(body, start, end, rows)?;
-            if let Err(why) = finish(named, start, rows) {
-                rows.rewind(mark);
-                skipped.add(why);
-            }
-            if rows.is_full() {
-                sink.flush(rows).await.map_err(ReadError::Sink)?;
-            }
-        }
-        Ok(skipped)
+            Ok(finish(named, start, rows))
+        })
+        .await
     }
 
     /// Reads a series; says whether it has a name.

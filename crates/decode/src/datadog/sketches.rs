@@ -12,7 +12,7 @@
 //! 3. A quantile lies where its rank does, on a straight line through its bucket; the first bucket begins at the smallest value and the last one ends at
 //!    the largest.
 
-use super::{Datadog, tag};
+use super::{Datadog, protobuf::each_message, tag};
 use crate::{
     Malformed,
     proto::{BYTES, FIXED64, Fields, Key, VARINT},
@@ -64,27 +64,11 @@ impl Datadog {
         rows: &mut Rows,
         sink: &mut S,
     ) -> Result<Skipped, ReadError<S::Error>> {
-        let mut skipped = Skipped::default();
-        let mut fields = Fields::new(body, 0, body.len());
-        while !fields.is_at_end() {
-            let key = fields.key()?;
-            if key.field != SKETCH {
-                fields.skip(key)?;
-                continue;
-            }
-            fields.expect(key, BYTES)?;
-            let (start, end) = fields.extent()?;
+        each_message(body, SKETCH, rows, sink, |start, end, rows| {
             let sketch = Sketch::read(body, start, end)?;
-            let mark = rows.mark();
-            if let Err(why) = self.summary(&sketch, start, rows) {
-                rows.rewind(mark);
-                skipped.add(why);
-            }
-            if rows.is_full() {
-                sink.flush(rows).await.map_err(ReadError::Sink)?;
-            }
-        }
-        Ok(skipped)
+            Ok(self.summary(&sketch, start, rows))
+        })
+        .await
     }
 
     /// Writes a sketch as a summary.

@@ -2,10 +2,9 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use basalt_http::{Handler, ServerOptions, Stop};
+use basalt_http::{Accepted, Counted, Handler, ServerOptions, Stop, serve_accepted};
 use model::Tenant;
-use socket2::{SockRef, TcpKeepalive};
-use tokio::{io::AsyncReadExt, net::TcpStream};
+use tokio::io::AsyncReadExt;
 
 use super::LineProtocol;
 use crate::{
@@ -23,38 +22,38 @@ const KEEP_ALIVE_AFTER: Duration = Duration::from_secs(60);
 /// Pause before rows that the store could not take are tried again.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
-pub struct Connection {
-    pub protocol: LineProtocol,
-    pub socket: TcpStream,
-    pub peer: SocketAddr,
+/// Serves a connection until it ends.
+pub async fn serve<H: Handler>(
+    protocol: LineProtocol,
+    accepted: Accepted,
+    receiver: &Receiver,
+    http: Arc<H>,
+    options: Arc<ServerOptions>,
+    mut stop: Stop,
+) {
+    accepted.socket.keep_alive_after(KEEP_ALIVE_AFTER);
+    if protocol == LineProtocol::OpenTsdb {
+        let first = tokio::select! {
+            first = accepted.socket.first_byte() => first,
+            () = stop.stopped() => return,
+        };
+        // Puts begin with a small letter, methods of HTTP with a capital one.
+        if first.is_some_and(|byte| byte.is_ascii_uppercase()) {
+            return serve_accepted(accepted, options, http, stop).await;
+        }
+    }
+    let Accepted { socket, peer } = accepted;
+    Lines { protocol, socket, peer }.serve(receiver, stop).await;
 }
 
-impl Connection {
-    pub async fn serve<H: Handler>(
-        self,
-        receiver: &Receiver,
-        http: Arc<H>,
-        options: Arc<ServerOptions>,
-        mut stop: Stop,
-    ) {
-        let keep_alive = TcpKeepalive::new().with_time(KEEP_ALIVE_AFTER);
-        // Without it a dead peer is found when the process ends; nothing else depends on it.
-        let _ = SockRef::from(&self.socket).set_tcp_keepalive(&keep_alive);
-        if self.protocol == LineProtocol::OpenTsdb {
-            let mut first = [0];
-            let peeked = tokio::select! {
-                peeked = self.socket.peek(&mut first) => peeked,
-                () = stop.stopped() => return,
-            };
-            // Puts begin with a small letter, methods of HTTP with a capital one.
-            if peeked.is_ok() && first[0].is_ascii_uppercase() {
-                return basalt_http::serve_socket(self.socket, self.peer, options, http, stop).await;
-            }
-        }
-        self.lines(receiver, stop).await;
-    }
+struct Lines {
+    protocol: LineProtocol,
+    socket: Counted,
+    peer: SocketAddr,
+}
 
-    async fn lines(mut self, receiver: &Receiver, mut stop: Stop) {
+impl Lines {
+    async fn serve(mut self, receiver: &Receiver, mut stop: Stop) {
         let mut buffer = Vec::new();
         loop {
             buffer.reserve(READ_BYTES);

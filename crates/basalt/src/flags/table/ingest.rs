@@ -80,8 +80,20 @@ pub const FLAGS: &[Flag] = &[
         "Times of lines at /api/v1/import/csv are cut to multiples of this.",
     ),
     obeyed("graphiteListenAddr", Kind::Text, "", "Address for Graphite plaintext over TCP and UDP, for example :2003."),
+    obeyed(
+        "graphiteListenAddr.useProxyProtocol",
+        Kind::Switch,
+        "false",
+        "Expects the proxy protocol, version 1 or 2, at the start of each connection to -graphiteListenAddr.",
+    ),
     obeyed("graphiteTrimTimestamp", Kind::Duration, "1s", "Times of Graphite lines are cut to multiples of this."),
     obeyed("influxListenAddr", Kind::Text, "", "Address for Influx line protocol over TCP and UDP, for example :8089."),
+    obeyed(
+        "influxListenAddr.useProxyProtocol",
+        Kind::Switch,
+        "false",
+        "Expects the proxy protocol, version 1 or 2, at the start of each connection to -influxListenAddr.",
+    ),
     obeyed(
         "influxMeasurementFieldSeparator",
         Kind::Text,
@@ -105,7 +117,19 @@ pub const FLAGS: &[Flag] = &[
         "",
         "Address for OpenTSDB puts over TCP, UDP and HTTP, for example :4242.",
     ),
+    obeyed(
+        "opentsdbListenAddr.useProxyProtocol",
+        Kind::Switch,
+        "false",
+        "Expects the proxy protocol, version 1 or 2, at the start of each connection to -opentsdbListenAddr.",
+    ),
     obeyed("opentsdbHTTPListenAddr", Kind::Text, "", "Address for OpenTSDB puts over HTTP alone."),
+    obeyed(
+        "opentsdbHTTPListenAddr.useProxyProtocol",
+        Kind::Switch,
+        "false",
+        "Expects the proxy protocol, version 1 or 2, at the start of each connection to -opentsdbHTTPListenAddr.",
+    ),
     obeyed(
         "opentsdbTrimTimestamp",
         Kind::Duration,

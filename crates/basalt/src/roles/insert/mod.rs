@@ -34,6 +34,7 @@ use crate::{
     logging::Messages,
     machine,
     reload::{self, Reloads},
+    secrets,
     settings::Settings,
 };
 use metrics::RouterMetrics;
@@ -78,6 +79,7 @@ async fn run(mut settings: Settings) -> Result<(), Failure> {
     let stats = Arc::new(FrontStats::default());
     let mut sources: Vec<Arc<dyn MetricsSource>> = vec![stats.clone(), Arc::new(Messages)];
     sources.extend(listeners.iter().map(|listener| listener.stats() as Arc<dyn MetricsSource>));
+    sources.extend(doors.sources());
     sources.extend([
         receiver.clone() as Arc<dyn MetricsSource>,
         Arc::new(RouterMetrics::new(Arc::clone(&router), Arc::clone(&receiver))),
@@ -119,6 +121,7 @@ async fn run(mut settings: Settings) -> Result<(), Failure> {
         }));
     }
     servers.extend(doors.open(&receiver, &settings.server, &stop));
+    servers.push(tokio::spawn(secrets::watch(settings.secrets.clone(), stop.clone())));
     if !settings.self_scrape.interval.is_zero() {
         servers.push(tokio::spawn(settings.self_scrape.clone().run(Arc::clone(&front), stop.clone())));
     }
