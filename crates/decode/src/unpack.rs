@@ -13,6 +13,8 @@ use crate::{error::UnpackError, stream::StreamUnpacker};
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// Frames that want a bigger window than 2^this bytes are refused.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+/// Three bytes of snappy become 64 at most, so a body that says it becomes more than so many times its length is broken.
+const SNAPPY_GROWTH_MAX: usize = 22;
 /// Step by which the result of a zstd stream of unknown length grows.
 const ZSTD_STEP_BYTES: usize = 256 << 10;
 
@@ -116,6 +118,9 @@ impl Unpacked {
         let wrong = |error: snap::Error| broken("snappy", error);
         let declared = snap::raw::decompress_len(packed).map_err(wrong)?;
         check(declared as u64, max)?;
+        if declared / SNAPPY_GROWTH_MAX > packed.len() {
+            return Err(broken("snappy", format_args!("{} bytes cannot become {declared}", packed.len())));
+        }
         self.reserve(declared);
         self.len = self.snappy.decompress(packed, &mut self.memory[..declared]).map_err(wrong)?;
         Ok(())
@@ -255,6 +260,9 @@ mod tests {
         // A snappy header that promises 4 GiB.
         let error = unpacked.unpack(&[0xff, 0xff, 0xff, 0xff, 0x0f, 0], Packing::Snappy, 1000).expect_err("a bomb");
         assert_eq!(error, UnpackError::TooLong { declared: Some(u64::from(u32::MAX)), max: 1000 });
+        let error = unpacked.unpack(&[0x80, 0x80, 0x80, 0x08, 0], Packing::Snappy, 32 << 20).expect_err("a lie");
+        assert!(error.to_string().contains("5 bytes cannot become 16777216"), "{error}");
+        assert_eq!(unpacked.held_bytes(), 0);
         let bomb = zstd_stream(&vec![0; 50 << 20]);
         assert!(unpacked.unpack(&bomb, Packing::Zstd, 1 << 20).is_err());
         assert!(unpacked.held_bytes() <= 4 << 20, "{unpacked:?} {}", unpacked.held_bytes());
