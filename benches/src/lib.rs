@@ -22,6 +22,7 @@
 
 pub mod calibration;
 pub mod client;
+pub mod cluster;
 pub mod document;
 pub mod flags;
 pub mod machine;

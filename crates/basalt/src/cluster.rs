@@ -42,6 +42,8 @@ pub struct ClusterOptions {
     pub silence_max: Duration,
     /// Whether slow nodes are not waited for.
     pub skip_slow: bool,
+    /// So many bytes come in a second to a node that is filled up.
+    pub refill_bytes_per_second: u64,
     /// Of each such interval one sample is answered.
     pub dedup_interval_ms: i64,
     tls: Option<TlsFiles>,
@@ -76,6 +78,7 @@ impl ClusterOptions {
             native_address: flags.text("clusternativeListenAddr").to_string(),
             connect_time_max: flags.duration("vmstorageDialTimeout"),
             silence_max: flags.duration("vmstorageUserTimeout"),
+            refill_bytes_per_second: flags.bytes("storage.refillMaxRate"),
             skip_slow: flags.switch("search.skipSlowReplicas"),
             dedup_interval_ms: i64::try_from(flags.duration("dedup.minScrapeInterval").as_millis()).unwrap_or(i64::MAX),
             tls: flags.switch("cluster.tls").then_some(tls),

@@ -2,8 +2,10 @@
 
 mod backend;
 mod insert;
+mod refill;
 mod reports;
 mod single;
+mod storage;
 
 use std::fmt;
 

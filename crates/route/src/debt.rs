@@ -16,8 +16,6 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::shards;
-
 /// What is owed is said with so many milliseconds before and behind it.
 const ROOM_MS: i64 = 60_000;
 
@@ -68,8 +66,7 @@ impl Debt {
     /// Notes what a hint holds; gives the version that has to be known before the hint is acknowledged.
     pub fn owe(&self, held: &ShardSet, range: TimeRange) -> u64 {
         let mut state = self.state.lock();
-        let mut united = state.missing.shards.clone();
-        shards::unite(&mut united, held);
+        let united = state.missing.shards.or(held);
         if united != state.missing.shards || !state.missing.range.covers(range) {
             let roomy = TimeRange::new(range.min.saturating_sub(ROOM_MS), range.max.saturating_add(ROOM_MS));
             state.missing = Missing { shards: united, range: state.missing.range.cover(roomy) };

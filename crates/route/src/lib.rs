@@ -5,7 +5,7 @@
 //! 3. [`Router`] takes batches, sends their rows to all owners, and acknowledges what is durable enough. The series of a batch are resolved by a head
 //!    (crate `head`), whose slots are the numbers that all parts here go by.
 //! 4. [`hints`] keeps what nodes lack until they have it.
-//! 5. [`Standing`] is the node's side: whether it may count itself complete, by what inserts report.
+//! 5. [`Standing`] is the node's side: whether it may count itself complete, by what inserts report; [`Holdings`] what it has lost and gets back.
 //!
 //! Architecture invariant: knows nothing of HTTP, of protocols, or of how nodes talk to one another.
 
@@ -16,6 +16,7 @@ mod deliver;
 mod discovery;
 mod health;
 pub mod hints;
+mod holdings;
 mod link;
 mod map;
 mod node;
@@ -33,6 +34,7 @@ mod together;
 
 pub use by_labels::{BY_LABELS, ByLabels};
 pub use discovery::{Discovery, Sources};
+pub use holdings::{Holdings, Source};
 pub use link::{Connect, NodeLink};
 pub use map::ShardMap;
 pub use nodes::{COPIES_MAX, NODES_MAX, NodeList, NodeName, NodesError, Replication};

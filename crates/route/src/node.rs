@@ -32,7 +32,6 @@ use crate::{
     numbers::Numbers,
     options::Options,
     outgoing::Outgoing,
-    shards,
     stats::NodeCounters,
 };
 
@@ -53,6 +52,8 @@ pub struct Node {
     hints: Option<Arc<HintLog>>,
     /// The node remembers this insert: it does not count itself complete without its word.
     is_known: AtomicBool,
+    /// Who it was when it answered last.
+    known_as: Mutex<u128>,
     insert: u128,
     /// What the node is told that it owns, and of which map.
     owned: Mutex<(u64, ShardSet)>,
@@ -78,9 +79,9 @@ impl Node {
     ) -> Self {
         let pending = hints.as_ref().is_some_and(|hints| hints.is_pending());
         // What they hold is found out by reading them; until then it may be anything.
-        let missing = pending.then(|| Missing { shards: shards::all(), range: TimeRange::ALL });
+        let missing = pending.then(|| Missing { shards: ShardSet::all(), range: TimeRange::ALL });
         // What cannot be read is found out again at the first report.
-        let is_known = hints.as_ref().is_some_and(|hints| hints.is_known().unwrap_or(false));
+        let known = hints.as_ref().and_then(|hints| hints.known().unwrap_or(None));
         Self {
             name,
             link,
@@ -88,7 +89,8 @@ impl Node {
             numbers: Numbers::default(),
             health: Health::default(),
             debt: Debt::new(missing, options.lease),
-            is_known: AtomicBool::new(is_known),
+            is_known: AtomicBool::new(known.is_some()),
+            known_as: Mutex::new(known.unwrap_or(0)),
             hints,
             insert,
             owned: Mutex::new((0, ShardSet::empty())),
@@ -214,6 +216,7 @@ impl Node {
         let (map_version, owned) = self.owned.lock().clone();
         let report = InsertReport {
             insert: self.insert,
+            knows: *self.known_as.lock(),
             token: statement.token,
             lease: self.options.lease,
             map_version,
@@ -227,7 +230,7 @@ impl Node {
             Ok(answer) => {
                 self.debt.confirm(statement.version, answer.token);
                 if !report.leaving {
-                    self.note_known();
+                    self.note_known(answer.node);
                 }
                 if self.health.answered(answer.read_only) {
                     log::info!("storage node {} is back", self.name);
@@ -245,13 +248,16 @@ impl Node {
     }
 
     /// The node remembers this insert from now on. That has to be durable before anything rests on it in a later process.
-    fn note_known(&self) {
+    fn note_known(&self, known_as: u128) {
         let Some(hints) = &self.hints else { return };
-        if self.is_known.load(Relaxed) {
+        if self.is_known.load(Relaxed) && *self.known_as.lock() == known_as {
             return;
         }
-        match hints.set_known(true) {
-            Ok(()) => self.is_known.store(true, Relaxed),
+        match hints.set_known(Some(known_as)) {
+            Ok(()) => {
+                *self.known_as.lock() = known_as;
+                self.is_known.store(true, Relaxed);
+            }
             Err(why) => log::error!("cannot note that storage node {} knows this insert: {why}", self.name),
         }
     }
@@ -296,7 +302,7 @@ impl Node {
                 return false;
             }
             // Whether the node still remembers this insert is in doubt from here on, unless it lacks something.
-            if !self.debt.is_owing() && hints.set_known(false).is_err() {
+            if !self.debt.is_owing() && hints.set_known(None).is_err() {
                 return false;
             }
         }

@@ -44,7 +44,7 @@ impl InsertNumbered for Router {
 
 impl TakeReports for Router {
     fn take_report<'a>(&'a self, _: &'a InsertReport) -> BoxFuture<'a, Result<ReportAnswer, InsertError>> {
-        Box::pin(async { Ok(ReportAnswer { token: TOKENS.fetch_add(1, Relaxed), read_only: None }) })
+        Box::pin(async { Ok(ReportAnswer { node: 0, token: TOKENS.fetch_add(1, Relaxed), read_only: None }) })
     }
 }
 

@@ -135,7 +135,7 @@ impl Router {
         for (name, running) in &*self.running.lock() {
             let mut shards = owned(plan, name);
             if let Some(old) = old {
-                shards = shards::common(&shards, &owned(old, name));
+                shards = shards.and(&owned(old, name));
             }
             running.node.own(plan.map.version(), shards);
         }

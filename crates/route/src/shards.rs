@@ -8,31 +8,6 @@ pub fn holds(set: &ShardSet, shard: u16) -> bool {
     set.contains(SeriesId(u128::from(shard) << (u128::BITS - SHARDS.ilog2())))
 }
 
-/// All shards.
-pub fn all() -> ShardSet {
-    let mut set = ShardSet::empty();
-    (0..SHARDS as u16).for_each(|shard| set.insert(shard));
-    set
-}
-
-/// Adds all shards of `more`.
-pub fn unite(set: &mut ShardSet, more: &ShardSet) {
-    (0..SHARDS as u16).filter(|shard| holds(more, *shard)).for_each(|shard| set.insert(shard));
-}
-
-/// The shards that are in both sets.
-pub fn common(one: &ShardSet, other: &ShardSet) -> ShardSet {
-    let mut set = ShardSet::empty();
-    (0..SHARDS as u16).filter(|shard| holds(one, *shard) && holds(other, *shard)).for_each(|shard| set.insert(shard));
-    set
-}
-
-/// How many shards are in a set.
-#[cfg(test)]
-pub fn count(set: &ShardSet) -> usize {
-    (0..SHARDS as u16).filter(|shard| holds(set, *shard)).count()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,8 +18,9 @@ mod tests {
         set.insert(7);
         let mut other = ShardSet::empty();
         other.insert(1023);
-        unite(&mut set, &other);
+        set = set.or(&other);
         assert_eq!([0, 7, 1023].map(|shard| holds(&set, shard)), [false, true, true]);
-        assert_eq!((count(&set), count(&all()), count(&common(&set, &other))), (2, SHARDS, 1));
+        assert_eq!((set.len(), ShardSet::all().len() as usize, set.and(&other).len()), (2, SHARDS, 1));
+        assert!(set.without(&ShardSet::all()).is_empty() && set.without(&other).len() == 1);
     }
 }

@@ -57,7 +57,7 @@ impl Standing {
     /// Takes a report. If the set of remembered inserts changes, which the second value says, it has to be durable before the answer goes out.
     pub fn take(&mut self, now: Duration, report: &InsertReport, read_only: Option<String>) -> (ReportAnswer, bool) {
         let token = self.make_token();
-        let answer = ReportAnswer { token, read_only };
+        let answer = ReportAnswer { node: 0, token, read_only };
         let is_new = !self.inserts.contains_key(&report.insert);
         let last = self.inserts.get(&report.insert).filter(|known| known.token != 0 && known.token == report.token);
         if report.leaving && report.missing.is_nothing() && (last.is_some() || is_new) {
@@ -104,6 +104,17 @@ impl Standing {
         if missing.is_empty() { Complete::Yes } else { Complete::Except(missing) }
     }
 
+    /// The shards of which inserts send the node rows.
+    pub fn owned(&self) -> ShardSet {
+        self.inserts.values().fold(ShardSet::empty(), |all, known| all.or(&known.owned))
+    }
+
+    /// Each insert that is remembered, whether its word holds, and whether it keeps rows for the node.
+    pub fn inserts(&self, now: Duration) -> Vec<(u128, bool, bool)> {
+        let word = |known: &Known| known.lease_until.is_some_and(|until| until > now);
+        self.inserts.iter().map(|(name, known)| (*name, word(known), !known.missing.is_nothing())).collect()
+    }
+
     /// Whether any insert keeps rows for the node, or has to say yet whether it does.
     pub fn is_catching_up(&self, now: Duration) -> bool {
         let lacks = |known: &Known| known.lease_until.is_none_or(|until| until <= now) || !known.missing.is_nothing();
@@ -118,8 +129,9 @@ mod tests {
     const LEASE: Duration = Duration::from_secs(2);
 
     fn report(insert: u128, token: u64, missing: Option<TimeRange>) -> InsertReport {
-        let missing = missing.map_or_else(Missing::nothing, |range| Missing { shards: shards::all(), range });
-        InsertReport { insert, token, lease: LEASE, map_version: 1, owned: shards::all(), missing, leaving: false }
+        let missing = missing.map_or_else(Missing::nothing, |range| Missing { shards: ShardSet::all(), range });
+        let owned = ShardSet::all();
+        InsertReport { insert, knows: 0, token, lease: LEASE, map_version: 1, owned, missing, leaving: false }
     }
 
     fn seconds(seconds: u64) -> Duration {

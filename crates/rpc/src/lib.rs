@@ -18,11 +18,13 @@ mod tls;
 mod wait;
 mod wire;
 
-pub use client::{Found, Node, NodeOptions, NodeStats, RemoteChunk, RemoteSeries, RemoteStream, read_key};
+pub use client::{
+    CopyStream, Found, Node, NodeOptions, NodeStats, Offer, RemoteChunk, RemoteSeries, RemoteStream, read_key,
+};
 pub use error::RpcError;
-pub use server::{NodeListener, Service, Stand};
+pub use server::{Fit, NodeListener, Service, Stand};
 pub use tls::{ClientTls, ServerTls};
-pub use wire::{Hello, Role, WIRE_VERSION};
+pub use wire::{Hello, Role, WIRE_VERSION, copy::CopyFrame};
 
 /// No message between nodes is longer: a batch of rows, or one series of an answer with all its samples.
 pub const MESSAGE_BYTES_MAX: usize = 512 << 20;

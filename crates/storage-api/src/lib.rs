@@ -9,6 +9,7 @@
 //! Architecture invariant: knows nothing of who implements the traits, of files, of HTTP, or of expressions.
 
 mod admin;
+mod copying;
 mod insert;
 mod numbered;
 mod report;
@@ -19,6 +20,7 @@ pub use admin::{
     Admin, AdminError, Cardinality, CardinalityRequest, DeleteRequest, MetadataEntry, NamedCount, StoreStats,
     Verification,
 };
+pub use copying::{CopyPiece, GiveShards, TakeCopies, TakeCopy};
 pub use insert::{
     Batch, EncodedSeries, Encoding, Insert, InsertError, Inserted, MetricMetadata, Refusal, Refusals, Resolved,
 };

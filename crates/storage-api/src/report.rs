@@ -26,6 +26,8 @@ pub trait TakeReports: Send + Sync {
 pub struct InsertReport {
     /// Who reports: a number of its own that it keeps over restarts.
     pub insert: u128,
+    /// Who the node was when it answered first; 0 if it never did. A node that is somebody else by now has lost what it held.
+    pub knows: u128,
     /// The token of the last answer; 0 without one.
     pub token: u64,
     /// How long the word holds, from when the token was made.
@@ -64,6 +66,8 @@ impl Missing {
 /// What a node answers to a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReportAnswer {
+    /// Who the node is: a number that lies with its data, 0 for a node without any.
+    pub node: u128,
     /// For the next report. Never 0, and no other answer of the node had it.
     pub token: u64,
     /// Why the node takes no rows at the moment, if it does not.

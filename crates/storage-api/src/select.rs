@@ -149,6 +149,39 @@ impl ShardSet {
         self.0[usize::from(shard) / 64] |= 1 << (shard % 64);
     }
 
+    /// All shards.
+    pub fn all() -> Self {
+        Self([u64::MAX; SHARDS / 64])
+    }
+
+    /// Whether there is none in it.
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(|word| *word == 0)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> u32 {
+        self.0.iter().map(|word| word.count_ones()).sum()
+    }
+
+    /// Those that are in both.
+    #[must_use]
+    pub fn and(&self, other: &Self) -> Self {
+        Self(std::array::from_fn(|word| self.0[word] & other.0[word]))
+    }
+
+    /// Those of this that are not in the other.
+    #[must_use]
+    pub fn without(&self, other: &Self) -> Self {
+        Self(std::array::from_fn(|word| self.0[word] & !other.0[word]))
+    }
+
+    /// Those that are in one of them.
+    #[must_use]
+    pub fn or(&self, other: &Self) -> Self {
+        Self(std::array::from_fn(|word| self.0[word] | other.0[word]))
+    }
+
     /// A set from a bit for each shard.
     pub fn from_words(words: [u64; SHARDS / 64]) -> Self {
         Self(words)
@@ -168,7 +201,7 @@ impl ShardSet {
 
 impl fmt::Debug for ShardSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ShardSet({})", self.0.iter().map(|word| word.count_ones()).sum::<u32>())
+        write!(f, "ShardSet({})", self.len())
     }
 }
 

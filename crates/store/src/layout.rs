@@ -21,9 +21,11 @@ pub const QUARANTINE: &str = "quarantine";
 
 /// The inserts that a storage node has heard of; kept by the role.
 pub const INSERTS: &str = "inserts";
+/// Who a storage node is, and what it has lost; kept by the role.
+pub const NODE: &str = "node";
 
 /// Everything that belongs into a data folder; anything else there is reported and left alone.
-pub const KNOWN: &[&str] = &[LOCK, MANIFEST, SECRET, METADATA, WAL, PARTS, SNAPSHOTS, QUARANTINE, INSERTS];
+pub const KNOWN: &[&str] = &[LOCK, MANIFEST, SECRET, METADATA, WAL, PARTS, SNAPSHOTS, QUARANTINE, INSERTS, NODE];
 
 /// The folder of a part.
 pub fn part(id: u64) -> PathBuf {

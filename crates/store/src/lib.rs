@@ -13,6 +13,7 @@
 mod admin;
 mod background;
 mod cardinality;
+mod copying;
 mod counters;
 mod deletion;
 mod error;

@@ -3,6 +3,7 @@
 //! - [`SimDisk`]: a disk in memory that loses, tears, fails and fills up, from a seed.
 //! - [`fuzz`]: mutations of valid inputs against readers of outside bytes.
 //! - [`process`] and [`http`]: the real binary as a child, and a client that talks to it.
+//! - [`proxy`]: a link between two processes that can be cut, stalled and slowed down.
 //! - [`ManualClock`] and [`Rng`]: time and chance that a test decides.
 //!
 //! Architecture invariant: knows the contracts (`disk::Disk`, `model::Clock`), no implementation.
@@ -10,6 +11,7 @@
 pub mod fuzz;
 pub mod http;
 pub mod process;
+pub mod proxy;
 
 mod clock;
 mod rng;

@@ -10,13 +10,13 @@ struct Long {
     /// The variable that tells the test how long, and its value if the command line has none.
     variable: &'static str,
     length: &'static str,
-    /// Crate, test program and test.
+    /// Crate, test program and test. Its seed is in the variable that ends in `_SEED` where that of the length ends otherwise.
     package: &'static str,
     program: &'static str,
     test: &'static str,
 }
 
-const RUNS: [Long; 3] = [
+const RUNS: [Long; 4] = [
     Long {
         name: "kill9",
         variable: "BASALT_KILL9_ROUNDS",
@@ -34,6 +34,14 @@ const RUNS: [Long; 3] = [
         test: "soak::",
     },
     Long {
+        name: "cluster",
+        variable: "BASALT_CLUSTER_HISTORIES",
+        length: "40",
+        package: "basalt",
+        program: "e2e",
+        test: "cluster::histories::",
+    },
+    Long {
         name: "histories",
         variable: "BASALT_HISTORIES",
         length: "20000",
@@ -43,17 +51,44 @@ const RUNS: [Long; 3] = [
     },
 ];
 
+/// How long, and from which seed.
+#[derive(Debug, PartialEq, Eq)]
+struct Wanted<'a> {
+    length: &'a str,
+    seed: Option<&'a str>,
+}
+
+impl<'a> Wanted<'a> {
+    /// Reads `[LENGTH] [--histories LENGTH] [--seed SEED]`.
+    fn parse(words: &[&'a str], usual: &'a str) -> Result<Self, String> {
+        let mut wanted = Self { length: usual, seed: None };
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            let mut value = || words.next().copied().ok_or_else(|| format!("{word} needs a number"));
+            match *word {
+                "--seed" => wanted.seed = Some(value()?),
+                "--histories" => wanted.length = value()?,
+                length => wanted.length = length,
+            }
+        }
+        if !wanted.length.parse::<u64>().is_ok_and(|length| length > 0) {
+            return Err(format!("the length of a run is a whole number above 0, not {}", wanted.length));
+        }
+        match wanted.seed {
+            Some(seed) if seed.parse::<u64>().is_err() => Err(format!("a seed is a whole number, not {seed}")),
+            _ => Ok(wanted),
+        }
+    }
+}
+
 /// Runs one of them.
 ///
 /// Tests of the program judge it from outside: only the program is built for release. The store's histories are their own program.
-pub fn run(root: &Path, name: &str, length: Option<&str>) -> Result<(), String> {
+pub fn run(root: &Path, name: &str, words: &[&str]) -> Result<(), String> {
     let names = || RUNS.iter().map(|run| run.name).collect::<Vec<_>>().join(", ");
     let run =
         RUNS.iter().find(|run| run.name == name).ok_or_else(|| format!("no long run {name}: there are {}", names()))?;
-    let length = length.unwrap_or(run.length);
-    if !length.parse::<u64>().is_ok_and(|length| length > 0) {
-        return Err(format!("the length of a run is a whole number above 0, not {length}"));
-    }
+    let Wanted { length, seed } = Wanted::parse(words, run.length)?;
     let is_from_outside = run.package == "basalt";
     let mut arguments = vec!["test"];
     if is_from_outside {
@@ -64,6 +99,9 @@ pub fn run(root: &Path, name: &str, length: Option<&str>) -> Result<(), String> 
     arguments.extend(["--package", run.package, "--test", run.program, run.test, "--", "--nocapture"]);
     let mut command = cargo(root, &arguments);
     command.env(run.variable, length);
+    if let (Some(seed), Some((name, _))) = (seed, run.variable.rsplit_once('_')) {
+        command.env(format!("{name}_SEED"), seed);
+    }
     if is_from_outside {
         command.env("BASALT_PROGRAM", root.join("target/release/basalt"));
     }
@@ -77,7 +115,12 @@ mod tests {
     #[test]
     fn what_is_no_run_is_refused() {
         let root = Path::new("/nowhere");
-        assert!(run(root, "kill8", None).is_err_and(|why| why.contains("kill9, soak, histories")));
-        assert!(run(root, "soak", Some("0")).is_err_and(|why| why.contains("above 0")));
+        assert!(run(root, "kill8", &[]).is_err_and(|why| why.contains("kill9, soak, cluster, histories")));
+        assert!(run(root, "soak", &["0"]).is_err_and(|why| why.contains("above 0")));
+        assert!(run(root, "cluster", &["--seed"]).is_err_and(|why| why.contains("--seed needs")));
+        assert!(run(root, "cluster", &["--seed", "x"]).is_err_and(|why| why.contains("not x")));
+        let wanted = Wanted::parse(&["--histories", "7", "--seed", "3"], "40");
+        assert_eq!(wanted, Ok(Wanted { length: "7", seed: Some("3") }));
+        assert_eq!(Wanted::parse(&[], "40"), Ok(Wanted { length: "40", seed: None }));
     }
 }

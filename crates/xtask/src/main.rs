@@ -9,6 +9,7 @@
 //! | `ci` | everything that has to pass, in one command |
 //! | `long kill9 [ROUNDS]` | the `kill -9` loop of the tests, as long as wanted |
 //! | `long soak [MINUTES]` | everything at once at a fixed limit of memory, as long as wanted |
+//! | `long cluster [HISTORIES] [--seed SEED]` | whole clusters under faults, as many histories as wanted |
 //! | `long histories [COUNT]` | the store's simulated histories of faults and power cuts, as many as wanted |
 
 mod ci;
@@ -22,7 +23,7 @@ mod tidy;
 use std::{path::PathBuf, process::ExitCode};
 
 const USAGE: &str = "usage: cargo xtask tidy | docs | deploy [PROGRAM] | diff [metricsql|promql [PROGRAM]] | ci | \
-                     long kill9 [ROUNDS] | long soak [MINUTES] | long histories [COUNT]";
+                     long kill9 [ROUNDS] | long soak [MINUTES] | long cluster [HISTORIES] [--seed SEED] | long histories [COUNT]";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -34,8 +35,7 @@ fn main() -> ExitCode {
         ["deploy", program] => deploy_check::run(&root(), &PathBuf::from(program)),
         ["diff", ref rest @ ..] => diff::run(&root(), rest),
         ["ci"] => ci::run(&root()),
-        ["long", run] => long::run(&root(), run, None),
-        ["long", run, length] => long::run(&root(), run, Some(length)),
+        ["long", run, ref rest @ ..] => long::run(&root(), run, rest),
         _ => Err(USAGE.to_string()),
     };
     match outcome {

@@ -21,7 +21,7 @@ use rpc::{Node, NodeListener, NodeOptions, Role as NodeRole, Service};
 use storage_api::{Admin, Batch, BoxFuture, Insert, InsertError, Inserted, Select};
 use store::{Reporter, Severity, Store};
 
-use super::{Failure, Role, reports::Reports};
+use super::{Failure, Role, refill::Refill, reports::Reports, storage::StorageNode};
 use crate::{
     cluster::{self, ClusterOptions},
     settings::Settings,
@@ -42,6 +42,8 @@ pub struct Backend {
     pub sources: Vec<Arc<dyn MetricsSource>>,
     /// What other nodes may ask of it.
     pub service: Arc<Service>,
+    /// What a storage is among other nodes.
+    pub node: Option<Arc<StorageNode>>,
     store: Option<Arc<Store>>,
 }
 
@@ -96,18 +98,26 @@ impl Backend {
         );
         let node_role = if role == Role::Storage { NodeRole::Storage } else { NodeRole::Single };
         let mut service = Service::new(node_role, cluster::epoch()).with_select(store.clone(), store.clone());
-        let mut catching_up = None;
+        let mut node = None;
         if role == Role::Storage {
             let reports = Arc::new(Reports::open(disk, store.clone()).map_err(Failure)?);
-            let stand = Arc::clone(&reports);
-            service = service.with_insert(store.clone());
+            let (stand, fit) = (Arc::clone(&reports), Arc::clone(&reports));
+            service = service.with_insert(store.clone()).with_copies(store.clone());
             service = service.with_reports(reports.clone(), Arc::new(move |range| stand.complete(range)));
-            catching_up = Some(reports);
+            service = service.deletes_while(Arc::new(move || match fit.is_catching_up() {
+                true => Err("a storage node is catching up, what is deleted now would come to it later".into()),
+                false => Ok(()),
+            }));
+            let options = settings.cluster.node_options(NodeRole::Storage, cluster::epoch(), SELECT_PORT);
+            let rate = settings.cluster.refill_bytes_per_second;
+            let refill = Refill::new(Arc::clone(&reports), store.clone(), options.map_err(Failure)?, rate);
+            node = Some(Arc::new(StorageNode { reports, refill: Arc::new(refill) }));
         }
         let service = Arc::new(service);
-        let sources = vec![Arc::new(NodeMetrics { service: Arc::clone(&service), reports: catching_up }) as _];
+        let mut sources: Vec<Arc<dyn MetricsSource>> = vec![Arc::new(NodeMetrics(Arc::clone(&service)))];
+        sources.extend(node.clone().map(|node| node as Arc<dyn MetricsSource>));
         let insert: Arc<dyn Insert> = if role == Role::Storage { Arc::new(NoRows("storage")) } else { store.clone() };
-        Ok(Self { insert, select: store.clone(), admin: store.clone(), sources, service, store: Some(store) })
+        Ok(Self { insert, select: store.clone(), admin: store.clone(), sources, service, node, store: Some(store) })
     }
 
     fn select(options: &ClusterOptions) -> Result<Self, Failure> {
@@ -132,6 +142,7 @@ impl Backend {
             admin: gather,
             sources,
             service: Arc::new(service),
+            node: None,
             store: None,
         })
     }
@@ -226,18 +237,12 @@ impl Insert for NoRows {
 }
 
 /// What a node is asked by others.
-struct NodeMetrics {
-    service: Arc<Service>,
-    reports: Option<Arc<Reports>>,
-}
+struct NodeMetrics(Arc<Service>);
 
 impl MetricsSource for NodeMetrics {
     fn write_metrics(&self, out: &mut MetricsText) {
-        out.line("vm_vminsert_metrics_read_total", self.service.rows_received());
-        out.line("basalt_node_calls_total", self.service.calls());
-        if let Some(reports) = &self.reports {
-            out.line("basalt_catching_up", u8::from(reports.is_catching_up()));
-        }
+        out.line("vm_vminsert_metrics_read_total", self.0.rows_received());
+        out.line("basalt_node_calls_total", self.0.calls());
     }
 }
 

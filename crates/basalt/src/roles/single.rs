@@ -23,6 +23,7 @@ use tokio::{
 use super::{
     Failure, Role,
     backend::{self, Backend},
+    storage::StorageNode,
 };
 use crate::{
     front::{Front, FrontStats, Wrong},
@@ -71,6 +72,9 @@ async fn run(role: Role, settings: Settings) -> Result<(), Failure> {
     let opened = spawn_blocking(move || open(role, settings, opening)).await.map_err(panicked)??;
     let Opened { backend, single, reloads } = opened;
     let receiver = Arc::clone(&single.receiver);
+    if let Some(node) = &backend.node {
+        node.refill.resume();
+    }
     let front = Arc::new(Front::new(single, front_options, Arc::clone(&reloads), stats));
 
     let (stopper, stop) = stop_signal();
@@ -141,7 +145,8 @@ fn open(role: Role, mut settings: Settings, opening: Opening) -> Result<Opened, 
     let server =
         Server::new(engine, Arc::clone(&backend.select), Arc::clone(&backend.admin), clock, sources, settings.serve);
     let admin = Arc::clone(&backend.admin);
-    Ok(Opened { backend, single: Single { role, receiver, server, admin, stats }, reloads })
+    let node = backend.node.clone();
+    Ok(Opened { backend, single: Single { role, receiver, server, admin, node, stats }, reloads })
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
@@ -155,6 +160,7 @@ struct Single {
     receiver: Arc<Receiver>,
     server: Server,
     admin: Arc<dyn Admin>,
+    node: Option<Arc<StorageNode>>,
     stats: Arc<FrontStats>,
 }
 
@@ -166,6 +172,11 @@ impl Handler for Single {
         }
         if path == TENANTS && self.role == Role::Select {
             return tenants(&self.admin).await;
+        }
+        if let Some(node) = &self.node
+            && let Some(page) = node.page(&request).await
+        {
+            return page;
         }
         // Where samples come by way of inserts, there are no doors.
         if let Some(found) = Door::find(path).filter(|_| self.role == Role::Single) {

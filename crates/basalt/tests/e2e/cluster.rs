@@ -1,5 +1,10 @@
 //! Whole clusters as processes: they answer as a single node does, say what is missing, and keep tenants apart.
 
+mod histories;
+mod load;
+mod nodes;
+mod writes;
+
 use std::{net::TcpListener, process::Command, time::Instant};
 
 use serde_json::Value;

@@ -25,8 +25,10 @@ use crate::outgoing::Outgoing;
 /// Bytes of hints that wait for the disk, at most.
 const WAITING_BYTES_MAX: u64 = 16 << 20;
 
-/// This file is there while the node remembers this insert.
+/// This file is there while the node remembers this insert, and says who the node is.
 const KNOWN: &str = "known";
+/// A name is 32 digits and a newline.
+const KNOWN_BYTES_MAX: u64 = 64;
 
 /// See the module.
 pub struct HintLog {
@@ -117,17 +119,23 @@ impl HintLog {
         Ok(log)
     }
 
-    /// Whether the node remembers this insert, from an earlier process also.
-    pub fn is_known(&self) -> disk::Result<bool> {
-        self.disk.exists(&self.dir.join(KNOWN))
+    /// Who the node is, if it remembers this insert, from an earlier process also; 0 for somebody.
+    pub fn known(&self) -> disk::Result<Option<u128>> {
+        let path = self.dir.join(KNOWN);
+        if !self.disk.exists(&path)? {
+            return Ok(None);
+        }
+        let bytes = self.disk.read(&path, KNOWN_BYTES_MAX)?;
+        let digits = std::str::from_utf8(&bytes).unwrap_or_default().trim_end();
+        Ok(Some(u128::from_str_radix(digits, 16).unwrap_or(0)))
     }
 
-    /// Notes durably whether the node remembers this insert.
-    pub fn set_known(&self, is_known: bool) -> disk::Result<()> {
+    /// Notes durably who the node is that remembers this insert, or that none does.
+    pub fn set_known(&self, known_as: Option<u128>) -> disk::Result<()> {
         let path = self.dir.join(KNOWN);
-        if is_known {
+        if let Some(known_as) = known_as {
             disk::create_dir_durable(&*self.disk, &self.dir)?;
-            return disk::publish_file(&*self.disk, &path, b"");
+            return disk::publish_file(&*self.disk, &path, format!("{known_as:032x}\n").as_bytes());
         }
         if self.disk.exists(&path)? {
             self.disk.remove_file(&path)?;

@@ -28,9 +28,9 @@ impl TakeReports for Node {
         Box::pin(async move {
             self.hello().await?;
             let question = requests::report_message(report);
-            let ReportReply { token, read_only } =
+            let ReportReply { token, read_only, node_low, node_high } =
                 self.call(path::REPORT, &question, self.options.call_time_max).await?;
-            Ok(ReportAnswer { token, read_only })
+            Ok(ReportAnswer { node: u128::from(node_high) << 64 | u128::from(node_low), token, read_only })
         })
     }
 }

@@ -7,6 +7,7 @@
 //! 3. Every call has a time limit.
 
 mod ask;
+mod copying;
 mod insert;
 mod operate;
 mod stream;
@@ -30,6 +31,7 @@ use tonic::{
 };
 
 pub use ask::Found;
+pub use copying::{CopyStream, Offer};
 pub use stream::{RemoteChunk, RemoteSeries, RemoteStream, read_key};
 
 use crate::{

@@ -4,6 +4,7 @@
 //! 2. A call is known by its path. It is read, done by whoever stands behind the trait, and answered.
 //! 3. Rows are worked on as they come in; so many batches at once, the others wait in the network. Queries run on threads that may block.
 
+mod copying;
 mod insert;
 mod operate;
 mod query;
@@ -24,7 +25,7 @@ use std::{
 use bytes::Bytes;
 use model::TimeRange;
 use prost::Message;
-use storage_api::{Admin, InsertNumbered, Select, ShardSet, TakeReports};
+use storage_api::{Admin, GiveShards, InsertNumbered, Select, ShardSet, TakeReports};
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{
@@ -55,6 +56,9 @@ type Answering<T> = Pin<Box<dyn Future<Output = Result<Response<T>, Status>> + S
 /// Of which shards a node has all that was acknowledged with a time in the range.
 pub type Stand = dyn Fn(TimeRange) -> ShardSet + Send + Sync;
 
+/// Says why a node cannot delete anything at the moment.
+pub type Fit = dyn Fn() -> Result<(), String> + Send + Sync;
+
 /// What this node does for others.
 pub struct Service {
     role: Role,
@@ -64,6 +68,8 @@ pub struct Service {
     stand: Option<Arc<Stand>>,
     select: Option<Arc<dyn Select>>,
     admin: Option<Arc<dyn Admin>>,
+    give: Option<Arc<dyn GiveShards>>,
+    is_fit: Option<Arc<Fit>>,
     /// Batches that are worked on at once.
     inserts: Semaphore,
     rows_received: AtomicU64,
@@ -84,6 +90,8 @@ impl Service {
             stand: None,
             select: None,
             admin: None,
+            give: None,
+            is_fit: None,
             inserts: Semaphore::new(INSERTS_MAX),
             rows_received: AtomicU64::new(0),
             calls: AtomicU64::new(0),
@@ -101,6 +109,20 @@ impl Service {
     #[must_use]
     pub fn with_reports(mut self, reports: Arc<dyn TakeReports>, stand: Arc<Stand>) -> Self {
         (self.reports, self.stand) = (Some(reports), Some(stand));
+        self
+    }
+
+    /// It gives other nodes copies of what it holds.
+    #[must_use]
+    pub fn with_copies(mut self, give: Arc<dyn GiveShards>) -> Self {
+        self.give = Some(give);
+        self
+    }
+
+    /// It deletes only while `is_fit` does not say why not: rows that come to it late would be there again.
+    #[must_use]
+    pub fn deletes_while(mut self, is_fit: Arc<Fit>) -> Self {
+        self.is_fit = Some(is_fit);
         self
     }
 
@@ -175,6 +197,7 @@ impl Service {
             path::TENANTS => self.tenants(&question).await,
             path::METADATA => self.metadata(&question).await,
             path::CARDINALITY => self.cardinality(&question).await,
+            path::OFFER => self.offer().await,
             _ => Err(Status::unimplemented(format!("there is no call {path}"))),
         }
     }
@@ -253,7 +276,7 @@ impl TowerService<http::Request<Body>> for Caller {
                 .max_decoding_message_size(MESSAGE_BYTES_MAX)
                 .max_encoding_message_size(MESSAGE_BYTES_MAX);
             Ok(match call.path.as_str() {
-                path::SELECT => grpc.server_streaming(call, request).await,
+                path::SELECT | path::COPY_PART => grpc.server_streaming(call, request).await,
                 _ => grpc.unary(call, request).await,
             })
         })
@@ -281,7 +304,14 @@ impl ServerStreamingService<Bytes> for Call {
     type Future = Answering<Self::ResponseStream>;
 
     fn call(&mut self, request: Request<Bytes>) -> Self::Future {
-        let service = Arc::clone(&self.service);
-        Box::pin(async move { service.stream(&request.into_inner()).map(Response::new) })
+        let (service, path) = (Arc::clone(&self.service), std::mem::take(&mut self.path));
+        Box::pin(async move {
+            let question = request.into_inner();
+            let messages = match path.as_str() {
+                path::COPY_PART => service.copy_part(&question),
+                _ => service.stream(&question),
+            };
+            messages.map(Response::new)
+        })
     }
 }

@@ -20,7 +20,7 @@ use crate::{
 
 impl Service {
     /// Does an operator's work on a thread that may block.
-    async fn operating<T: Send + 'static>(
+    pub(super) async fn operating<T: Send + 'static>(
         &self,
         work: impl for<'a> FnOnce(&'a dyn Admin) -> BoxFuture<'a, Result<T, AdminError>> + Send + 'static,
     ) -> Result<T, Status> {
@@ -60,6 +60,9 @@ impl Service {
 
     pub(super) async fn delete_series(&self, question: &[u8]) -> Result<Bytes, Status> {
         let request = requests::delete_request(&decode::<Scope>(question)?).map_err(wrong)?;
+        if let Some(is_fit) = &self.is_fit {
+            is_fit().map_err(|why| admin_status(&AdminError::Unavailable(why)))?;
+        }
         let number = self.operating(move |admin| admin.delete_series(request)).await?;
         Ok(encode(&Number { number }))
     }

@@ -172,6 +172,10 @@ pub struct ReportMessage {
     pub missing_range: Option<RangeMessage>,
     #[prost(bool, tag = "9")]
     pub leaving: bool,
+    #[prost(fixed64, tag = "10")]
+    pub knows_low: u64,
+    #[prost(fixed64, tag = "11")]
+    pub knows_high: u64,
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -180,6 +184,31 @@ pub struct ReportReply {
     pub token: u64,
     #[prost(string, optional, tag = "2")]
     pub read_only: Option<String>,
+    #[prost(fixed64, tag = "3")]
+    pub node_low: u64,
+    #[prost(fixed64, tag = "4")]
+    pub node_high: u64,
+}
+
+/// What a node offers to one that has lost its data.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct OfferMessage {
+    #[prost(string, tag = "1")]
+    pub snapshot: String,
+    #[prost(uint64, repeated, tag = "2")]
+    pub parts: Vec<u64>,
+    #[prost(fixed64, repeated, tag = "3")]
+    pub complete: Vec<u64>,
+}
+
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct CopyMessage {
+    #[prost(string, tag = "1")]
+    pub snapshot: String,
+    #[prost(uint64, tag = "2")]
+    pub part: u64,
+    #[prost(fixed64, repeated, tag = "3")]
+    pub shards: Vec<u64>,
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]

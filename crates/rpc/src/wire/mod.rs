@@ -1,6 +1,7 @@
 //! What goes over the wire.
 
 pub mod chunk;
+pub mod copy;
 pub mod messages;
 pub mod requests;
 pub mod rows;
@@ -81,5 +82,7 @@ pub mod path {
         TENANTS = "Tenants";
         METADATA = "Metadata";
         CARDINALITY = "Cardinality";
+        OFFER = "Offer";
+        COPY_PART = "CopyPart";
     }
 }

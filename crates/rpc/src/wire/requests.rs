@@ -118,12 +118,15 @@ pub fn report_message(report: &InsertReport) -> ReportMessage {
         missing_shards: report.missing.shards.words().to_vec(),
         missing_range: Some(range_message(report.missing.range)),
         leaving: report.leaving,
+        knows_low: report.knows as u64,
+        knows_high: (report.knows >> 64) as u64,
     }
 }
 
 pub fn report(message: &ReportMessage) -> Result<InsertReport, Wrong> {
     Ok(InsertReport {
         insert: u128::from(message.insert_high) << 64 | u128::from(message.insert_low),
+        knows: u128::from(message.knows_high) << 64 | u128::from(message.knows_low),
         token: message.token,
         lease: Duration::from_millis(message.lease_milliseconds),
         map_version: message.map_version,
@@ -342,6 +345,7 @@ mod tests {
         owned.insert(7);
         let sent = InsertReport {
             insert: 5 << 64 | 3,
+            knows: 7 << 64 | 1,
             token: 9,
             lease: Duration::from_millis(1500),
             map_version: 4,

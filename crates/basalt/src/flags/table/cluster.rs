@@ -81,6 +81,12 @@ pub const FLAGS: &[Flag] = &[
         "How long the list of tenants is remembered.",
         "tenants are asked of the storage nodes each time",
     ),
+    obeyed(
+        "storage.refillMaxRate",
+        Kind::Bytes,
+        "64MiB",
+        "Bytes that a storage node that is filled up from others takes in a second.",
+    ),
     later("selectNode", Kind::List, "", "Other selects whose caches are reset together with this one's."),
     later("storageNode.srvPort", ANY_NUMBER, "0", "The port that is meant where SRV records name another."),
     obeyed("cluster.tls", Kind::Switch, "false", "Nodes talk to each other over TLS."),

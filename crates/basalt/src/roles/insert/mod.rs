@@ -215,8 +215,12 @@ impl Connect for Network {
         let address = name.address.clone();
         let greeted = Arc::clone(&node);
         tokio::spawn(async move {
-            if greeted.greet().await.is_ok() {
-                log::info!("successfully dialed -storageNode={address:?}");
+            match greeted.greet().await {
+                Ok(_) => log::info!("successfully dialed -storageNode={address:?}"),
+                Err(why) => {
+                    let want = "want the -vminsertAddr of a storage that runs";
+                    log::error!("cannot use -storageNode={address:?}: {why}; {want}");
+                }
             }
         });
         Ok(node)

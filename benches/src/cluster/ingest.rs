@@ -1,0 +1,149 @@
+//! What writing into a cluster costs, beside a single node that gets the same bodies in the same run.
+//!
+//! 1. *new* and *known* go into a single node, then into an insert before two storages with one copy of each series: CPU of all processes until everything
+//!    is flushed, and the memory of all.
+//! 2. With two copies of each series one storage is away while *new* is written; then it is started, and while *known* is written its hints drain. How long
+//!    that takes, and how fast bodies are taken meanwhile and behind it.
+
+use std::{
+    fmt::Write,
+    io,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::processes::Cluster;
+use crate::{
+    paired::{Plan, Recordings},
+    replay::replay,
+    server::Server,
+};
+
+/// A tick at least: a tiny run must not divide by zero.
+const CPU_S_MIN: f64 = 0.01;
+const STORAGES: usize = 2;
+const POLL: Duration = Duration::from_millis(20);
+/// Hints that are not drained by then never will be.
+const DRAIN_TIME_MAX: Duration = Duration::from_secs(600);
+
+/// One round.
+#[derive(Debug, Clone)]
+pub struct Round {
+    /// Of *new* and of *known*: CPU of the single node and of the cluster.
+    pub cpu_s: [[f64; 2]; 2],
+    /// Samples of each.
+    pub samples: [u64; 2],
+    /// The most memory of the single node, and of all nodes together.
+    pub memory_bytes: [u64; 2],
+    /// Samples that one storage had missed, and how long they took to come to it.
+    pub drained: (u64, Duration),
+    /// Samples a second that were taken while hints drained, and afterwards.
+    pub rates: [f64; 2],
+}
+
+/// Runs one round with a program.
+pub fn run(plan: &Plan, program: &str, recordings: &Recordings, folder: &Path) -> io::Result<Round> {
+    let phases = [recordings.new.as_path(), recordings.known.as_path()];
+    let mut round = Round {
+        cpu_s: [[0.0; 2]; 2],
+        samples: [0; 2],
+        memory_bytes: [0; 2],
+        drained: (0, Duration::ZERO),
+        rates: [0.0; 2],
+    };
+    {
+        let home = tempfile::tempdir_in(folder)?;
+        let command =
+            format!("{program} single -retentionPeriod=100y -httpListenAddr=127.0.0.1:$PORT -storageDataPath=$DATADIR");
+        let single = Server::start(&command, &home.path().join("single"))?;
+        for (at, phase) in phases.iter().enumerate() {
+            let before = single.cpu_s()?;
+            round.samples[at] = replay(phase, &single, plan.connections)?.samples;
+            single.flush(&plan.patience)?;
+            round.cpu_s[at][0] = (single.cpu_s()? - before).max(CPU_S_MIN);
+        }
+        round.memory_bytes[0] = single.memory_peak_bytes()?;
+    }
+    {
+        let home = tempfile::tempdir_in(folder)?;
+        let cluster = Cluster::start(program, home.path(), STORAGES, 1)?;
+        for (at, phase) in phases.iter().enumerate() {
+            let before = cluster.cpu_s()?;
+            replay(phase, &cluster.insert, plan.connections)?;
+            cluster.flush(&plan.patience)?;
+            round.cpu_s[at][1] = (cluster.cpu_s()? - before).max(CPU_S_MIN);
+        }
+        round.memory_bytes[1] = cluster.memory_peak_bytes()?;
+    }
+    drain(plan, program, phases, folder, &mut round)?;
+    Ok(round)
+}
+
+fn drain(plan: &Plan, program: &str, phases: [&Path; 2], folder: &Path, round: &mut Round) -> io::Result<()> {
+    let home = tempfile::tempdir_in(folder)?;
+    let mut cluster = Cluster::start(program, home.path(), STORAGES, STORAGES)?;
+    wait(|| Ok(cluster.insert.metric_sum("vm_rpc_vmstorage_is_reachable")? >= STORAGES as f64))?;
+    cluster.kill(0)?;
+    replay(phases[0], &cluster.insert, plan.connections)?;
+    round.drained.0 = cluster.insert.metric_sum("vm_rpc_rows_hinted_total")? as u64;
+    cluster.revive(0)?;
+    let begin = Instant::now();
+    let insert = &cluster.insert;
+    let rate = |replayed: crate::replay::Replay| replayed.samples as f64 / replayed.wall.as_secs_f64();
+    let (written, drained) = thread::scope(|scope| {
+        let writing = scope.spawn(|| replay(phases[1], insert, plan.connections));
+        let drained = wait(|| Ok(insert.metric_sum("vm_rpc_hints_pending{")? == 0.0)).map(|()| begin.elapsed());
+        (writing.join().expect("the sender's thread ended with a panic"), drained)
+    });
+    round.drained.1 = drained?;
+    // The known bodies once more are the same work without hints beside it.
+    round.rates = [rate(written?), rate(replay(phases[1], insert, plan.connections)?)];
+    Ok(())
+}
+
+fn wait(mut done: impl FnMut() -> io::Result<bool>) -> io::Result<()> {
+    let begin = Instant::now();
+    while !done()? {
+        if begin.elapsed() > DRAIN_TIME_MAX {
+            return Err(io::Error::other("what was waited for does not come"));
+        }
+        thread::sleep(POLL);
+    }
+    Ok(())
+}
+
+/// The rounds as a table.
+pub fn table(plan: &Plan, rounds: &[Round]) -> String {
+    let mut text = format!(
+        "{} series × {} scrapes, twice; 1 insert, {STORAGES} storages.\n\n| | {} |\n|---|{}\n",
+        plan.series,
+        plan.scrapes,
+        (1..=rounds.len()).map(|round| format!("round {round}")).collect::<Vec<_>>().join(" | "),
+        "---:|".repeat(rounds.len())
+    );
+    let mut line = |name: &str, figure: &dyn Fn(&Round) -> String| {
+        let figures: Vec<String> = rounds.iter().map(figure).collect();
+        // Writing to a text cannot fail.
+        let _ = writeln!(text, "| {name} | {} |", figures.join(" | "));
+    };
+    for (at, phase) in ["new", "known"].into_iter().enumerate() {
+        let per_cpu_s = |round: &Round, who: usize| round.samples[at] as f64 / round.cpu_s[at][who] / 1e3;
+        line(&format!("{phase}: single, thousand samples per CPU-second"), &|round| {
+            format!("{:.0}", per_cpu_s(round, 0))
+        });
+        line(&format!("{phase}: cluster, thousand samples per CPU-second"), &|round| {
+            format!("{:.0}", per_cpu_s(round, 1))
+        });
+        line(&format!("{phase}: CPU of the cluster over that of the single node"), &|round| {
+            format!("{:.2}", round.cpu_s[at][1] / round.cpu_s[at][0])
+        });
+    }
+    line("memory of the single node, MB", &|round| format!("{:.0}", round.memory_bytes[0] as f64 / 1e6));
+    line("memory of all nodes together, MB", &|round| format!("{:.0}", round.memory_bytes[1] as f64 / 1e6));
+    line("samples that a storage had missed", &|round| round.drained.0.to_string());
+    line("… and the seconds until it had them", &|round| format!("{:.1}", round.drained.1.as_secs_f64()));
+    line("thousand samples taken in a second meanwhile", &|round| format!("{:.0}", round.rates[0] / 1e3));
+    line("… and without hints beside it", &|round| format!("{:.0}", round.rates[1] / 1e3));
+    text
+}

@@ -1,0 +1,254 @@
+//! A whole cluster as processes, with a link between each two nodes that talk.
+//!
+//! Each storage has a host of its own (127.0.1.1, 127.0.1.2, …), because the shard map goes by hosts: inserts that reach the same storages over links of
+//! their own agree about it. What a storage listens on is behind the links, and may be another port in each of its lives.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    process::Command,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tempfile::TempDir;
+use testkit::proxy::{Link, Proxy};
+
+use crate::server::{Basalt, PATIENCE, folder, program};
+
+/// How large it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    pub inserts: usize,
+    pub storages: usize,
+    pub copies: usize,
+}
+
+/// See the module.
+pub struct Nodes {
+    pub shape: Shape,
+    pub storages: Vec<StorageNode>,
+    pub inserts: Vec<InsertNode>,
+    pub select: Option<Basalt>,
+    pub doors: Arc<Doors>,
+}
+
+pub struct StorageNode {
+    pub folder: TempDir,
+    pub node: Option<Basalt>,
+    /// From each insert, and last from the select.
+    links: Vec<Proxy>,
+}
+
+pub struct InsertNode {
+    hints: TempDir,
+    pub node: Option<Basalt>,
+}
+
+/// Where senders and readers find inserts and the select at the moment.
+pub struct Doors {
+    inserts: Mutex<Vec<Option<SocketAddr>>>,
+    select: Mutex<Option<SocketAddr>>,
+}
+
+impl Doors {
+    pub fn insert(&self, number: usize) -> Option<SocketAddr> {
+        self.inserts.lock().unwrap_or_else(PoisonError::into_inner)[number]
+    }
+
+    pub fn select(&self) -> Option<SocketAddr> {
+        *self.select.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_insert(&self, number: usize, address: Option<SocketAddr>) {
+        self.inserts.lock().unwrap_or_else(PoisonError::into_inner)[number] = address;
+    }
+
+    fn set_select(&self, address: Option<SocketAddr>) {
+        *self.select.lock().unwrap_or_else(PoisonError::into_inner) = address;
+    }
+}
+
+/// Starts a node of a role.
+pub fn start_role(name: &str, flags: &[String]) -> Basalt {
+    let mut command = Command::new(program());
+    command.arg(name).arg("-httpListenAddr=127.0.0.1:0").args(flags);
+    Basalt::spawn(command)
+}
+
+/// The address that the first log line with `text` ends with, which may stand in quotes.
+pub fn address_behind(node: &Basalt, text: &str) -> String {
+    let line = node.process.wait_for_line(text, PATIENCE).expect("the log says so");
+    let address = line.trim_end_matches('"').rsplit([' ', '"']).next().expect("a last word");
+    address.to_string()
+}
+
+impl StorageNode {
+    fn new(number: usize, links: usize) -> Self {
+        let host = IpAddr::V4(Ipv4Addr::new(127, 0, 1, 1 + number as u8));
+        let link = |link| Proxy::start(host, (number * links + link) as u64).expect("a link");
+        Self { folder: folder(), node: None, links: (0..links).map(link).collect() }
+    }
+
+    /// Starts it with the usual flags and more.
+    pub fn start(&mut self, more: &[&str]) {
+        let mut flags = vec![
+            format!("-storageDataPath={}", self.folder.path().display()),
+            "-retentionPeriod=100y".to_string(),
+            "-vminsertAddr=127.0.0.1:0".to_string(),
+            "-vmselectAddr=127.0.0.1:0".to_string(),
+        ];
+        flags.extend(more.iter().map(|flag| flag.to_string()));
+        let node = start_role("storage", &flags);
+        let port = |text: &str| address_behind(&node, text).parse().expect("an address");
+        let (inserts, selects) = (port("accepting vminsert conns at"), port("accepting vmselect conns at"));
+        let (last, others) = self.links.split_last().expect("there are links");
+        others.iter().for_each(|link| link.lead_to(Some(inserts)));
+        last.lead_to(Some(selects));
+        self.node = Some(node);
+    }
+
+    pub fn kill9(&mut self) {
+        if let Some(node) = self.node.take() {
+            node.kill9();
+        }
+        self.links.iter().for_each(|link| link.lead_to(None));
+    }
+
+    /// Stops it as an operator would.
+    pub fn stop(&mut self) {
+        if let Some(node) = self.node.take() {
+            node.stop();
+        }
+        self.links.iter().for_each(|link| link.lead_to(None));
+    }
+
+    /// Gives it an empty disk. It must not run.
+    pub fn lose_everything(&mut self) {
+        assert!(self.node.is_none(), "a disk is taken from a node that runs");
+        self.folder = folder();
+    }
+
+    /// Changes the link from one insert, or (behind them) from the select.
+    pub fn set_link(&self, from: usize, link: Link) {
+        self.links[from].set(link);
+    }
+
+    pub fn set_links(&self, link: Link) {
+        self.links.iter().for_each(|each| each.set(link));
+    }
+
+    /// Where the select reaches it.
+    pub fn select_address(&self) -> SocketAddr {
+        self.links.last().expect("there are links").address()
+    }
+
+    /// Where an insert reaches it.
+    pub fn insert_address(&self, insert: usize) -> SocketAddr {
+        self.links[insert].address()
+    }
+}
+
+impl Nodes {
+    pub fn start(shape: Shape) -> Self {
+        let storages = (0..shape.storages).map(|number| StorageNode::new(number, shape.inserts + 1)).collect();
+        let inserts = (0..shape.inserts).map(|_| InsertNode { hints: folder(), node: None }).collect();
+        let doors = Arc::new(Doors { inserts: Mutex::new(vec![None; shape.inserts]), select: Mutex::new(None) });
+        let mut nodes = Self { shape, storages, inserts, select: None, doors };
+        nodes.storages.iter_mut().for_each(|storage| storage.start(&[]));
+        (0..shape.inserts).for_each(|insert| nodes.start_insert(insert));
+        nodes.start_select();
+        nodes
+    }
+
+    fn usual_flags(&self, address: impl Fn(&StorageNode) -> SocketAddr) -> Vec<String> {
+        let names: Vec<String> = self.storages.iter().map(|storage| address(storage).to_string()).collect();
+        vec![
+            format!("-storageNode={}", names.join(",")),
+            format!("-replicationFactor={}", self.shape.copies),
+            "-vmstorageUserTimeout=2s".to_string(),
+        ]
+    }
+
+    pub fn start_insert(&mut self, number: usize) {
+        self.start_insert_with(number, &[]);
+    }
+
+    /// Starts an insert with the usual flags and more.
+    pub fn start_insert_with(&mut self, number: usize, more: &[&str]) {
+        let mut flags = self.usual_flags(|storage| storage.insert_address(number));
+        flags.push(format!("-hints.path={}", self.inserts[number].hints.path().display()));
+        flags.push("-insert.maxQueueDuration=5s".to_string());
+        flags.extend(more.iter().map(|flag| flag.to_string()));
+        let node = start_role("insert", &flags);
+        self.doors.set_insert(number, Some(node.address));
+        self.inserts[number].node = Some(node);
+    }
+
+    pub fn kill9_insert(&mut self, number: usize) {
+        self.doors.set_insert(number, None);
+        if let Some(node) = self.inserts[number].node.take() {
+            node.kill9();
+        }
+    }
+
+    pub fn stop_insert(&mut self, number: usize) {
+        self.doors.set_insert(number, None);
+        if let Some(node) = self.inserts[number].node.take() {
+            node.stop();
+        }
+    }
+
+    pub fn start_select(&mut self) {
+        let mut flags = self.usual_flags(StorageNode::select_address);
+        flags.push("-search.latencyOffset=0s".to_string());
+        let node = start_role("select", &flags);
+        self.doors.set_select(Some(node.address));
+        self.select = Some(node);
+    }
+
+    pub fn stop_select(&mut self) {
+        self.doors.set_select(None);
+        if let Some(node) = self.select.take() {
+            node.stop();
+        }
+    }
+
+    /// Starts whatever does not run, and opens all links.
+    pub fn heal(&mut self) {
+        for storage in &mut self.storages {
+            storage.set_links(Link::Open);
+            if storage.node.is_none() {
+                storage.start(&[]);
+            }
+        }
+        for insert in 0..self.inserts.len() {
+            if self.inserts[insert].node.is_none() {
+                self.start_insert(insert);
+            }
+        }
+        if self.select.is_none() {
+            self.start_select();
+        }
+    }
+
+    /// Whether no node lacks anything, as far as storages and inserts know.
+    pub fn is_settled(&self) -> bool {
+        let is_zero = |node: &Option<Basalt>, metric: &str| {
+            let Some(node) = node else { return false };
+            let text = node.ok("/metrics");
+            let mut values =
+                text.lines().filter(|line| line.starts_with(metric)).filter_map(|line| line.rsplit(' ').next());
+            values.all(|value| value == "0")
+        };
+        self.storages.iter().all(|storage| is_zero(&storage.node, "basalt_catching_up"))
+            && self.inserts.iter().all(|insert| is_zero(&insert.node, "vm_rpc_hints_pending{"))
+            && self.inserts.iter().all(|insert| self.sees_all(insert))
+    }
+
+    fn sees_all(&self, insert: &InsertNode) -> bool {
+        let Some(node) = &insert.node else { return false };
+        let text = node.ok("/metrics");
+        let reachable =
+            text.lines().filter(|line| line.starts_with("vm_rpc_vmstorage_is_reachable{") && line.ends_with(" 1"));
+        reachable.count() == self.storages.len()
+    }
+}
