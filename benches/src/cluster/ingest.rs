@@ -83,7 +83,12 @@ pub fn run(plan: &Plan, program: &str, recordings: &Recordings, folder: &Path) -
 fn drain(plan: &Plan, program: &str, phases: [&Path; 2], folder: &Path, round: &mut Round) -> io::Result<()> {
     let home = tempfile::tempdir_in(folder)?;
     let mut cluster = Cluster::start(program, home.path(), STORAGES, STORAGES)?;
-    wait(|| Ok(cluster.insert.metric_sum("vm_rpc_vmstorage_is_reachable")? >= STORAGES as f64))?;
+    // A node that is killed before it knows the insert would get no hints.
+    wait(|| {
+        let storages = cluster.storages.iter().flatten();
+        let known = storages.map(|storage| storage.metric_sum("basalt_inserts_known"));
+        known.sum::<io::Result<f64>>().map(|known| known >= STORAGES as f64)
+    })?;
     cluster.kill(0)?;
     replay(phases[0], &cluster.insert, plan.connections)?;
     round.drained.0 = cluster.insert.metric_sum("vm_rpc_rows_hinted_total")? as u64;
