@@ -101,6 +101,12 @@ impl SeriesKey {
         LabelPairs::of(&self.0)
     }
 
+    /// The same as bytes, for who writes them on without reading them; `None` if a text may stand there in escapes.
+    pub fn label_bytes(&self) -> Option<LabelBytes<'_>> {
+        let rest = self.0.get(TENANT_BYTES..).unwrap_or(&[]);
+        memchr::memchr(1, rest).is_none().then_some(LabelBytes { rest, named: false })
+    }
+
     /// The value of a label; `None` if the series lacks it.
     pub fn label(&self, name: &str) -> Option<Cow<'_, str>> {
         self.labels().find(|(have, _)| have == name).map(|(_, value)| value)
@@ -287,8 +293,27 @@ fn check_bound(key: &[u8], at: &[u8]) -> Result<(), MalformedKey> {
 
 /// A text without its closing zero, and what stands behind.
 fn split_text(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = memchr::memchr(0, bytes)?;
+    let end = find_zero(bytes)?;
     Some((&bytes[..end], &bytes[end + 1..]))
+}
+
+/// Texts of labels are short: eight bytes at a time find their end before a search of long texts has begun.
+#[inline]
+fn find_zero(bytes: &[u8]) -> Option<usize> {
+    const LOW: u64 = u64::from_ne_bytes([0x01; 8]);
+    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
+    const WORDS: usize = 8;
+    let (words, _) = bytes.as_chunks::<8>();
+    for (at, word) in words.iter().take(WORDS).enumerate() {
+        let word = u64::from_le_bytes(*word);
+        // The lowest bit that is left belongs to the first zero byte; higher ones may lie.
+        let zeros = word.wrapping_sub(LOW) & !word & HIGH;
+        if zeros != 0 {
+            return Some(at * 8 + zeros.trailing_zeros() as usize / 8);
+        }
+    }
+    let start = words.len().min(WORDS) * 8;
+    memchr::memchr(0, &bytes[start..]).map(|at| start + at)
 }
 
 fn is_utf8(bytes: &[u8]) -> bool {
@@ -304,6 +329,47 @@ fn is_escaped(mut text: &[u8]) -> bool {
         text = &text[at + 2..];
     }
     true
+}
+
+/// Walks the labels of a canonical key without escapes, as bytes that are UTF-8.
+#[derive(Debug, Clone)]
+pub struct LabelBytes<'a> {
+    rest: &'a [u8],
+    named: bool,
+}
+
+impl<'a> LabelBytes<'a> {
+    /// What is left to walk: texts with a zero behind each, and the number of the bound.
+    pub fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    #[inline]
+    fn text(&mut self) -> Option<&'a [u8]> {
+        let (text, rest) = split_text(self.rest)?;
+        self.rest = rest;
+        Some(text)
+    }
+}
+
+impl<'a> Iterator for LabelBytes<'a> {
+    type Item = (&'a [u8], &'a [u8]);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        if !self.named {
+            self.named = true;
+            let metric = self.text()?;
+            if !metric.is_empty() {
+                return Some((METRIC_NAME.as_bytes(), metric));
+            }
+        }
+        if *self.rest.first()? == 0 {
+            self.rest = self.rest.get(1 + BOUND_BYTES..)?;
+            return Some((BUCKET_BOUND.as_bytes(), self.text()?));
+        }
+        Some((self.text()?, self.text()?))
+    }
 }
 
 /// Collects labels in any order and makes the canonical key of them. Reused between series, it allocates nothing.

@@ -15,7 +15,7 @@ mod tenant;
 pub use clock::{Clock, SystemClock};
 pub use columns::Columns;
 pub use id::{SHARDS, SeriesId};
-pub use key::{KeyBuilder, KeyReader, LabelError, LabelPairs, MAX_KEY_BYTES, MalformedKey, SeriesKey};
+pub use key::{KeyBuilder, KeyReader, LabelBytes, LabelError, LabelPairs, MAX_KEY_BYTES, MalformedKey, SeriesKey};
 pub use matcher::{MatchOp, Matcher, Selector};
 pub use range::TimeRange;
 pub use sample::{STALE_NAN_BITS, Sample, ValueKind, is_stale, sort_order_at_equal_time};

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use model::{METRIC_NAME, SeriesKey};
+use model::{BUCKET_BOUND, LabelBytes, METRIC_NAME, SeriesKey};
 
 use crate::number::{Layout, put_float, put_whole};
 
@@ -76,20 +76,24 @@ fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
 
 /// Appends a string.
 pub fn put_text(out: &mut Vec<u8>, text: &str) {
+    put_text_bytes(out, text.as_bytes());
+}
+
+/// Appends a string whose bytes are UTF-8.
+fn put_text_bytes(out: &mut Vec<u8>, text: &[u8]) {
     out.push(b'"');
-    // Without a branch a byte, as nearly all texts go out as they are.
-    let is_special = |byte: u8| (byte < b' ') | (byte == b'"') | (byte == b'\\');
-    if !text.bytes().fold(false, |found, byte| found | is_special(byte)) {
-        out.extend_from_slice(text.as_bytes());
-        out.push(b'"');
-        return;
+    if is_plain(text) {
+        out.extend_from_slice(text);
+    } else {
+        put_escaped(out, text);
     }
+    out.push(b'"');
+}
+
+fn put_escaped(out: &mut Vec<u8>, text: &[u8]) {
     let mut plain_start = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        if byte >= b' ' && byte != b'"' && byte != b'\\' {
-            continue;
-        }
-        out.extend_from_slice(&text.as_bytes()[plain_start..at]);
+    for (at, byte) in text.iter().enumerate().filter(|(_, byte)| is_special(**byte)) {
+        out.extend_from_slice(&text[plain_start..at]);
         plain_start = at + 1;
         match byte {
             b'"' => out.extend_from_slice(b"\\\""),
@@ -100,26 +104,99 @@ pub fn put_text(out: &mut Vec<u8>, text: &str) {
             _ => put(out, format_args!("\\u{byte:04x}")),
         }
     }
-    out.extend_from_slice(&text.as_bytes()[plain_start..]);
-    out.push(b'"');
+    out.extend_from_slice(&text[plain_start..]);
+}
+
+/// Whether a byte cannot stand in a string as it is.
+#[inline]
+fn is_special(byte: u8) -> bool {
+    (byte < b' ') | (byte == b'"') | (byte == b'\\')
+}
+
+/// Whether a text goes out as it is, as nearly all do: looked at in blocks, without a branch a byte.
+#[inline]
+fn is_plain(text: &[u8]) -> bool {
+    none_is(text, b' ', is_special)
+}
+
+/// Whether no byte of a text is as `is_wanted` says, which `filler` is not.
+#[inline]
+fn none_is(text: &[u8], filler: u8, is_wanted: impl Fn(u8) -> bool) -> bool {
+    const BLOCK: usize = 16;
+    let (blocks, rest) = text.as_chunks::<BLOCK>();
+    let mut found = [false; BLOCK];
+    let mut look =
+        |block: &[u8; BLOCK]| found.iter_mut().zip(block).for_each(|(found, byte)| *found |= is_wanted(*byte));
+    blocks.iter().for_each(&mut look);
+    match text.last_chunk::<BLOCK>() {
+        Some(last) => look(last),
+        None => {
+            let mut last = [filler; BLOCK];
+            last[..rest.len()].copy_from_slice(rest);
+            look(&last);
+        }
+    }
+    !found.iter().any(|found| *found)
 }
 
 /// Appends the labels of a series as an object: the metric's name first, then by name.
 pub fn put_labels(out: &mut Vec<u8>, key: &SeriesKey) {
-    // In the key `le` stands last, for its numeric order; here nothing is special about it.
-    let mut labels: Vec<_> = key.labels().collect();
-    let from = usize::from(labels.first().is_some_and(|(name, _)| name == METRIC_NAME));
-    labels[from..].sort_by(|one, other| one.0.cmp(&other.0));
     out.push(b'{');
-    for (index, (name, value)) in labels.iter().enumerate() {
-        if index > 0 {
+    match key.label_bytes() {
+        Some(labels) => put_label_bytes(out, labels),
+        None => {
+            let mut labels: Vec<_> = key.labels().collect();
+            let from = usize::from(labels.first().is_some_and(|(name, _)| name == METRIC_NAME));
+            labels[from..].sort_by(|one, other| one.0.cmp(&other.0));
+            for (name, value) in &labels {
+                put_text(out, name);
+                out.push(b':');
+                put_text(out, value);
+                out.push(b',');
+            }
+        }
+    }
+    match out.last_mut() {
+        Some(last) if *last == b',' => *last = b'}',
+        _ => out.push(b'}'),
+    }
+}
+
+/// Each label with a comma behind it.
+fn put_label_bytes(out: &mut Vec<u8>, labels: LabelBytes<'_>) {
+    // Zeros stand between the texts. The number of a bound may hold anything: then each text is looked at.
+    let all_plain = none_is(labels.rest(), 0, |byte| (byte != 0) & is_special(byte));
+    let mut behind_bound = None;
+    for (name, value) in labels {
+        let start = out.len();
+        if all_plain {
+            put_plain_label(out, name, value);
+        } else {
+            put_text_bytes(out, name);
+            out.push(b':');
+            put_text_bytes(out, value);
             out.push(b',');
         }
-        put_text(out, name);
-        out.push(b':');
-        put_text(out, value);
+        // In the key `le` stands last, for its numeric order; here nothing is special about it.
+        match behind_bound {
+            Some(place) if name == BUCKET_BOUND.as_bytes() => {
+                let bytes = out.len() - start;
+                out[place..].rotate_right(bytes);
+            }
+            None if name > BUCKET_BOUND.as_bytes() => behind_bound = Some(start),
+            _ => {}
+        }
     }
-    out.push(b'}');
+}
+
+#[inline]
+fn put_plain_label(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.reserve(name.len() + value.len() + 6);
+    out.push(b'"');
+    out.extend_from_slice(name);
+    out.extend_from_slice(b"\":\"");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\",");
 }
 
 /// Appends a value so that the same bits can be read back: the shortest digits without exponent. JSON has no infinities, which become strings, and
@@ -137,6 +214,7 @@ pub fn put_value(out: &mut Vec<u8>, value: f64) {
 #[cfg(test)]
 mod tests {
     use model::{KeyBuilder, STALE_NAN_BITS, Tenant};
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -149,6 +227,35 @@ mod tests {
     #[test]
     fn strings_are_escaped() {
         assert_eq!(text_of(|out| put_text(out, "a\"b\\c\n\u{1}ü")), "\"a\\\"b\\\\c\\n\\u0001ü\"");
+    }
+
+    proptest! {
+        #[test]
+        fn labels_are_the_same_with_and_without_escapes_in_the_key(
+            labels in prop::collection::btree_map("[a-z\"\u{e4}\\\\]{1,20}|le|__name__", "[ -~\u{0}-\u{3}\u{e4}\n\"]{1,40}", 1..6)
+        ) {
+            let mut builder = KeyBuilder::new();
+            labels.iter().for_each(|(name, value)| builder.push(name, value));
+            let key = builder.build(Tenant::DEFAULT).expect("a series");
+            let mut ordered: Vec<_> = labels.iter().collect();
+            ordered.sort_by_key(|(name, _)| (*name != METRIC_NAME, *name));
+            let pairs: Vec<_> = ordered.iter().map(|(name, value)| format!("{}:{}", in_quotes(name), in_quotes(value))).collect();
+            prop_assert_eq!(text_of(|out| put_labels(out, &key)), format!("{{{}}}", pairs.join(",")));
+        }
+    }
+
+    /// A string, byte for byte.
+    fn in_quotes(text: &str) -> String {
+        let each = |c: char| match c {
+            '"' => "\\\"".to_string(),
+            '\\' => "\\\\".to_string(),
+            '\n' => "\\n".to_string(),
+            '\r' => "\\r".to_string(),
+            '\t' => "\\t".to_string(),
+            c if c < ' ' => format!("\\u{:04x}", u32::from(c)),
+            c => c.to_string(),
+        };
+        format!("\"{}\"", text.chars().map(each).collect::<String>())
     }
 
     #[test]

@@ -113,13 +113,13 @@ impl Name {
     fn block_of<'a>(&self, file: &'a IndexFile, block: u32, section: Section) -> Result<(usize, &'a [u8]), Corrupt> {
         let at = (self.first_block + block) as usize;
         let field = if section == Section::Values { 0 } else { 8 };
-        let start_of = |at| {
-            let entry: &[u8; TERM_BLOCK_BYTES] = file.entry(Section::TermBlocks, at)?;
-            let number = u64::from_le_bytes(*entry[field..].first_chunk().expect("BUG: an entry holds two numbers"));
-            Ok(usize::try_from(number).unwrap_or(usize::MAX))
+        let entries = file.bytes(Section::TermBlocks, at * TERM_BLOCK_BYTES..(at + 2) * TERM_BLOCK_BYTES)?;
+        let number = |entry: usize| {
+            let bytes = entries[entry * TERM_BLOCK_BYTES + field..].first_chunk();
+            let number = u64::from_le_bytes(*bytes.expect("BUG: an entry holds two numbers"));
+            usize::try_from(number).unwrap_or(usize::MAX)
         };
-        let start = start_of(at)?;
-        Ok((start, file.bytes(section, start..start_of(at + 1)?)?))
+        Ok((number(0), file.bytes(section, number(0)..number(1))?))
     }
 
     /// The first value that is not less than `target`, and whether it is equal.

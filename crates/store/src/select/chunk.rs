@@ -37,7 +37,8 @@ pub struct Tools {
     pages: Vec<Page>,
     /// Readers of keys by source; each knows the key that it read last, which the next one resembles.
     keys: RefCell<Vec<Option<KeyCursor>>>,
-    scratch: ReadScratch,
+    /// Made when the first values are read: lists of series need none.
+    scratch: Option<Box<ReadScratch>>,
     pieces: Vec<Piece>,
     rows: Columns,
     block_times: Vec<i64>,
@@ -154,7 +155,13 @@ impl Chunk {
             let page = &self.tools.pages[piece.source];
             source
                 .part
-                .read_values(page, piece.number, piece.block, &mut self.tools.scratch, &mut data.values)
+                .read_values(
+                    page,
+                    piece.number,
+                    piece.block,
+                    self.tools.scratch.get_or_insert_default(),
+                    &mut data.values,
+                )
                 .map_err(failed)?;
             let kept = self.clip(source, &time, before, data)?;
             recipe.push((source.part.meta().id, time.span.offset));
@@ -227,7 +234,13 @@ impl Chunk {
             source.part.read_times(&head.time, &mut rows.times).map_err(failed)?;
             source
                 .part
-                .read_values(page, piece.number, piece.block, &mut self.tools.scratch, &mut rows.values)
+                .read_values(
+                    page,
+                    piece.number,
+                    piece.block,
+                    self.tools.scratch.get_or_insert_default(),
+                    &mut rows.values,
+                )
                 .map_err(failed)?;
             drop_hidden(source, piece.number, start, &mut rows);
         }
