@@ -15,7 +15,8 @@ mod wire;
 use std::{collections::BTreeMap, fs, path::Path};
 
 use answer::{Answer, difference};
-use list::{Judged, Question};
+pub use list::Judged;
+use list::Question;
 use server::Server;
 
 /// The flags of VictoriaMetrics and of Basalt in its dialect.
