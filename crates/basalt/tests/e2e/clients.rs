@@ -49,20 +49,35 @@ fn pythons_client_of_the_api_gets_its_answers() {
     ask(command, &basalt);
 }
 
-#[test]
-fn nodes_client_of_the_api_gets_its_answers() {
+/// Runs a script of node, whose libraries lie in a folder of `target/clients`; the cluster's data are there.
+fn ask_with_node(script: &str, libraries: &str) {
     let clients = root().join("target/clients");
     // Where no package of node can be had, `.ci/install` leaves this file.
     if clients.join("no-node").exists() {
         return eprintln!("node is missing; nothing was tested");
+    }
+    let libraries = clients.join(libraries);
+    if !libraries.join("node_modules").exists() {
+        assert!(std::env::var_os("CI").is_none(), "{} is missing", libraries.display());
+        return eprintln!("{} is missing (.ci/install); nothing was tested", libraries.display());
     }
     if !is_there("node") {
         return;
     }
     let (_folder, basalt) = cluster(&[]);
     let mut command = Command::new("node");
-    command.arg(root().join("testdata/clients/ask.mjs")).arg(clients);
+    command.arg(root().join("testdata/clients").join(script)).arg(libraries);
     ask(command, &basalt);
+}
+
+#[test]
+fn nodes_client_of_the_api_gets_its_answers() {
+    ask_with_node("ask.mjs", "");
+}
+
+#[test]
+fn grafanas_own_data_source_gets_its_answers() {
+    ask_with_node("grafana/ask.cjs", "grafana");
 }
 
 #[test]
