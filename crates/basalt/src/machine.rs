@@ -104,6 +104,12 @@ fn write_cpu(out: &mut MetricsText) {
     out.line("process_major_pagefaults_total", faults(12));
 }
 
+/// Memory of this process that is no file's.
+#[cfg(test)]
+pub fn anonymous_bytes() -> u64 {
+    read("/proc/self/status").and_then(|text| kilobytes(&text, "RssAnon:")).unwrap_or(0)
+}
+
 fn write_memory(out: &mut MetricsText) {
     let status = read("/proc/self/status").unwrap_or_default();
     for (metric, field) in [

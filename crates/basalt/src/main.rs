@@ -3,6 +3,7 @@
 //! Architecture invariant: wiring only. What a role is made of stands in [`roles`]; nothing here knows how any of it works.
 
 mod alerts;
+mod allocator;
 mod cluster;
 mod doors;
 mod files;
@@ -58,6 +59,7 @@ fn run(arguments: Vec<String>) -> Result<ExitCode, UsageError> {
     if flags.switch("dryRun") {
         return Ok(dry_run(&settings));
     }
+    allocator::bound_arenas(machine::processors());
     logging::start(&settings.logging);
     for (name, why) in flags.moot() {
         log::info!("-{name} changes nothing: {why}");

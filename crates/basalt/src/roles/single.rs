@@ -26,6 +26,7 @@ use super::{
     storage::StorageNode,
 };
 use crate::{
+    allocator,
     front::{Front, FrontStats, Wrong},
     logging::Messages,
     machine,
@@ -95,6 +96,7 @@ async fn run(role: Role, settings: Settings) -> Result<(), Failure> {
         }));
     }
     servers.push(tokio::spawn(secrets::watch(secrets, stop.clone())));
+    servers.push(tokio::spawn(allocator::upkeep(stop.clone())));
     if !self_scrape.interval.is_zero() {
         servers.push(tokio::spawn(self_scrape.run(Arc::clone(&front), stop.clone())));
     }

@@ -11,7 +11,7 @@ use storage_api::{NamesRequest, SamplesWanted, SelectError, SelectRequest, Value
 
 use super::{
     head_source::HeadSource,
-    plan::{Plan, failed},
+    plan::{Found, failed},
 };
 use crate::{inner::Inner, state::State};
 
@@ -119,5 +119,5 @@ pub fn tenants(inner: &Inner, range: TimeRange) -> Result<Vec<Tenant>, SelectErr
 pub fn series_count(inner: &Inner, tenant: Tenant) -> Result<u64, SelectError> {
     let mut request = SelectRequest::raw(tenant, Selector::everything(), TimeRange::ALL);
     request.samples = SamplesWanted::None;
-    Ok(Plan::make(inner, request)?.union.ids.len() as u64)
+    Found::search(inner, &request)?.count()
 }

@@ -46,6 +46,15 @@ pub struct Plan {
     _pin: Pin,
 }
 
+/// What a search found.
+pub struct Found {
+    /// The request's range cut to what has not expired.
+    known_range: TimeRange,
+    sources: Vec<Source>,
+    /// Keeps the head's slots from being given to other series.
+    pin: Pin,
+}
+
 /// Where samples come from.
 pub enum Source {
     /// A part.
@@ -75,30 +84,10 @@ impl Plan {
 
     /// As [`Self::make`], where samples are wanted from an instant on only.
     pub fn make_from(inner: &Inner, request: SelectRequest, samples_from: i64) -> Result<Self, SelectError> {
-        let selector =
-            CompiledSelector::compile(&request.selector).map_err(|error| SelectError::BadMatcher(error.to_string()))?;
-        let pin = inner.head.pin();
-        let state = inner.shared.get();
+        let Found { known_range, sources, pin } = Found::search(inner, &request)?;
         let dedup_interval_ms = inner.options.dedup_interval_ms;
-        let known_range = request.range.intersect(inner.kept());
         let answer_range = known_range.intersect(TimeRange::new(samples_from, i64::MAX));
         let read_range = widen(answer_range, dedup_interval_ms);
-        let searched = widen(known_range, dedup_interval_ms);
-        let mut sources = Vec::new();
-        if !known_range.is_empty() {
-            // Views are taken first: a series that the head forgets while it is searched has no rows in them.
-            let views = HeadSource::views(inner, &state, searched);
-            let touched = state.parts.iter().filter(|part| part.meta().range.overlaps(searched));
-            for (at, part) in touched.enumerate() {
-                if at % CHECK_EVERY == 0 {
-                    request.budget.check()?;
-                }
-                sources.extend(
-                    PartSource::search(&state, part, &request, &selector)?.map(|found| Source::Part(Box::new(found))),
-                );
-            }
-            sources.extend(HeadSource::search(views, &inner.head, &request, &selector, searched).map(Source::Head));
-        }
         let union = {
             let borrowed: Vec<&dyn SeriesSource> = sources.iter().map(Source::series).collect();
             unite(&borrowed)?
@@ -133,6 +122,43 @@ impl Plan {
         let start = of_source.partition_point(|rank| (*rank as usize) < ranks.start);
         let len = of_source[start..].partition_point(|rank| (*rank as usize) < ranks.end);
         start..start + len
+    }
+}
+
+impl Found {
+    /// Searches all sources.
+    pub fn search(inner: &Inner, request: &SelectRequest) -> Result<Self, SelectError> {
+        let selector =
+            CompiledSelector::compile(&request.selector).map_err(|error| SelectError::BadMatcher(error.to_string()))?;
+        let pin = inner.head.pin();
+        let state = inner.shared.get();
+        let known_range = request.range.intersect(inner.kept());
+        let searched = widen(known_range, inner.options.dedup_interval_ms);
+        let mut sources = Vec::new();
+        if !known_range.is_empty() {
+            // Views are taken first: a series that the head forgets while it is searched has no rows in them.
+            let views = HeadSource::views(inner, &state, searched);
+            let touched = state.parts.iter().filter(|part| part.meta().range.overlaps(searched));
+            for (at, part) in touched.enumerate() {
+                if at % CHECK_EVERY == 0 {
+                    request.budget.check()?;
+                }
+                sources.extend(
+                    PartSource::search(&state, part, request, &selector)?.map(|found| Source::Part(Box::new(found))),
+                );
+            }
+            sources.extend(HeadSource::search(views, &inner.head, request, &selector, searched).map(Source::Head));
+        }
+        Ok(Self { known_range, sources, pin })
+    }
+
+    /// How many different series there are. Their order is not asked for, so no keys are read: among 130,000 series of 30 parts that took half a second.
+    pub fn count(&self) -> Result<u64, SelectError> {
+        let sources = self.sources.iter().map(Source::series);
+        let mut ids: Vec<SeriesId> = sources.flat_map(|source| (0..source.len()).map(|at| source.id(at))).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        Ok(ids.len() as u64)
     }
 }
 
