@@ -1,7 +1,10 @@
-"""Sends samples to Basalt by the client libraries that others use; says "sent" when all of them are content."""
+"""Sends samples to Basalt by the client libraries that others use: `send.py URL GRAPHITE OPENTSDB`; says "sent" when all of them are content."""
 
 import sys
 
+import datadog
+import graphyte
+import potsdb
 from influxdb_client import InfluxDBClient, Point, WritePrecision
 from influxdb_client.client.write_api import SYNCHRONOUS
 from opentelemetry.exporter.otlp.proto.http import Compression
@@ -54,6 +57,34 @@ def opentelemetry(url):
     assert Checked.good, "an export failed"
 
 
-for send in (influx, push_gateway, opentelemetry):
+def datadog_agent(url):
+    datadog.initialize(api_key="none", app_key="none", api_host=f"{url}/datadog", mute=False)
+    tags = ["test:datadog client", "env:prod"]
+    sent = datadog.api.Metric.send(
+        metric="page.views", points=[(TIME_MS // 1000, 4.5)], host="web-1", tags=tags, compress_payload=True
+    )
+    assert sent == {"status": "ok"}, sent
+    checked = datadog.api.ServiceCheck.check(check="app.ok", host_name="web-1", status=0)
+    assert checked == {"status": "ok"}, checked
+
+
+def graphite(address):
+    host, port = address.rsplit(":", 1)
+    for protocol in ("tcp", "udp"):
+        sender = graphyte.Sender(host, port=int(port), protocol=protocol, prefix="servers")
+        sender.send("load", 0.5, timestamp=TIME_MS // 1000, tags={"test": f"graphyte-{protocol}"})
+        sender.stop()
+
+
+def opentsdb(address):
+    host, port = address.rsplit(":", 1)
+    client = potsdb.Client(host, port=int(port), host_tag=False)
+    client.send("requests", 12, test="potsdb", timestamp=TIME_MS // 1000)
+    client.wait()
+
+
+for send in (influx, push_gateway, opentelemetry, datadog_agent):
     send(sys.argv[1])
+graphite(sys.argv[2])
+opentsdb(sys.argv[3])
 print("sent")

@@ -10,6 +10,8 @@ use basalt_http::{Client, Url};
 const FETCH_MAX: Duration = Duration::from_secs(30);
 /// Files of the system are shorter.
 const SYSTEM_BYTES_MAX: usize = 4 << 20;
+/// A folder of configuration has no more files.
+const FOLDER_FILES_MAX: usize = 1000;
 /// Where systems keep the certificates of the authorities that they trust; the first one that is there counts.
 const TRUSTED: &[&str] = &[
     "/etc/ssl/certs/ca-certificates.crt",
@@ -36,6 +38,23 @@ pub fn read(path: &str, bytes_max: usize) -> Result<Vec<u8>, String> {
         return Err(format!("{path:?} is longer than {bytes_max} bytes"));
     }
     Ok(bytes)
+}
+
+/// Reads the files of a folder whose names end so, by name; each of at most so many bytes.
+pub fn read_folder(path: &str, ending: &str, bytes_max: usize) -> Result<Vec<(String, Vec<u8>)>, String> {
+    let failed = |why: std::io::Error| format!("cannot list {path:?}: {why}");
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
+        if name.ends_with(ending) {
+            names.push(name);
+        }
+        if names.len() > FOLDER_FILES_MAX {
+            return Err(format!("{path:?} has more than {FOLDER_FILES_MAX} files"));
+        }
+    }
+    names.sort();
+    names.into_iter().map(|name| Ok((name.clone(), read(&format!("{path}/{name}"), bytes_max)?))).collect()
 }
 
 /// Fetches what an address names.

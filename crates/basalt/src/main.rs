@@ -19,6 +19,7 @@ mod roles;
 mod secrets;
 mod self_scrape;
 mod settings;
+mod web;
 
 use std::process::ExitCode;
 

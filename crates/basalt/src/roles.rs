@@ -2,8 +2,10 @@
 
 mod backend;
 mod insert;
+mod names_file;
 mod refill;
 mod reports;
+mod retention_guard;
 mod single;
 mod storage;
 

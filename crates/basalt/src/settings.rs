@@ -19,6 +19,7 @@ use crate::{
     roles::InsertSettings,
     secrets::Sourced,
     self_scrape::SelfScrape,
+    web::WebSettings,
 };
 
 /// Share of the allowed memory that bodies may take while they come in.
@@ -61,6 +62,12 @@ pub struct Settings {
     pub memory_allowed_bytes: u64,
     /// Of the store.
     pub store: store::Options,
+    /// Whether queries outside the retention are refused.
+    pub deny_outside_retention: bool,
+    /// Whether it is counted how often metric names are asked for.
+    pub track_metric_names: bool,
+    /// Of the web interface.
+    pub web: WebSettings,
     /// Of an insert node.
     pub insert: InsertSettings,
     /// Of the doors.
@@ -108,6 +115,9 @@ impl Settings {
             engine: engine_options(flags, memory_allowed_bytes),
             serve: serve_options(flags, &store),
             store,
+            deny_outside_retention: flags.switch("denyQueriesOutsideRetention"),
+            track_metric_names: flags.switch("storage.trackMetricNamesStats"),
+            web: WebSettings::from_flags(flags)?,
             secrets: Vec::new(),
         };
         // Known once all have asked.
@@ -191,6 +201,7 @@ fn receive_options(flags: &Flags, memory_allowed_bytes: u64) -> receive::Options
         },
         samples_per_second_max: flags.number("maxIngestionRate"),
         log_new_series: flags.switch("logNewSeries"),
+        log_rows: flags.switch("logIngestedRows"),
     }
 }
 
@@ -213,12 +224,12 @@ fn engine_options(flags: &Flags, memory_allowed_bytes: u64) -> query::EngineOpti
         query_len_max: flags.bytes("search.maxQueryLen") as usize,
         latency_offset: flags.duration("search.latencyOffset"),
         staleness_interval_min: flags.duration("search.minStalenessInterval"),
-        no_stale_markers: flags.switch("search.noStaleMarkers"),
         no_implicit_conversion: flags.switch("search.disableImplicitConversion"),
         cache_bytes_max: cache_bytes_max as usize,
         cache_timestamp_offset: flags.duration("search.cacheTimestampOffset"),
         top_queries_max: flags.number("search.queryStats.lastQueriesCount") as usize,
         top_query_duration_min: flags.duration("search.queryStats.minQueryDuration"),
+        dots_are_dots: flags.switch("search.treatDotsAsIsInRegexps"),
         held_back_step_max: flags.duration("search.maxStepForPointsAdjustment"),
         aggregate_series_max: flags.number("search.maxSeriesPerAggrFunc") as usize,
         ..usual
@@ -264,6 +275,8 @@ fn serve_options(flags: &Flags, store: &store::Options) -> serve::Options {
         status_top_max: unlimited_if_zero(flags.number("search.maxTSDBStatusTopNSeries")) as usize,
         delete_series_max: unlimited_if_zero(flags.number("search.maxDeleteSeries")),
         delete_time_max: flags.duration("search.maxDeleteDuration"),
+        // The role opens it with its store.
+        names_stats: None,
         keys: serve::Keys {
             delete: flags.secret("deleteAuthKey"),
             snapshot: flags.secret("snapshotAuthKey"),
@@ -272,6 +285,7 @@ fn serve_options(flags: &Flags, store: &store::Options) -> serve::Options {
             reset_cache: flags.secret("search.resetCacheAuthKey"),
             metrics: flags.secret("metricsAuthKey"),
             flags: flags.secret("flagsAuthKey"),
+            names_stats: flags.secret("metricNamesStatsResetAuthKey"),
         },
         flags: flags.shown().collect(),
         version: machine::VERSION,

@@ -40,6 +40,10 @@ pub struct Head {
     epochs: Epochs,
     idle: Mutex<Idle>,
     series_created: AtomicU64,
+    /// Rows whose label bytes were looked for.
+    encodings_asked: AtomicU64,
+    /// Rows whose label bytes were not known.
+    encodings_missed: AtomicU64,
     /// Memory that the tails of all generations share.
     pool: Arc<TailPool>,
 }
@@ -126,6 +130,8 @@ impl Head {
             epochs: Epochs::new(),
             idle: Mutex::default(),
             series_created: AtomicU64::new(0),
+            encodings_asked: AtomicU64::new(0),
+            encodings_missed: AtomicU64::new(0),
             pool: Arc::default(),
         }
     }
@@ -165,7 +171,9 @@ impl Head {
         let slots = self.series.slots();
         let hasher = self.encodings.hasher(batch.tenant, batch.encoding.generation(), batch.encoding.scope());
         self.encodings.look_up(hasher, batch.bytes, batch.series, epoch, slots, &mut scratch.lookup);
+        self.encodings_asked.fetch_add(batch.series.len() as u64, Relaxed);
         if !scratch.lookup.missed.is_empty() {
+            self.encodings_missed.fetch_add(scratch.lookup.missed.len() as u64, Relaxed);
             self.resolve_missed(epoch, batch, scratch, gate)?;
             let ResolveScratch { lookup, passing, .. } = &mut *scratch;
             self.encodings.remember(lookup, epoch, |row| passing.binary_search(&row).is_err());
@@ -330,6 +338,11 @@ impl Head {
     /// How many encodings are remembered.
     pub fn encodings(&self) -> usize {
         self.encodings.len()
+    }
+
+    /// How many rows were looked for among the encodings, and how many of them were not there.
+    pub fn encodings_asked_and_missed(&self) -> (u64, u64) {
+        (self.encodings_asked.load(Relaxed), self.encodings_missed.load(Relaxed))
     }
 
     /// Memory taken, samples left out.

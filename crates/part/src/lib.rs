@@ -30,7 +30,7 @@ pub use meta::{Effort, PartMeta};
 pub use page::Page;
 pub use reader::{Part, ReadScratch};
 pub use rows::{deduplicate, one_per_timestamp, sort_rows};
-pub use searches::Searches;
+pub use searches::{Searches, SearchesStats};
 pub use series_name::SeriesName;
 pub use verify::Verified;
 pub use writer::{PartWriter, WriterOptions};

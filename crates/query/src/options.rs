@@ -29,10 +29,10 @@ pub struct EngineOptions {
     pub latency_offset: Duration,
     /// `-search.minStalenessInterval`: a sample counts as the one before a window for at least so long.
     pub staleness_interval_min: Duration,
-    /// `-search.noStaleMarkers`: no series holds stale markers.
-    pub no_stale_markers: bool,
     /// `-search.disableImplicitConversion`: a rollup of what is no selector is refused unless a subquery is written.
     pub no_implicit_conversion: bool,
+    /// `-search.treatDotsAsIsInRegexps`: a dot in the regular expressions of a query's selectors is a dot, unless `*`, `+` or `{` follow.
+    pub dots_are_dots: bool,
     /// How far dialect `promql` looks back for a sample.
     pub promql_lookback: Duration,
     /// Bytes that results may take in the cache; 0 for no cache (`-search.disableCache`).
@@ -65,8 +65,8 @@ impl Default for EngineOptions {
             query_len_max: 16 << 10,
             latency_offset: Duration::from_secs(30),
             staleness_interval_min: Duration::ZERO,
-            no_stale_markers: false,
             no_implicit_conversion: false,
+            dots_are_dots: false,
             promql_lookback: Duration::from_secs(300),
             cache_bytes_max: 64 << 20,
             cache_timestamp_offset: Duration::from_secs(300),

@@ -19,6 +19,7 @@ mod datadog;
 mod door;
 mod imports;
 mod influx;
+mod ingested_log;
 mod lines;
 mod listen;
 mod native;
@@ -74,6 +75,7 @@ const WAITING_MAX: usize = 10_000;
 pub struct Receiver {
     insert: Arc<dyn Insert>,
     clock: Arc<dyn Clock>,
+    log_rows: bool,
     body_bytes_max: usize,
     doors: DoorOptions,
     budget: BodyBudget,
@@ -116,6 +118,7 @@ impl Receiver {
         Self {
             insert,
             clock,
+            log_rows: options.log_rows,
             body_bytes_max: options.body_bytes_max,
             doors: options.doors.clone(),
             budget: BodyBudget::new(options.bodies_bytes_max, options.body_bytes_max, options.queue_wait_max),

@@ -23,6 +23,8 @@ pub struct Options {
     pub samples_per_second_max: u64,
     /// Whether every series that is new is logged.
     pub log_new_series: bool,
+    /// Whether every row that comes in is logged.
+    pub log_rows: bool,
     /// What single doors are told.
     pub doors: DoorOptions,
 }

@@ -123,6 +123,22 @@ impl Rules {
     }
 }
 
+impl Ruled<'_> {
+    /// Labels as their sender wrote them, as far as they can be read.
+    pub fn read(&self, bytes: &[u8], labels: &mut KeyBuilder) {
+        // What comes of them is of no interest.
+        let _ = self.encoding.resolve(bytes, labels);
+    }
+
+    /// What label bytes mean, for one who only wants to show it: nobody counts them as seen.
+    pub fn resolve_quietly(&self, bytes: &[u8], labels: &mut KeyBuilder) -> Resolved {
+        match self.encoding.resolve(bytes, labels) {
+            Resolved::Keep => self.rules.apply(labels),
+            other => other,
+        }
+    }
+}
+
 impl Encoding for Ruled<'_> {
     fn scope(&self) -> &[u8] {
         self.encoding.scope()
@@ -133,10 +149,7 @@ impl Encoding for Ruled<'_> {
     }
 
     fn resolve(&self, bytes: &[u8], labels: &mut KeyBuilder) -> Resolved {
-        let resolved = match self.encoding.resolve(bytes, labels) {
-            Resolved::Keep => self.rules.apply(labels),
-            other => other,
-        };
+        let resolved = self.resolve_quietly(bytes, labels);
         if resolved == Resolved::Keep {
             self.rules.new_series.see(labels);
         }

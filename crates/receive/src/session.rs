@@ -15,7 +15,7 @@ use decode::{
 use model::Tenant;
 use storage_api::{Batch, Encoding, InsertError, Inserted, Refusal, Refusals};
 
-use crate::{Receiver, rejection::Rejection, rules::Rules, stats::Kind, workspace::BorrowedWorkspace};
+use crate::{Receiver, ingested_log, rejection::Rejection, rules::Rules, stats::Kind, workspace::BorrowedWorkspace};
 
 /// See the module.
 pub struct Session<'a> {
@@ -121,6 +121,9 @@ impl<'a> Session<'a> {
         let admitted = self.receiver.rate.admit(batch.samples.len() as u64).await;
         admitted.map_err(|too_fast| InsertError::Overloaded(too_fast.to_string()))?;
         let encoding = self.rules.around(batch.encoding);
+        if self.receiver.log_rows {
+            ingested_log::log_rows(&batch, &encoding, self.kind.label());
+        }
         let batch = Batch { encoding: &encoding, metadata: &news.entries, ..batch };
         let inserted = wait_without(&mut self.turn, self.receiver.insert.insert(batch)).await?;
         self.receiver.told.remember(&news);

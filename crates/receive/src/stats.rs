@@ -19,7 +19,7 @@ macro_rules! kinds {
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
             /// The value of the label `type`.
-            fn label(self) -> &'static str {
+            pub fn label(self) -> &'static str {
                 match self {
                     $(Self::$name => $type,)*
                 }

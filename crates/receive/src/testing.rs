@@ -82,6 +82,7 @@ pub fn options() -> Options {
         rules: RuleOptions::default(),
         samples_per_second_max: 0,
         log_new_series: false,
+        log_rows: false,
         doors: DoorOptions { line_bytes_max: 1 << 20, ..DoorOptions::default() },
     }
 }

@@ -75,6 +75,23 @@ impl Relabeler {
 
     /// Takes the labels of a series through all rules.
     pub fn apply(&self, labels: &mut KeyBuilder) -> Outcome {
+        self.walk(labels, |_| {})
+    }
+
+    /// As [`Relabeler::apply`], and gives the labels that each rule left, those included that are only notes for later rules. A rule that drops the
+    /// series leaves none.
+    pub fn explain(&self, labels: &mut KeyBuilder) -> (Outcome, Vec<Vec<(String, String)>>) {
+        let mut steps = Vec::new();
+        let outcome = self.walk(labels, |list| {
+            steps.push(list.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect());
+        });
+        if outcome == Outcome::Drop && steps.len() < self.rules.len() {
+            steps.push(Vec::new());
+        }
+        (outcome, steps)
+    }
+
+    fn walk(&self, labels: &mut KeyBuilder, mut each: impl FnMut(&Labels<'_>)) -> Outcome {
         if self.rules.is_empty() {
             return Outcome::Keep;
         }
@@ -87,6 +104,7 @@ impl Relabeler {
             if list.overflowed() {
                 return Outcome::TooLong;
             }
+            each(&list);
         }
         list.write(labels);
         if labels.is_empty() { Outcome::Drop } else { Outcome::Keep }

@@ -9,7 +9,7 @@ use basalt_http::{Params, Response, StatusCode, empty, json, plain};
 use model::{Tenant, TimeRange};
 use storage_api::{AdminError, DeleteRequest, MetadataEntry};
 
-use crate::{Server, args, error::ApiError, json::Json};
+use crate::{Server, args, error::ApiError, json::Json, work};
 
 /// Entries of `/api/v1/metadata`.
 const METADATA_MAX: usize = 1_000_000;
@@ -25,8 +25,8 @@ impl Server {
             series_max: self.options.delete_series_max,
         };
         let deleting = self.operate(move |admin| admin.delete_series(request));
-        let hit = tokio::time::timeout(self.options.delete_time_max, deleting).await.map_err(|_| {
-            let why = format!("the delete goes on, but took longer than {:?}", self.options.delete_time_max);
+        let hit = work::within(self.options.delete_time_max, deleting).await.map_err(|_| {
+            let why = format!("the delete took longer than {:?}, and goes on by itself", self.options.delete_time_max);
             ApiError::new(StatusCode::SERVICE_UNAVAILABLE, why)
         })??;
         let matches: Vec<&str> = params.all("match[]").collect();

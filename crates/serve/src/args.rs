@@ -29,6 +29,7 @@ impl Server {
             | Endpoint::SnapshotDeleteAll => (&keys.snapshot, "snapshotAuthKey"),
             Endpoint::ForceMerge => (&keys.force_merge, "forceMergeAuthKey"),
             Endpoint::ResetCache => (&keys.reset_cache, "search.resetCacheAuthKey"),
+            Endpoint::ResetNamesStats => (&keys.names_stats, "metricNamesStatsResetAuthKey"),
             Endpoint::ForceFlush => (&keys.force_flush, "forceFlushAuthKey"),
             Endpoint::Metrics => (&keys.metrics, "metricsAuthKey"),
             Endpoint::Flags => (&keys.flags, "flagsAuthKey"),

@@ -8,7 +8,10 @@ use crate::{
     Server, args,
     error::ApiError,
     json::Json,
+    names_stats::Asked,
+    names_usage::put_asked,
     time::{self, TIME_FORMS},
+    work,
 };
 
 /// Entries of a list if the request does not say.
@@ -37,8 +40,10 @@ impl Server {
         });
         let too_slow =
             |_| ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, format!("it takes more time than {time_max:?}"));
-        let cardinality = tokio::time::timeout(time_max, counting).await.map_err(too_slow)??;
-        Ok(json(StatusCode::OK, body(&cardinality)))
+        let cardinality = work::within(time_max, counting).await.map_err(too_slow)??;
+        let metrics = cardinality.series_by_metric.iter().map(|counted| counted.name.clone()).collect();
+        let asked = self.requests_for(tenant, metrics);
+        Ok(json(StatusCode::OK, body(&cardinality, asked.as_deref())))
     }
 
     /// The UTC day that `date` lies in, today without it, all time for `date=0`.
@@ -55,12 +60,22 @@ impl Server {
     }
 }
 
-fn body(cardinality: &Cardinality) -> Vec<u8> {
+/// `asked` says how often each metric of the list was asked for.
+fn body(cardinality: &Cardinality, asked: Option<&[(String, Asked)]>) -> Vec<u8> {
     let mut out = Json::default();
     out.raw("{\"status\":\"success\",\"data\":{\"totalSeries\":").number(cardinality.series);
     out.raw(",\"totalLabelValuePairs\":").number(cardinality.label_value_pairs);
+    out.raw(",\"seriesCountByMetricName\":").list(
+        cardinality.series_by_metric.iter().enumerate(),
+        |out, (at, counted)| {
+            put_counted(out, counted);
+            if let Some((_, asked)) = asked.and_then(|asked| asked.get(at)) {
+                put_asked(out, asked);
+            }
+            out.raw("}");
+        },
+    );
     for (name, list) in [
-        ("seriesCountByMetricName", &cardinality.series_by_metric),
         ("seriesCountByLabelName", &cardinality.series_by_label),
         ("seriesCountByFocusLabelValue", &cardinality.series_by_focus_value),
         ("seriesCountByLabelValuePair", &cardinality.series_by_pair),
@@ -73,5 +88,11 @@ fn body(cardinality: &Cardinality) -> Vec<u8> {
 }
 
 fn entry(out: &mut Json, counted: &NamedCount) {
-    out.raw("{\"name\":").text(&counted.name).raw(",\"value\":").number(counted.count).raw("}");
+    put_counted(out, counted);
+    out.raw("}");
+}
+
+/// What an entry begins with.
+fn put_counted(out: &mut Json, counted: &NamedCount) {
+    out.raw("{\"name\":").text(&counted.name).raw(",\"value\":").number(counted.count);
 }

@@ -82,6 +82,10 @@ endpoints! {
     SeriesCount = "/api/v1/series/count",
     /// How series spread over metrics and labels.
     StatusTsdb = "/api/v1/status/tsdb",
+    /// How often each metric is asked for.
+    NamesStats = "/api/v1/status/metric_names_stats",
+    /// Counts that anew.
+    ResetNamesStats = "/api/v1/admin/status/metric_names_stats/reset",
     /// What runs now.
     ActiveQueries = "/api/v1/status/active_queries",
     /// What ran most.

@@ -19,6 +19,7 @@ mod answer;
 mod args;
 mod asker;
 mod cardinality;
+mod counting;
 mod csv;
 mod endpoint;
 mod error;
@@ -32,6 +33,8 @@ mod language;
 mod memory_note;
 mod metrics;
 mod names;
+mod names_stats;
+mod names_usage;
 mod number;
 mod options;
 mod packing;
@@ -52,8 +55,10 @@ use model::Clock;
 use query::Engine;
 use storage_api::{Admin, Select};
 
+pub use counting::Counting;
 pub use endpoint::{Endpoint, Entrance};
 pub use error::ApiError;
+pub use names_stats::NamesStats;
 pub use options::{Keys, Options, QueryOptions};
 
 use crate::{asker::Asker, metrics::EndpointStats, packing::Packing};
@@ -165,6 +170,8 @@ impl Server {
             Endpoint::TopQueries => self.top_queries(params),
             Endpoint::CancelQuery => self.cancel_query(params),
             Endpoint::ResetCache => Ok(self.reset_cache()),
+            Endpoint::NamesStats => self.metric_names_stats(tenant, params).await,
+            Endpoint::ResetNamesStats => Ok(self.reset_metric_names_stats()),
             Endpoint::RemoteRead => self.remote_read(asker, request).await,
             Endpoint::Federate => self.federate(asker, params).await,
             Endpoint::Export => self.export(asker, params).await,

@@ -40,6 +40,7 @@ impl Server {
 
     fn write_store(&self, stats: &StoreStats, out: &mut MetricsText) {
         write_sizes(stats, out);
+        write_caches(stats, out);
         write_work(stats, out);
         let path = format!("{{path={:?}}}", self.options.data_path);
         out.line(format_args!("vm_free_disk_space_bytes{path}"), stats.free_disk_bytes);
@@ -116,7 +117,6 @@ fn write_sizes(stats: &StoreStats, out: &mut MetricsText) {
         ("vm_data_size_bytes", "indexdb/file", stats.index_bytes),
         ("vm_data_size_bytes", "storage/log", stats.log_bytes),
         ("vm_cache_entries", "storage/hour_metric_ids", stats.series_active),
-        ("vm_cache_entries", "storage/tsid", stats.series_active),
         ("vm_merges_total", "storage/small", stats.merges),
         ("vm_active_merges", "storage/small", stats.merges_active),
         ("vm_active_merges", "storage/big", 0),
@@ -124,6 +124,20 @@ fn write_sizes(stats: &StoreStats, out: &mut MetricsText) {
         ("vm_deduplicated_samples_total", "merge", stats.deduplicated),
     ] {
         out.line(format_args!("{metric}{{type=\"{kind}\"}}"), value);
+    }
+}
+
+/// Caches that do what VictoriaMetrics' of the same name do: from a sender's labels to the series, and from a selector to the series of a part.
+fn write_caches(stats: &StoreStats, out: &mut MetricsText) {
+    for (kind, cache) in [("storage/tsid", stats.encodings), ("indexdb/tagFiltersToMetricIDs", stats.searches)] {
+        for (metric, value) in [
+            ("entries", cache.entries),
+            ("size_bytes", cache.bytes),
+            ("requests_total", cache.requests),
+            ("misses_total", cache.misses),
+        ] {
+            out.line(format_args!("vm_cache_{metric}{{type=\"{kind}\"}}"), value);
+        }
     }
 }
 

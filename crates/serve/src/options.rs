@@ -1,9 +1,11 @@
 //! What a server is told once: bounds, keys and what there is to show.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use basalt_http::Secret;
 use query::Dialect;
+
+use crate::NamesStats;
 
 /// Bounds, keys and what there is to show.
 #[derive(Debug, Clone)]
@@ -44,6 +46,8 @@ pub struct Options {
     pub delete_series_max: u64,
     /// Time of a delete.
     pub delete_time_max: Duration,
+    /// How often each metric is asked for, if that is counted.
+    pub names_stats: Option<Arc<NamesStats>>,
     /// What `authKey` must be, by what it protects.
     pub keys: Keys,
     /// Every flag with its value, and whether it was given.
@@ -102,4 +106,6 @@ pub struct Keys {
     pub metrics: Secret,
     /// For `/flags`.
     pub flags: Secret,
+    /// For counting anew how often metrics are asked for.
+    pub names_stats: Secret,
 }

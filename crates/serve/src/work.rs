@@ -112,6 +112,17 @@ impl Server {
     }
 }
 
+/// Waits for work that has so much time; timers are coarser than clocks, so the clock has the last word.
+pub(crate) async fn within<T>(time_max: Duration, work: impl Future<Output = T>) -> Result<T, TooSlow> {
+    let began = Instant::now();
+    let done = tokio::time::timeout(time_max, work).await.map_err(|_| TooSlow)?;
+    if began.elapsed() <= time_max { Ok(done) } else { Err(TooSlow) }
+}
+
+/// Work took longer than it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooSlow;
+
 pub(crate) fn panicked() -> ApiError {
     ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "the work for this request ended in a panic; see the log")
 }

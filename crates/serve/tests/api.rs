@@ -54,6 +54,7 @@ fn options() -> Options {
         delete_series_max: 100,
         delete_time_max: Duration::from_secs(5),
         keys: Keys::default(),
+        names_stats: None,
         flags: vec![("storageDataPath", "x".to_string(), true)],
         version: "basalt-9.9.9",
         has_nodes: false,

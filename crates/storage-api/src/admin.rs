@@ -110,6 +110,19 @@ pub struct MetadataEntry {
     pub unit: String,
 }
 
+/// Counters (since the start) and gauges of a cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CacheStats {
+    /// What it holds.
+    pub entries: u64,
+    /// Bytes that this takes.
+    pub bytes: u64,
+    /// How often something was looked for.
+    pub requests: u64,
+    /// How often it was not there.
+    pub misses: u64,
+}
+
 /// Counters (since the start) and gauges of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StoreStats {
@@ -121,6 +134,10 @@ pub struct StoreStats {
     pub series_created: u64,
     /// Series held in memory.
     pub series_active: u64,
+    /// What is remembered of label bytes: which series they mean.
+    pub encodings: CacheStats,
+    /// What is remembered of searches in parts: which series a selector means.
+    pub searches: CacheStats,
     /// Samples in memory.
     pub head_samples: u64,
     /// Bytes that samples take in memory.

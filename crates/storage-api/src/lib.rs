@@ -17,8 +17,8 @@ mod select;
 mod sub_plan;
 
 pub use admin::{
-    Admin, AdminError, Cardinality, CardinalityRequest, DeleteRequest, MetadataEntry, NamedCount, StoreStats,
-    Verification,
+    Admin, AdminError, CacheStats, Cardinality, CardinalityRequest, DeleteRequest, MetadataEntry, NamedCount,
+    StoreStats, Verification,
 };
 pub use copying::{CopyPiece, GiveShards, TakeCopies, TakeCopy};
 pub use insert::{

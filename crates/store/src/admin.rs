@@ -1,8 +1,10 @@
 //! The store as its operator sees it.
 
 use model::{Tenant, TimeRange};
+use part::SearchesStats;
 use storage_api::{
-    Admin, AdminError, BoxFuture, Cardinality, CardinalityRequest, DeleteRequest, MetadataEntry, StoreStats,
+    Admin, AdminError, BoxFuture, CacheStats, Cardinality, CardinalityRequest, DeleteRequest, MetadataEntry,
+    SelectError, StoreStats,
 };
 
 use crate::{Store, cardinality, counters::get, error::StoreError, inner::Inner, select, snapshots};
@@ -55,7 +57,14 @@ impl Admin for Store {
     }
 
     fn cardinality<'a>(&'a self, request: CardinalityRequest) -> BoxFuture<'a, Result<Cardinality, AdminError>> {
-        self.blocking(move |inner| cardinality::count(inner, &request).map_err(failed))
+        self.blocking(move |inner| {
+            cardinality::count(inner, &request).map_err(|error| match error {
+                SelectError::TooManySeries { .. } | SelectError::BadMatcher(_) => {
+                    AdminError::Invalid(error.to_string())
+                }
+                other => failed(other),
+            })
+        })
     }
 
     fn stats(&self) -> StoreStats {
@@ -78,6 +87,17 @@ impl Inner {
         Ok(name)
     }
 
+    fn encodings_stats(&self) -> CacheStats {
+        let (requests, misses) = self.head.encodings_asked_and_missed();
+        let bytes = self.head.bytes().encodings as u64;
+        CacheStats { entries: self.head.encodings() as u64, bytes, requests, misses }
+    }
+
+    fn searches_stats(&self) -> CacheStats {
+        let SearchesStats { entries, bytes, requests, misses } = self.searches.stats();
+        CacheStats { entries: entries as u64, bytes: bytes as u64, requests, misses }
+    }
+
     /// Counters and gauges.
     pub fn stats(&self) -> StoreStats {
         let state = self.shared.get();
@@ -89,6 +109,8 @@ impl Inner {
             refused: counters.refused(),
             series_created: self.head.series_created(),
             series_active: self.head.series_count() as u64,
+            encodings: self.encodings_stats(),
+            searches: self.searches_stats(),
             head_samples: state.generations.iter().map(|generation| generation.rows.rows() as u64).sum(),
             head_bytes: self.head_bytes(),
             part_samples: metas().map(|meta| meta.samples).sum(),

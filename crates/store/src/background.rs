@@ -275,7 +275,9 @@ impl Inner {
 
     fn drop_old_snapshots(&self) -> Result<(), disk::Error> {
         let max_age = self.options.snapshots_max_age_ms;
-        if max_age <= 0 || self.clock.now_ms() % HOUR_MS >= 2 * WAIT.as_millis() as i64 {
+        let hour = self.clock.now_ms() / HOUR_MS;
+        // Once an hour, and at the start, for the process may have been away for days.
+        if max_age <= 0 || self.snapshots_hour.swap(hour, Ordering::Relaxed) == hour {
             return Ok(());
         }
         let _turn = self.snapshots.lock();

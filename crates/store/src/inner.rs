@@ -5,7 +5,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
 };
 
@@ -56,6 +56,8 @@ pub struct Inner {
     pub flushing: Mutex<()>,
     /// Snapshots and their numbers.
     pub snapshots: Mutex<u64>,
+    /// The hour in which old snapshots were looked for last.
+    pub snapshots_hour: AtomicI64,
     pub metadata: MetadataTable,
     pub hourly: SeriesLimit,
     pub daily: SeriesLimit,

@@ -9,7 +9,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64},
+        atomic::{AtomicBool, AtomicI64, AtomicU64},
     },
 };
 
@@ -89,6 +89,7 @@ pub fn open(
         merge_done: Condvar::new(),
         flushing: Mutex::new(()),
         snapshots: Mutex::new(0),
+        snapshots_hour: AtomicI64::new(i64::MIN),
         metadata,
         hourly: SeriesLimit::hourly(options.max_hourly_series),
         daily: SeriesLimit::daily(options.max_daily_series),

@@ -5,6 +5,8 @@
 //! 3. [`Flags`] gives typed values. It remembers which flags were asked for, so that a test can find an obeyed flag that no code reads.
 //! 4. [`help`] renders the table for `-help` and for docs/flags.md.
 
+#[cfg(test)]
+mod effects;
 mod help;
 mod parse;
 pub mod table;

@@ -32,6 +32,7 @@ const KEYED: &[(Place, &str, Forms)] = &[
     (Place::Exactly("/internal/log_new_series"), "logNewSeriesAuthKey", Forms::Nobody),
     (Place::Exactly("/internal/resetRollupResultCache"), "search.resetCacheAuthKey", Forms::Role),
     (Place::EndsWith("/api/v1/admin/tsdb/delete_series"), "deleteAuthKey", Forms::Role),
+    (Place::EndsWith("/api/v1/admin/status/metric_names_stats/reset"), "metricNamesStatsResetAuthKey", Forms::Role),
     (Place::EndsWith("/tags/delSeries"), "deleteAuthKey", Forms::Nobody),
 ];
 

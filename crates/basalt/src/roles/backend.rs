@@ -18,10 +18,14 @@ use gather::{Gather, GatherOptions, Members};
 use model::Clock;
 use route::{Discovery, NodeList, ShardMap};
 use rpc::{Node, NodeListener, NodeOptions, Role as NodeRole, Service};
+use serve::Counting;
 use storage_api::{Admin, Batch, BoxFuture, Insert, InsertError, Inserted, Select};
 use store::{Reporter, Severity, Store};
 
-use super::{Failure, Role, refill::Refill, reports::Reports, storage::StorageNode};
+use super::{
+    Failure, Role, names_file::NamesFile, refill::Refill, reports::Reports, retention_guard::RetentionGuard,
+    storage::StorageNode,
+};
 use crate::{
     cluster::{self, ClusterOptions},
     settings::Settings,
@@ -44,6 +48,8 @@ pub struct Backend {
     pub service: Arc<Service>,
     /// What a storage is among other nodes.
     pub node: Option<Arc<StorageNode>>,
+    /// How often metric names are asked for.
+    pub names: Option<NamesFile>,
     store: Option<Arc<Store>>,
 }
 
@@ -97,7 +103,15 @@ impl Backend {
             stats.head_samples,
         );
         let node_role = if role == Role::Storage { NodeRole::Storage } else { NodeRole::Single };
-        let mut service = Service::new(node_role, cluster::epoch()).with_select(store.clone(), store.clone());
+        let mut select: Arc<dyn Select> = store.clone();
+        if settings.deny_outside_retention {
+            select = Arc::new(RetentionGuard::new(select, Arc::clone(clock), settings.store.retention_ms));
+        }
+        let names = settings.track_metric_names.then(|| NamesFile::open(Arc::clone(&disk), clock.now_ms()));
+        if let Some(names) = &names {
+            select = Arc::new(Counting::new(select, Arc::clone(clock), Arc::clone(&names.stats)));
+        }
+        let mut service = Service::new(node_role, cluster::epoch()).with_select(select.clone(), store.clone());
         let mut node = None;
         if role == Role::Storage {
             let reports = Arc::new(Reports::open(disk, store.clone()).map_err(Failure)?);
@@ -117,7 +131,7 @@ impl Backend {
         let mut sources: Vec<Arc<dyn MetricsSource>> = vec![Arc::new(NodeMetrics(Arc::clone(&service)))];
         sources.extend(node.clone().map(|node| node as Arc<dyn MetricsSource>));
         let insert: Arc<dyn Insert> = if role == Role::Storage { Arc::new(NoRows("storage")) } else { store.clone() };
-        Ok(Self { insert, select: store.clone(), admin: store.clone(), sources, service, node, store: Some(store) })
+        Ok(Self { insert, select, names, admin: store.clone(), sources, service, node, store: Some(store) })
     }
 
     fn select(options: &ClusterOptions) -> Result<Self, Failure> {
@@ -140,6 +154,7 @@ impl Backend {
             insert: Arc::new(NoRows("select")),
             select: gather.clone(),
             admin: gather,
+            names: None,
             sources,
             service: Arc::new(service),
             node: None,
@@ -149,9 +164,12 @@ impl Backend {
 
     /// What has to be done at the end, on a thread that may block.
     pub fn closing(&self) -> impl FnOnce() -> Result<(), Failure> + Send + 'static {
-        let store = self.store.clone();
+        let (store, names) = (self.store.clone(), self.names.clone());
         move || {
             let Some(store) = store else { return Ok(()) };
+            if let Some(names) = names {
+                names.save();
+            }
             store.close().map_err(|why| Failure(format!("cannot close the storage: {why}")))?;
             log::info!("the storage is closed");
             Ok(())

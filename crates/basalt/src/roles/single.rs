@@ -33,6 +33,7 @@ use crate::{
     reload::{self, Reloads},
     secrets,
     settings::Settings,
+    web::Web,
 };
 
 /// Threads for work that blocks: queries are bounded by their gate, this bounds what an operator asks for.
@@ -97,6 +98,9 @@ async fn run(role: Role, settings: Settings) -> Result<(), Failure> {
     }
     servers.push(tokio::spawn(secrets::watch(secrets, stop.clone())));
     servers.push(tokio::spawn(allocator::upkeep(stop.clone())));
+    if let Some(names) = backend.names.clone() {
+        servers.push(tokio::spawn(names.run(stop.clone())));
+    }
     if !self_scrape.interval.is_zero() {
         servers.push(tokio::spawn(self_scrape.run(Arc::clone(&front), stop.clone())));
     }
@@ -143,12 +147,13 @@ fn open(role: Role, mut settings: Settings, opening: Opening) -> Result<Opened, 
     let Opening { stats, mut sources } = opening;
     sources.extend(backend.sources.iter().cloned());
     sources.extend([receiver.clone() as _, Arc::new(refused) as _, reloads.clone() as _, Arc::new(process) as _]);
+    settings.serve.names_stats = backend.names.as_ref().map(|names| Arc::clone(&names.stats));
     let engine = Arc::new(Engine::new(Arc::clone(&backend.select), Arc::clone(&clock), settings.engine));
     let server =
         Server::new(engine, Arc::clone(&backend.select), Arc::clone(&backend.admin), clock, sources, settings.serve);
-    let admin = Arc::clone(&backend.admin);
+    let (admin, web) = (Arc::clone(&backend.admin), Web::new(settings.web));
     let node = backend.node.clone();
-    Ok(Opened { backend, single: Single { role, receiver, server, admin, node, stats }, reloads })
+    Ok(Opened { backend, single: Single { role, receiver, server, admin, node, web, stats }, reloads })
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
@@ -163,6 +168,7 @@ struct Single {
     server: Server,
     admin: Arc<dyn Admin>,
     node: Option<Arc<StorageNode>>,
+    web: Web,
     stats: Arc<FrontStats>,
 }
 
@@ -171,6 +177,9 @@ impl Handler for Single {
         let path = request.path();
         if path == LOG_NEW_SERIES {
             return log_new_series(&self.receiver, &request);
+        }
+        if let Some(page) = self.web.page(&request).await {
+            return page;
         }
         if path == TENANTS && self.role == Role::Select {
             return tenants(&self.admin).await;

@@ -56,6 +56,7 @@ fn every_key_guards_its_paths() {
         ("deleteAuthKey", "POST", "/api/v1/admin/tsdb/delete_series"),
         ("search.resetCacheAuthKey", "GET", "/internal/resetRollupResultCache"),
         ("configAuthKey", "GET", "/config"),
+        ("metricNamesStatsResetAuthKey", "POST", "/api/v1/admin/status/metric_names_stats/reset"),
     ];
     let flags: Vec<String> = guarded.iter().map(|(flag, ..)| format!("-{flag}=key-{flag}")).collect();
     let flags: Vec<&str> =

@@ -8,7 +8,8 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    prometheus::is_there,
+    operator_flags::door,
+    prometheus::{is_there, wait_until},
     queries::{END, START, cluster},
     server::{Basalt, folder},
 };
@@ -87,15 +88,25 @@ fn client_libraries_of_others_are_content() {
         return;
     }
     let folder = folder();
-    let basalt = Basalt::start(folder.path(), &[]);
+    let flags = ["-graphiteListenAddr=127.0.0.1:0", "-opentsdbListenAddr=127.0.0.1:0"];
+    let basalt = Basalt::start(folder.path(), &flags);
+    let doors = ["started UDP Graphite server", "started UDP OpenTSDB collector"].map(|said| door(&basalt, said));
     let mut command = Command::new(python);
-    command.arg(root.join("testdata/clients/send.py")).arg(format!("http://{}", basalt.address));
+    command.arg(root.join("testdata/clients/send.py")).arg(format!("http://{}", basalt.address)).args(doors);
     let output = command.output().expect("the script runs");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
     assert!(String::from_utf8_lossy(&output.stdout).contains("sent"), "{said}");
 
+    // Who sends lines is not told when they are stored.
+    for test in ["graphyte-tcp", "graphyte-udp", "potsdb"] {
+        wait_until("the line is stored", || basalt.export(&format!("{{test=\"{test}\"}}")).samples() == 1);
+    }
     for (selector, want) in [
+        ("{__name__=\"page.views\",test=\"datadog+client\",env=\"prod\",host=\"web-1\"}", 4.5),
+        ("{__name__=\"servers.load\",test=\"graphyte-tcp\"}", 0.5),
+        ("{__name__=\"servers.load\",test=\"graphyte-udp\"}", 0.5),
+        ("requests{test=\"potsdb\"}", 12.0),
         ("weather_degrees{test=\"influx+client\"}", 21.5),
         ("weather_rain{test=\"influx+client\"}", 0.0),
         ("pushed{test=\"push/client\",job=\"push\",part=\"a\"}", 7.0),

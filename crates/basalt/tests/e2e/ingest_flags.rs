@@ -116,6 +116,39 @@ fn influx_names_may_leave_parts_away() {
 }
 
 #[test]
+fn bodies_and_lines_have_their_limits() {
+    let folder = folder();
+    let flags = [
+        "-import.maxLineLen=1MiB",
+        "-influx.maxLineSize=1MiB",
+        "-datadog.maxInsertRequestSize=100",
+        "-newrelic.maxInsertRequestSize=100",
+        "-opentelemetry.maxRequestSize=100",
+        "-opentsdbhttp.maxInsertRequestSize=100",
+    ];
+    let basalt = Basalt::start(folder.path(), &flags);
+    let long = "x".repeat(200);
+    // Lines are measured once they do not fit into a piece of a body.
+    let longer = "x".repeat(4 << 20);
+    for (path, body) in [
+        ("/api/v1/import", format!("{{\"metric\":{{\"__name__\":\"{longer}\"}},\"values\":[1],\"timestamps\":[1]}}\n")),
+        ("/write", format!("m,a={longer} f=1\n")),
+        ("/datadog/api/v1/series", format!("{{\"series\":[{{\"metric\":\"{long}\",\"points\":[[1,1]]}}]}}")),
+        ("/newrelic/infra/v2/metrics/events/bulk", format!("[{{\"Events\":[{{\"a\":\"{long}\",\"b\":1}}]}}]")),
+        ("/opentelemetry/v1/metrics", long.clone()),
+        ("/opentsdb/api/put", format!("{{\"metric\":\"{long}\",\"value\":1,\"tags\":{{\"a\":\"b\"}}}}")),
+    ] {
+        let answer = basalt.client().post(path, "text/plain", None, body.as_bytes()).expect("the server answers");
+        let why = answer.text();
+        assert!(
+            matches!(answer.status, 400 | 413) && (why.contains("100") || why.contains("1048576")),
+            "{path}: {} {why}",
+            answer.status
+        );
+    }
+}
+
+#[test]
 fn lines_of_listeners_are_cut_to_their_minutes() {
     use std::io::Write;
     let folder = folder();

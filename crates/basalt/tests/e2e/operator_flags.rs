@@ -235,6 +235,34 @@ fn new_series_are_logged_when_somebody_asks() {
 }
 
 #[test]
+fn rows_are_logged_when_somebody_asks() {
+    let folder = folder();
+    let rules = folder.path().join("rules.yml");
+    fs::write(
+        &rules,
+        "- {action: drop, source_labels: [__name__], regex: 'no.*'}\n- {target_label: b, replacement: y}",
+    )
+    .expect("a file");
+    let flag = format!("-relabelConfig={}", rules.display());
+    let basalt = Basalt::start(&folder.path().join("data"), &[&flag, "-logIngestedRows", "-maxLabelValueLen=4"]);
+    for name in ["m", "none", "longer"] {
+        write(&basalt, name);
+    }
+    for line in [
+        "ingested by promremotewrite for 0:0: m{a=\"x\",b=\"y\"} 1@1767312000000",
+        "dropped by rules, by promremotewrite for 0:0: none",
+        "refused as too_long_label_value, by promremotewrite for 0:0: longer",
+    ] {
+        basalt.process.wait_for_line(line, PATIENCE).expect("it is logged");
+    }
+    assert_eq!(basalt.metric("vm_new_timeseries_created_total"), 1.0);
+    basalt.stop();
+    let basalt = Basalt::start(&folder.path().join("data"), &[]);
+    write(&basalt, "m");
+    assert!(!basalt.process.lines().iter().any(|line| line.contains("ingested by")));
+}
+
+#[test]
 fn relabeling_is_shown_and_nothing_stored() {
     let folder = folder();
     let rules = folder.path().join("rules.yml");

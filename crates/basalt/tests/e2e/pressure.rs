@@ -95,6 +95,77 @@ fn idle_half_open_and_slow_clients_keep_nobody_out() {
     basalt.stop();
 }
 
+#[test]
+fn inserts_beyond_what_can_be_computed_are_told_to_come_again() {
+    let folder = folder();
+    let basalt = Basalt::start(folder.path(), &["-maxConcurrentInserts=1", "-insert.maxQueueDuration=1ms"]);
+    assert_eq!(basalt.metric("vm_concurrent_insert_capacity"), 1.0);
+    const SENDERS: usize = 6;
+    const LINES: usize = 5_000;
+    let body = |sender: usize| -> String {
+        (0..LINES)
+            .map(|n| format!("m{{sender=\"{sender}\",n=\"{}\"}} {n} {}\n", n % 10, 1_767_312_000_000_i64 + n as i64))
+            .collect()
+    };
+    let send = |body: &str| basalt.client().post("/api/v1/import/prometheus", "text/plain", None, body.as_bytes());
+    let refused: usize = std::thread::scope(|scope| {
+        let sending: Vec<_> = (0..SENDERS)
+            .map(|sender| {
+                let send = &send;
+                scope.spawn(move || {
+                    let (body, mut refused) = (body(sender), 0);
+                    loop {
+                        let answer = send(&body).expect("the server answers");
+                        if answer.status == 204 {
+                            return refused;
+                        }
+                        assert_eq!(
+                            (answer.status, answer.header("retry-after")),
+                            (503, Some("5")),
+                            "{}",
+                            answer.text()
+                        );
+                        refused += 1;
+                    }
+                })
+            })
+            .collect();
+        sending.into_iter().map(|thread| thread.join().expect("an answer")).sum()
+    });
+    assert!(refused > 0, "none of {SENDERS} senders had to wait longer than a millisecond for one place");
+    assert!(basalt.metric("vm_concurrent_insert_limit_timeout_total") >= 1.0);
+    assert_eq!(basalt.export("m").samples(), SENDERS * LINES, "what was refused came again, and doubled nothing");
+}
+
+#[test]
+fn clients_that_do_not_read_their_answers_keep_nobody_out() {
+    let folder = folder();
+    let flags = ["-memory.allowedBytes=128MiB", "-search.maxConcurrentRequests=30"];
+    let basalt = Basalt::start(folder.path(), &flags);
+    let mut body = BodyWriter::default();
+    for n in 0..20 {
+        let samples: Vec<(i64, f64)> = (0..10_000).map(|at| (1_767_312_000_000 + at, at as f64 / 7.0)).collect();
+        body.series(&labels(&[("__name__", "large"), ("n", &n.to_string())]), &samples);
+    }
+    assert_eq!(basalt.write(&body.body).status, 204);
+    let peak_before = basalt.process.peak_rss_bytes().expect("it runs");
+    // Each answer is some 6 MB, of which the system takes a small part.
+    let silent: Vec<TcpStream> = (0..20)
+        .map(|_| {
+            let mut socket = TcpStream::connect(basalt.address).expect("the server listens");
+            socket.write_all(b"GET /api/v1/export?match[]=large HTTP/1.1\r\nHost: x\r\n\r\n").expect("it reads");
+            socket
+        })
+        .collect();
+    let begun = "vm_http_requests_total{path=\"/api/v1/export\"}";
+    crate::prometheus::wait_until("all of them are being answered", || basalt.metric(begun) >= 20.0);
+    healthy(&basalt);
+    let grown = basalt.process.peak_rss_bytes().expect("it runs") - peak_before;
+    assert!(grown < 64 << 20, "peak memory grew by {grown} bytes");
+    drop(silent);
+    basalt.stop();
+}
+
 /// A gzip body of many members that unpacks to so many times 1 MiB of one letter.
 fn gzip_of_mebibytes(count: usize) -> Vec<u8> {
     let mut member = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());

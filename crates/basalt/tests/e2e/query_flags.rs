@@ -151,6 +151,15 @@ fn the_newest_points_of_a_range_repeat_the_last_sure_one() {
 }
 
 #[test]
+fn dots_may_be_dots() {
+    for (flags, want) in [(&[][..], 12), (&["-search.treatDotsAsIsInRegexps"], 0)] {
+        let (_folder, basalt) = cluster(flags);
+        assert_eq!(count(&at_end(&basalt, "kube_node_info{node=~\"node.\\\\d+\"}")), want, "{flags:?}");
+        assert_eq!(count(&at_end(&basalt, "kube_node_info{node=~\"node.+\"}")), 12, "{flags:?}");
+    }
+}
+
+#[test]
 fn slow_queries_are_logged_and_remembered() {
     let (_folder, basalt) = cluster(&["-search.logSlowQueryDuration=1ms", "-search.queryStats.lastQueriesCount=1"]);
     at_end(&basalt, HEAVY);
@@ -180,7 +189,7 @@ fn a_full_queue_says_when_to_come_again() {
         cluster(&["-search.maxConcurrentRequests=1", "-search.maxQueueDuration=1ms", "-search.maxWorkersPerQuery=1"]);
     let heavy = address(
         "/api/v1/query_range",
-        &[("query", HEAVY), ("start", &START.to_string()), ("end", &END.to_string()), ("step", "2"), ("nocache", "1")],
+        &[("query", HEAVY), ("start", &START.to_string()), ("end", &END.to_string()), ("step", "20"), ("nocache", "1")],
     );
     let refused = std::thread::scope(|scope| {
         let asking: Vec<_> = (0..4).map(|_| scope.spawn(|| basalt.get(&heavy))).collect();

@@ -52,6 +52,28 @@ fn of_samples_close_to_each_other_the_last_stays() {
 }
 
 #[test]
+fn what_lies_outside_the_retention_may_be_denied() {
+    for (flags, want) in [(&["-denyQueriesOutsideRetention"][..], 503), (&[], 200)] {
+        let folder = folder();
+        let basalt = Basalt::start(folder.path(), &[&["-retentionPeriod=3d"], flags].concat());
+        assert_eq!(send(&basalt, &[("m", now_ms())]).0, 204);
+        let ago = |days: i64| ((now_ms() - days * DAY_MS) / 1000).to_string();
+        for (path, arguments) in [
+            ("/api/v1/query", &[("query", "m"), ("time", &*ago(4))][..]),
+            ("/api/v1/query_range", &[("query", "m"), ("start", &*ago(5)), ("step", "1h")]),
+            ("/api/v1/export", &[("match[]", "m"), ("start", &*ago(4))]),
+            ("/api/v1/label/__name__/values", &[("start", &*ago(5))]),
+        ] {
+            let refused = basalt.get(&crate::queries::address(path, arguments));
+            assert_eq!(refused.status, want, "{path}: {}", refused.text());
+            assert!(want == 200 || refused.text().contains("-denyQueriesOutsideRetention"), "{}", refused.text());
+        }
+        let inside = answer(&basalt, "/api/v1/query", &[("query", "count_over_time(m[1d])"), ("latency_offset", "0s")]);
+        assert_eq!(inside.0, 200, "{flags:?}: {}", inside.1);
+    }
+}
+
+#[test]
 fn a_full_disk_takes_no_writes() {
     let folder = folder();
     let basalt = Basalt::start(folder.path(), &["-storage.minFreeDiskSpaceBytes=1000TB"]);
@@ -86,6 +108,40 @@ fn memory_is_a_share_or_a_number() {
     assert!((quarter / all - 0.25).abs() < 0.001, "{quarter} of {all}");
 }
 
+/// Asks and wants an error that names a limit.
+fn refused(basalt: &Basalt, path: &str, arguments: &[(&str, &str)], why: &str) {
+    let response = basalt.get(&crate::queries::address(path, arguments));
+    assert!((400..500).contains(&response.status) && response.text().contains(why), "{path}: {}", response.text());
+}
+
+#[test]
+fn answers_of_the_api_have_their_limits() {
+    let flags = [
+        "-search.maxExportSeries=5",
+        "-search.maxSeries=5",
+        "-search.maxLabelsAPISeries=5",
+        "-search.maxTSDBStatusSeries=5",
+        "-search.maxDeleteSeries=5",
+        "-http.disableResponseCompression",
+    ];
+    let (_folder, basalt) = cluster(&flags);
+    let end = END.to_string();
+    let all = [("match[]", "kube_node_info"), ("end", end.as_str()), ("start", "0")];
+    for path in
+        ["/api/v1/export", "/api/v1/export/csv", "/api/v1/series", "/api/v1/labels", "/api/v1/label/node/values"]
+    {
+        refused(&basalt, path, &[&all[..], &[("format", "node")]].concat(), "5");
+    }
+    refused(&basalt, "/api/v1/status/tsdb", &[("date", "0")], "5");
+    let delete =
+        basalt.client().post("/api/v1/admin/tsdb/delete_series?match[]=kube_node_info", "text/plain", None, b"");
+    let delete = delete.expect("the server answers");
+    assert!(!delete.is_success() && delete.text().contains("5 are allowed"), "{}", delete.text());
+    let packed = [("Accept-Encoding", "gzip")];
+    let answer = basalt.client().request("GET", "/metrics", &packed, b"").expect("the server answers");
+    assert_eq!(answer.header("content-encoding"), None);
+}
+
 #[test]
 fn lists_of_the_api_are_cut() {
     let (_folder, basalt) =
@@ -101,6 +157,43 @@ fn lists_of_the_api_are_cut() {
     assert_eq!(count("/api/v1/labels", "", &[]), 2);
     assert_eq!(count("/api/v1/label/node/values", "", &[]), 3);
     assert_eq!(count("/api/v1/status/tsdb", "seriesCountByMetricName", &[("date", "0"), ("topN", "9")]), 1);
+}
+
+#[test]
+fn work_for_the_api_has_its_time() {
+    // Less than a millisecond is over before anything begins.
+    let (_folder, basalt) = cluster(&[
+        "-search.maxExportDuration=0.1ms",
+        "-search.maxLabelsAPIDuration=0.1ms",
+        "-search.maxStatusRequestDuration=0.001ms",
+        "-search.maxDeleteDuration=0.001ms",
+    ]);
+    let end = END.to_string();
+    let all = [("match[]", "kube_node_info"), ("end", end.as_str()), ("start", "0")];
+    for path in ["/api/v1/series", "/api/v1/labels", "/api/v1/label/node/values", "/api/v1/status/tsdb"] {
+        refused(&basalt, path, &[&all[..], &[("date", "0")]].concat(), "time");
+    }
+    // An export has begun its answer, which breaks off before its end.
+    let export = crate::queries::address("/api/v1/export", &all);
+    assert!(basalt.client().get(&export).map_or(true, |answer| answer.status == 422), "it was answered to its end");
+    let delete = crate::queries::address("/api/v1/admin/tsdb/delete_series", &all[..1]);
+    let answer = basalt.client().post(&delete, "text/plain", None, b"").expect("the server answers");
+    assert!(answer.status == 503 && answer.text().contains("the delete took longer than"), "{}", answer.text());
+}
+
+#[test]
+fn old_snapshots_are_removed() {
+    let folder = folder();
+    let basalt = Basalt::start(folder.path(), &[]);
+    assert_eq!(send(&basalt, &[("m", now_ms())]).0, 204);
+    assert!(basalt.ok("/snapshot/create").contains("\"snapshot\":\"20"));
+    basalt.stop();
+    let basalt = Basalt::start(folder.path(), &[]);
+    assert!(basalt.ok("/snapshot/list").contains("\"snapshots\":[\"20"), "three days are not over");
+    basalt.stop();
+    let basalt = Basalt::start(folder.path(), &["-snapshotsMaxAge=1ms"]);
+    let none = "{\"status\":\"ok\",\"snapshots\":[]}";
+    crate::prometheus::wait_until("the first look for old ones", || basalt.ok("/snapshot/list") == none);
 }
 
 #[test]

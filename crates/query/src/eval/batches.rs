@@ -196,6 +196,8 @@ pub fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+
     use storage_api::SeriesData;
 
     use super::*;
@@ -270,6 +272,17 @@ mod tests {
         assert_eq!(alone.concat(), (0..1_000).collect::<Vec<_>>());
         assert!(alone.len() > 1);
         assert_eq!(cut(4), alone);
+    }
+
+    #[test]
+    fn so_many_threads_work_as_may() {
+        for workers in [1, 3] {
+            let threads = AtomicUsize::new(0);
+            let stream = Numbers { next: Mutex::new(0), total: 1_000 };
+            let make = || threads.fetch_add(1, Ordering::Relaxed);
+            run(&stream, workers, make, |_, _| Ok(()), |()| Ok(())).expect("nothing fails");
+            assert_eq!(threads.into_inner(), workers);
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use storage_api::{LabelsWanted, PlacedHead, SamplesWanted, SelectRequest, Series
 use super::{
     Evaluation, Scope,
     batches::{self, Batch, block_on},
-    graphite,
+    dots, graphite,
     rollups::{Plan, Source},
     unlabelled,
 };
@@ -181,6 +181,9 @@ impl Evaluation<'_> {
     fn restricted(&self, selector: &Selector) -> Selector {
         let filters = &self.query.extra_filters;
         let mut selector = selector.clone();
+        if self.options.dots_are_dots {
+            selector.any_of.iter_mut().flatten().for_each(dots::escape);
+        }
         if !filters.is_empty() {
             let both = |own: &Vec<Matcher>, extra: &Vec<Matcher>| own.iter().chain(extra).cloned().collect();
             let any_of = selector.any_of.iter().flat_map(|own| filters.iter().map(move |extra| both(own, extra)));

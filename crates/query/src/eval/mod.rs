@@ -9,6 +9,7 @@
 
 mod batches;
 mod common;
+mod dots;
 mod duration;
 mod fetch;
 mod fold;

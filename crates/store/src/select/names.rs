@@ -51,6 +51,7 @@ impl<'a> Sources<'a> {
                 let mut found =
                     RoaringBitmap::clone(&*part.search(self.request.tenant, &self.selector).map_err(failed)?);
                 gone.iter().for_each(|hidden| found -= &*hidden.series);
+                self.request.budget.check_series(found.len())?;
                 if found.is_empty() { Ok(()) } else { visit(part.labels(), Some(&found)) }
             };
             visited.map_err(|corrupt| failed(corrupt.into()))?;
@@ -66,6 +67,9 @@ impl<'a> Sources<'a> {
         let _guard = self.inner.head.guard();
         let views = HeadSource::views(self.inner, &self.state, self.range);
         let found = HeadSource::find(&views, &self.inner.head, self.request.tenant, &self.selector, self.range);
+        if !self.everything {
+            self.request.budget.check_series(found.len())?;
+        }
         if !found.is_empty() {
             visit(self.inner.head.index(), &found);
         }

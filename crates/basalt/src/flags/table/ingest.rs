@@ -71,7 +71,7 @@ pub const FLAGS: &[Flag] = &[
         "false",
         "Logs each series before and after relabeling, once, and stores nothing of it.",
     ),
-    later("logIngestedRows", Kind::Switch, "false", "Logs every row that comes in."),
+    obeyed("logIngestedRows", Kind::Switch, "false", "Logs every row that comes in, as the store will have it."),
     obeyed("import.maxLineLen", Kind::Bytes, "10MiB", "A request with a longer line at /api/v1/import is refused."),
     obeyed(
         "csvTrimTimestamp",

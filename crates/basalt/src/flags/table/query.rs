@@ -1,6 +1,6 @@
 //! Flags of queries.
 
-use super::{ANY_NUMBER, Flag, Kind, later, moot, obeyed};
+use super::{ANY_NUMBER, Flag, Kind, moot, obeyed};
 
 pub const FLAGS: &[Flag] = &[
     obeyed("search.maxExportSeries", ANY_NUMBER, "10000000", "Exports of more series are refused."),
@@ -181,11 +181,12 @@ pub const FLAGS: &[Flag] = &[
         "1ms",
         "Shorter queries are not counted in /api/v1/status/top_queries.",
     ),
-    obeyed(
+    moot(
         "search.noStaleMarkers",
         Kind::Switch,
         "false",
         "Says that no series has stale markers, which saves a look for them.",
+        "stale markers are looked for only where a series holds NaN at all, which leaves nothing to save",
     ),
     obeyed(
         "search.disableImplicitConversion",
@@ -200,7 +201,28 @@ pub const FLAGS: &[Flag] = &[
         "Distance of points in Graphite answers.",
         "it is of the Graphite query API, which Basalt does not have",
     ),
-    later("search.treatDotsAsIsInRegexps", Kind::Switch, "false", "Takes a dot in regular expressions as a dot."),
-    later("vmui.customDashboardsPath", Kind::Text, "", "Folder with dashboards for the web interface."),
-    later("vmui.defaultTimezone", Kind::Text, "", "Time zone that the web interface starts with."),
+    obeyed(
+        "search.treatDotsAsIsInRegexps",
+        Kind::Switch,
+        "false",
+        "Takes a dot in the regular expressions of queries for a dot, unless *, + or { follow.",
+    ),
+    obeyed(
+        "metricNamesStatsResetAuthKey",
+        Kind::Secret,
+        "",
+        "What authKey= must be for /api/v1/admin/status/metric_names_stats/reset.",
+    ),
+    obeyed(
+        "vmui.customDashboardsPath",
+        Kind::Text,
+        "",
+        "Folder with dashboards (*.json) that the page at /vmui/ offers, and /vmui/custom-dashboards gives.",
+    ),
+    obeyed(
+        "vmui.defaultTimezone",
+        Kind::Text,
+        "",
+        "Time zone in which the page at /vmui/ shows times, such as Europe/Berlin; UTC without it.",
+    ),
 ];

@@ -192,11 +192,11 @@ pub const FLAGS: &[Flag] = &[
         "The folder that holds caches.",
         "caches live in memory alone; what is on disk lies under -storageDataPath",
     ),
-    later(
+    obeyed(
         "denyQueriesOutsideRetention",
         Kind::Switch,
         "false",
-        "Refuses queries outside the retention instead of answering what is there.",
+        "Answers 503 to queries that reach further back than the retention, instead of what is there.",
     ),
     obeyed(
         "logNewSeries",
@@ -205,7 +205,12 @@ pub const FLAGS: &[Flag] = &[
         "Logs every series that is seen for the first time since the start; /internal/log_new_series does so for a while.",
     ),
     obeyed("logNewSeriesAuthKey", Kind::Secret, "", "What authKey= must be for /internal/log_new_series."),
-    later("storage.trackMetricNamesStats", Kind::Switch, "true", "Counts how often each metric name is queried."),
+    obeyed(
+        "storage.trackMetricNamesStats",
+        Kind::Switch,
+        "true",
+        "Counts how often each metric name is asked for, for /api/v1/status/metric_names_stats.",
+    ),
     later("retentionFilter", Kind::List, "", "Retention by filter, for example {env=\"dev\"}:3d."),
     later("downsampling.period", Kind::List, "", "Downsampling, for example 30d:5m."),
 ];

@@ -122,6 +122,7 @@ async fn run(mut settings: Settings) -> Result<(), Failure> {
     }
     servers.extend(doors.open(&receiver, &settings.server, &stop));
     servers.push(tokio::spawn(secrets::watch(settings.secrets.clone(), stop.clone())));
+    servers.push(tokio::spawn(allocator::upkeep(stop.clone())));
     if !settings.self_scrape.interval.is_zero() {
         servers.push(tokio::spawn(settings.self_scrape.clone().run(Arc::clone(&front), stop.clone())));
     }
