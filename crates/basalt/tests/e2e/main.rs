@@ -36,3 +36,4 @@ mod syscalls;
 mod tls;
 mod web;
 mod wire;
+mod worst;

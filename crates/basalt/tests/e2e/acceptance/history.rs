@@ -152,7 +152,11 @@ fn a4_a5_card_hours_of_a_month_stay_below_the_cap_while_merges_and_writes_go_on(
     let written = written.into_inner();
     let seen = number(&basalt, &format!("count_over_time(canary[{written}s])"), START + written - 1);
     assert_eq!(seen as i64, written, "every sample that was written meanwhile");
-    println!("{} MiB at most, {written} samples written meanwhile", peak >> 20);
+    println!(
+        "{} MiB of memory at most, {} MiB allowed; {written} samples written meanwhile",
+        peak >> 20,
+        CAP_BYTES >> 20
+    );
 }
 
 const CLUSTERS: usize = 40;
