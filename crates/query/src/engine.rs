@@ -168,7 +168,7 @@ impl Engine {
         // Versions are those of before anything is read.
         let pieces = partial.as_ref().map(|partial| partial.pieces(&*self.select));
         if let (Some(partial), Some(pieces)) = (&partial, &pieces)
-            && let Some(known) = self.cache.rows(partial, pieces)
+            && let Some(known) = self.cache.rows(partial, pieces, &*self.select)
             && let Some(answer) = self.continued(&asked, partial, pieces, &known, peak)?
         {
             self.counters.cache_hits.fetch_add(1, Ordering::Relaxed);

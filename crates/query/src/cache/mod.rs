@@ -15,7 +15,7 @@ use std::{collections::HashMap, sync::Arc};
 use metricsql::{Expr, ExprKind};
 use model::{Matcher, Tenant, TimeRange};
 use parking_lot::Mutex;
-use storage_api::Version;
+use storage_api::{Select, Version};
 
 pub use partial::{KeptRows, Known, Partial, Pieces, RowsKey};
 
@@ -197,14 +197,14 @@ impl ResultCache {
         self.insert(Key::Answer(query.key), content, bytes);
     }
 
-    /// Rows of some of the first points of a query, and of how many.
-    pub fn rows(&self, query: &Partial, now: &Pieces) -> Option<Known> {
+    /// Rows of some of the first points of a query, and of how many. `now` are the versions of before anything is read.
+    pub fn rows(&self, query: &Partial, now: &Pieces, select: &dyn Select) -> Option<Known> {
         let key = Key::Rows(query.key.clone());
         let kept = match self.state.lock().find(&key)? {
             Content::Rows(kept) => Arc::clone(kept),
             Content::Answer { .. } => return None,
         };
-        let known = query.known(&kept, now)?;
+        let known = query.known(&kept, now, select)?;
         Some((kept, known))
     }
 

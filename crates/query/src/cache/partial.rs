@@ -1,8 +1,9 @@
 //! Rows of range queries by which a query that is asked again a little later needs only its last points.
 //!
 //! 1. Rows are kept as they are before they become an answer, under all that they depend on but begin and end of the grid. Points close to now are not kept.
-//! 2. Beside them stand the versions of pieces of time, from before they were computed. A later query on the same line of instants takes the points over
-//!    which all pieces, from where it reads on, have the version that they had.
+//! 2. Beside them stand the versions of pieces of time, from before they were computed: of hours, of which the last one is cut where points begin to be too
+//!    close to now, since behind that everything changes. A later query on the same line of instants takes the points over which all pieces, from where it
+//!    reads on, have the version that they had.
 //! 3. It evaluates the other points alone, finding series as if it evaluated all. What came out is put together if that is what an evaluation of all points gives, to
 //!    the bit: see [`super::shape`], `rollup::local` and `eval::watch`. Else all points are evaluated.
 
@@ -26,8 +27,12 @@ use crate::{
     options::EngineOptions,
 };
 
-/// Versions are kept for pieces of so long.
+/// Versions are kept for pieces of so long at most.
 const PIECE_MS: i64 = 3_600_000;
+/// A store knows versions of minutes: pieces are cut where minutes begin.
+const MINUTE_MS: i64 = 60_000;
+/// So far before the last points that are kept one more cut is made, so that a scrape that comes late spoils little.
+const LATE_MS: i64 = 10 * MINUTE_MS;
 /// Longer ranges have no rows kept.
 const PIECES_MAX: i64 = 2_000;
 /// With longer steps heads may stand for blocks, in other places each time.
@@ -75,9 +80,15 @@ pub struct Partial {
 
 /// The versions of pieces of time one behind the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pieces {
-    first: i64,
-    versions: Vec<Version>,
+pub struct Pieces(Vec<(TimeRange, Version)>);
+
+impl Pieces {
+    /// The version that a piece has now, if it is one of these.
+    fn version(&self, piece: TimeRange) -> Option<Version> {
+        let found = self.0.binary_search_by_key(&piece.min, |(piece, _)| piece.min).ok()?;
+        let (have, version) = self.0[found];
+        (have == piece).then_some(version)
+    }
 }
 
 /// Rows that are kept.
@@ -126,29 +137,42 @@ impl Partial {
 
     /// The versions of the time that it reads.
     pub fn pieces(&self, select: &dyn Select) -> Pieces {
-        let first = self.first_piece();
-        let version = |piece: i64| {
-            select.version(self.key.tenant, TimeRange::new(piece * PIECE_MS, piece * PIECE_MS + (PIECE_MS - 1)))
-        };
-        Pieces { first, versions: (first..=self.end.div_euclid(PIECE_MS)).map(version).collect() }
+        let versions = self.cut().into_iter().map(|piece| (piece, select.version(self.key.tenant, piece)));
+        Pieces(versions.collect())
     }
 
-    fn first_piece(&self) -> i64 {
-        self.grid.start.saturating_sub(self.reach).div_euclid(PIECE_MS)
+    /// The time that it reads, in pieces.
+    fn cut(&self) -> Vec<TimeRange> {
+        let behind = (self.end.div_euclid(PIECE_MS) + 1) * PIECE_MS;
+        let last_kept = self.stable_to.min(self.grid.end()).div_euclid(MINUTE_MS) * MINUTE_MS;
+        let first = self.reads_from().div_euclid(PIECE_MS);
+        let mut starts: Vec<i64> = (first..behind / PIECE_MS).map(|piece| piece * PIECE_MS).collect();
+        starts.extend([last_kept - LATE_MS, last_kept].iter().filter(|cut| (first * PIECE_MS..behind).contains(cut)));
+        starts.sort_unstable();
+        starts.dedup();
+        let ends = starts.iter().skip(1).copied().chain([behind]);
+        starts.iter().zip(ends).map(|(start, end)| TimeRange::new(*start, end - 1)).collect()
     }
 
-    /// How many of the first points are known from these rows, if that is worth it.
-    pub fn known(&self, kept: &KeptRows, now: &Pieces) -> Option<usize> {
+    fn reads_from(&self) -> i64 {
+        self.grid.start.saturating_sub(self.reach)
+    }
+
+    /// How many of the first points are known from these rows, if that is worth it. `now` are the versions of before anything is read.
+    pub fn known(&self, kept: &KeptRows, now: &Pieces, select: &dyn Select) -> Option<usize> {
         if kept.grid.start > self.grid.start {
             return None;
         }
-        let skipped = usize::try_from(now.first - kept.pieces.first).ok()?;
-        let then = kept.pieces.versions.get(skipped..)?;
-        let same = then.iter().zip(&now.versions).take_while(|(then, now)| then == now).count();
-        let sure_to = ((now.first + same as i64) * PIECE_MS - 1).min(kept.grid.end());
+        let is_same = |(piece, then): &&(TimeRange, Version)| {
+            let version = now.version(*piece).unwrap_or_else(|| select.version(self.key.tenant, *piece));
+            version == *then
+        };
+        let pieces = kept.pieces.0.iter().skip_while(|(piece, _)| piece.max < self.reads_from());
+        let (wanted, same) = (pieces.clone().count(), pieces.clone().take_while(is_same).count());
+        let sure_to = pieces.take(same).last()?.0.max.min(kept.grid.end());
         let known = self.points_to(sure_to);
         // Only the same query over the same data knows how things went on behind its last point.
-        let is_same = kept.grid == self.grid && kept.end == self.end && same == now.versions.len();
+        let is_same = kept.grid == self.grid && kept.end == self.end && same == wanted;
         let known = if is_same { known } else { known.min(self.grid.points - 1) };
         (known * KNOWN_SHARE_MIN >= self.grid.points).then_some(known)
     }
@@ -217,7 +241,7 @@ impl Partial {
 impl KeptRows {
     /// About what it holds.
     pub fn bytes(&self) -> usize {
-        self.rows.iter().map(row_bytes).sum::<usize>() + self.pieces.versions.len() * size_of::<Version>()
+        self.rows.iter().map(row_bytes).sum::<usize>() + self.pieces.0.len() * size_of::<(TimeRange, Version)>()
     }
 }
 
