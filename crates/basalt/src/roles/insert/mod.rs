@@ -29,6 +29,7 @@ use super::{
     single::{Signals, panicked},
 };
 use crate::{
+    allocator,
     cluster::{self, ClusterOptions},
     front::{Front, FrontStats},
     logging::Messages,
