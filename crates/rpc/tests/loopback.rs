@@ -29,6 +29,8 @@ struct Fake {
     rows: Mutex<Vec<(SeriesId, usize)>>,
     cancelled: Arc<AtomicBool>,
     chunks: Arc<AtomicUsize>,
+    /// Its series never end.
+    is_endless: bool,
 }
 
 fn key(number: usize) -> SeriesKey {
@@ -67,6 +69,7 @@ impl InsertNumbered for Fake {
 
 struct Stream {
     next: AtomicUsize,
+    end: usize,
     cancel: Cancel,
     cancelled: Arc<AtomicBool>,
     chunks: Arc<AtomicUsize>,
@@ -80,7 +83,7 @@ impl SeriesStream for Stream {
         }
         self.chunks.fetch_add(1, Ordering::Relaxed);
         let position = self.next.fetch_add(10, Ordering::Relaxed);
-        Ok((position < SERIES)
+        Ok((position < self.end)
             .then(|| Box::new(Chunk { position, times: Arc::clone(&self.times) }) as Box<dyn SeriesChunk>))
     }
 
@@ -90,9 +93,10 @@ impl SeriesStream for Stream {
 }
 
 impl Drop for Stream {
-    /// Work may be given up at any series, not only when the next chunk is asked for.
+    /// Work may be given up at any series, not only when the next chunk is asked for, and before anybody says so: where an answer can no longer be sent.
     fn drop(&mut self) {
-        self.cancelled.store(self.cancel.is_cancelled(), Ordering::Relaxed);
+        let is_unfinished = self.next.load(Ordering::Relaxed) < self.end;
+        self.cancelled.store(is_unfinished || self.cancel.is_cancelled(), Ordering::Relaxed);
     }
 }
 
@@ -136,6 +140,7 @@ impl Select for Fake {
             }
             Ok(Box::new(Stream {
                 next: AtomicUsize::new(0),
+                end: if self.is_endless { usize::MAX } else { SERIES },
                 cancel: request.budget.cancel.clone(),
                 cancelled: Arc::clone(&self.cancelled),
                 chunks: Arc::clone(&self.chunks),
@@ -295,7 +300,8 @@ async fn series_come_in_order_and_to_the_bit() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn work_ends_when_its_reader_is_gone_and_waits_while_he_is_slow() {
-    let fake = Arc::new(Fake::default());
+    // A thousand series fit into queues and windows: the work could be done before the reader is gone.
+    let fake = Arc::new(Fake { is_endless: true, ..Fake::default() });
     let (address, _stop) = serve(&fake, 1).await;
     let node = node(Role::Select, address);
     let stream = node.select(&raw()).await.expect("an answer");
