@@ -13,7 +13,7 @@ use wal::Ticket;
 
 use crate::{
     inner::Inner,
-    select::Plan,
+    select::count_series,
     tombstone::{TOMBSTONE_BYTES_MAX, Tombstone},
 };
 
@@ -52,8 +52,7 @@ impl Inner {
         let mut select = SelectRequest::raw(request.tenant, request.selector.clone(), request.range);
         select.samples = storage_api::SamplesWanted::None;
         select.budget.series_max = request.series_max;
-        let plan = Plan::make(self, select).map_err(|error| AdminError::Failed(error.to_string()))?;
-        Ok(plan.union.ids.len() as u64)
+        count_series(self, &select).map_err(|error| AdminError::Failed(error.to_string()))
     }
 
     /// Takes a tombstone into the picture and into what the next manifest says.

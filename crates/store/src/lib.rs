@@ -162,7 +162,7 @@ impl Select for Store {
         samples_from: i64,
     ) -> BoxFuture<'a, Result<Box<dyn SeriesStream>, SelectError>> {
         Box::pin(async move {
-            let plan = select::Plan::make_from(&self.inner, request, samples_from)?;
+            let plan = select::Plan::make(&self.inner, request, samples_from)?;
             Ok(Box::new(Stream::new(plan)) as Box<dyn SeriesStream>)
         })
     }

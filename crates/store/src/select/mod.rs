@@ -9,6 +9,6 @@ mod times;
 mod union;
 
 pub use head_source::HeadSource;
-pub use names::{label_names, label_values, series_count, tenants};
+pub use names::{count_series, label_names, label_values, series_count, tenants};
 pub use plan::{Plan, failed, widen};
 pub use stream::Stream;

@@ -119,9 +119,14 @@ pub fn tenants(inner: &Inner, range: TimeRange) -> Result<Vec<Tenant>, SelectErr
     Ok(tenants.into_iter().collect())
 }
 
+/// How many different series a request means.
+pub fn count_series(inner: &Inner, request: &SelectRequest) -> Result<u64, SelectError> {
+    Found::search(inner, request)?.count(&request.budget)
+}
+
 /// How many series a tenant has.
 pub fn series_count(inner: &Inner, tenant: Tenant) -> Result<u64, SelectError> {
     let mut request = SelectRequest::raw(tenant, Selector::everything(), TimeRange::ALL);
     request.samples = SamplesWanted::None;
-    Found::search(inner, &request)?.count()
+    count_series(inner, &request)
 }

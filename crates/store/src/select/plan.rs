@@ -14,7 +14,7 @@ use index::{CompiledSelector, KeyCursor};
 use model::{SeriesId, SeriesKey, TimeRange};
 use parking_lot::Mutex;
 use part::{BlockHead, Part, PartError, merge::Hidden};
-use storage_api::{SamplesWanted, SelectError, SelectRequest};
+use storage_api::{Budget, SamplesWanted, SelectError, SelectRequest};
 
 use super::{
     chunk::Tools,
@@ -77,13 +77,8 @@ pub struct PartSource {
 const KEYS_COMPARED: usize = 64;
 
 impl Plan {
-    /// Searches all sources.
-    pub fn make(inner: &Inner, request: SelectRequest) -> Result<Self, SelectError> {
-        Self::make_from(inner, request, i64::MIN)
-    }
-
-    /// As [`Self::make`], where samples are wanted from an instant on only.
-    pub fn make_from(inner: &Inner, request: SelectRequest, samples_from: i64) -> Result<Self, SelectError> {
+    /// Searches all sources and puts what they have into one list. Samples are wanted from an instant on only.
+    pub fn make(inner: &Inner, request: SelectRequest, samples_from: i64) -> Result<Self, SelectError> {
         let Found { known_range, sources, pin } = Found::search(inner, &request)?;
         let dedup_interval_ms = inner.options.dedup_interval_ms;
         let answer_range = known_range.intersect(TimeRange::new(samples_from, i64::MAX));
@@ -153,11 +148,12 @@ impl Found {
     }
 
     /// How many different series there are. Their order is not asked for, so no keys are read: among 130,000 series of 30 parts that took half a second.
-    pub fn count(&self) -> Result<u64, SelectError> {
+    pub fn count(&self, budget: &Budget) -> Result<u64, SelectError> {
         let sources = self.sources.iter().map(Source::series);
         let mut ids: Vec<SeriesId> = sources.flat_map(|source| (0..source.len()).map(|at| source.id(at))).collect();
         ids.sort_unstable();
         ids.dedup();
+        budget.check_series(ids.len() as u64)?;
         Ok(ids.len() as u64)
     }
 }
