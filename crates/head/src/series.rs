@@ -7,7 +7,7 @@
 //!    atomic word in which writers say that they are there (see [`slots`](crate::slots)), then it leaves map and index.
 
 use hashbrown::HashTable;
-use index::HeadIndex;
+use index::{HeadIndex, NewSeries};
 use model::{SeriesId, SeriesKey, ValueKind};
 use parking_lot::Mutex;
 use roaring::RoaringBitmap;
@@ -48,13 +48,20 @@ pub(crate) enum Found {
 #[derive(Debug)]
 pub(crate) struct SeriesMap {
     shards: Box<[Mutex<HashTable<u32>>]>,
+    /// Held by whoever locks all shards: to wait here is to wait once.
+    many: Mutex<()>,
     slots: Slots,
     index: HeadIndex,
 }
 
 impl SeriesMap {
     pub(crate) fn new() -> Self {
-        Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect(), slots: Slots::new(), index: HeadIndex::new() }
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            many: Mutex::default(),
+            slots: Slots::new(),
+            index: HeadIndex::new(),
+        }
     }
 
     pub(crate) fn slots(&self) -> &Slots {
@@ -95,8 +102,9 @@ impl SeriesMap {
         Found::Created(slot)
     }
 
-    /// Adds the slots of many series to `out`, as [`find_or_create`](Self::find_or_create) gives them for one. All shards are locked once: when a log is
-    /// replayed by several threads, these would wait for each other at every series. Says how many were new, or that there are no slots left.
+    /// Adds the slots of many series to `out`, as [`find_or_create`](Self::find_or_create) gives them for one. Says how many were new, or that there are no
+    /// slots left. It is for threads that replay a log side by side: what can be done without a lock is done before, then all shards are locked once, for at
+    /// every series the threads would wait for each other.
     pub(crate) fn find_or_create_many(
         &self,
         series: &[(SeriesId, SeriesKey)],
@@ -104,12 +112,14 @@ impl SeriesMap {
         epoch: u32,
         out: &mut Vec<u32>,
     ) -> Option<usize> {
+        let prepared = self.prepare_unknown(series);
+        let _turn = self.many.lock();
         // Everybody else holds one lock at a time, so all in their order cannot lock each other out.
         let mut shards: Vec<_> = self.shards.iter().map(Mutex::lock).collect();
         let mut scratch = SeriesKey::default();
-        let mut new: Vec<(u32, &SeriesKey)> = Vec::with_capacity(series.len());
+        let mut new: Vec<(u32, NewSeries<'_>)> = Vec::with_capacity(series.len());
         let mut is_full = false;
-        for (id, key) in series {
+        for ((id, key), prepared) in series.iter().zip(prepared) {
             let is_it = |slot: &u32| self.slots.id(*slot) == *id && self.is_key(*slot, key, &new, &mut scratch);
             let shard = &mut shards[shard_of(*id)];
             if let Some(slot) = shard.find(spread(*id), is_it).copied() {
@@ -122,17 +132,29 @@ impl SeriesMap {
                 break;
             };
             shard.insert_unique(spread(*id), slot, |slot| spread(self.slots.id(*slot)));
-            new.push((slot, key));
+            new.push((slot, prepared.unwrap_or_else(|| self.index.prepare(key, None))));
             out.push(slot);
         }
-        self.index.insert_many(new.iter().copied());
+        self.index.insert_prepared(&new);
         (!is_full).then_some(new.len())
     }
 
+    /// Prepares for the index those of the series that the map does not seem to have.
+    fn prepare_unknown<'a>(&self, series: &'a [(SeriesId, SeriesKey)]) -> Vec<Option<NewSeries<'a>>> {
+        let mut prepared: Vec<Option<NewSeries<'a>>> = Vec::with_capacity(series.len());
+        for (id, key) in series {
+            let is_known = self.shard(*id).lock().find(spread(*id), |slot| self.slots.id(*slot) == *id).is_some();
+            let before = prepared.last().and_then(Option::as_ref);
+            let new = (!is_known).then(|| self.index.prepare(key, before));
+            prepared.push(new);
+        }
+        prepared
+    }
+
     /// Whether a slot holds the series of this key; those of `new` are not in the index yet.
-    fn is_key(&self, slot: u32, key: &SeriesKey, new: &[(u32, &SeriesKey)], scratch: &mut SeriesKey) -> bool {
+    fn is_key(&self, slot: u32, key: &SeriesKey, new: &[(u32, NewSeries<'_>)], scratch: &mut SeriesKey) -> bool {
         match new.iter().find(|(have, _)| *have == slot) {
-            Some((_, have)) => *have == key,
+            Some((_, have)) => have.is_of(key),
             None => self.index.key(slot, scratch) && *scratch == *key,
         }
     }

@@ -17,7 +17,7 @@ const TENANT_BYTES: usize = 8;
 const BOUND_ORDER_BYTES: usize = 8;
 
 /// The pieces of a key, as they stand in it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct KeyParts<'a> {
     /// Tenant and metric name.
     pub(crate) family: &'a [u8],

@@ -18,7 +18,7 @@ mod search;
 mod selector;
 mod varint;
 
-pub use head::HeadIndex;
+pub use head::{HeadIndex, NewSeries};
 pub use key_numbers::{KeyNumbers, KnownNumbers};
 pub use part::{Ids, IndexSummary, IndexWriter, KeyCursor, PartIndex};
 pub use selector::{BadMatcher, CompiledSelector, parse_regex};

@@ -16,7 +16,8 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 
 use crate::{
-    counters::get, error::StoreError, inner::Inner, merging::Outcome, options::HOUR_MS, read_only::Cause, snapshots,
+    counters::get, error::StoreError, inner::Inner, merging::Outcome, options::HOUR_MS, read_only::Cause,
+    replay::Replay, snapshots, state::OpenGeneration,
 };
 
 /// The longest that a thread sleeps.
@@ -207,6 +208,16 @@ impl Inner {
         self.wal.active_bytes() >= self.options.flush.log_bytes
             || (running.rows.bytes() + self.head.spare_bytes()) as u64 >= self.options.head_bytes()
             || (old && running.rows.rows() > 0)
+            || self.replay_of(running).takes_longer_than(self.options.flush.replay)
+    }
+
+    /// What stands in the log for `running`, segments of the process before included.
+    fn replay_of(&self, running: &OpenGeneration) -> Replay {
+        Replay {
+            series: self.head.series_count() as u64,
+            samples: running.rows.rows() as u64,
+            threads: self.replay_threads,
+        }
     }
 
     /// Reads how much room the disk has; refuses or takes writes accordingly.

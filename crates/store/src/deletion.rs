@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use index::CompiledSelector;
-use storage_api::{AdminError, DeleteRequest, SelectRequest};
+use storage_api::{AdminError, DeleteRequest, SelectError, SelectRequest};
 use wal::Ticket;
 
 use crate::{
@@ -52,7 +52,10 @@ impl Inner {
         let mut select = SelectRequest::raw(request.tenant, request.selector.clone(), request.range);
         select.samples = storage_api::SamplesWanted::None;
         select.budget.series_max = request.series_max;
-        count_series(self, &select).map_err(|error| AdminError::Failed(error.to_string()))
+        count_series(self, &select).map_err(|error| match error {
+            SelectError::TooManySeries { .. } => AdminError::Invalid(error.to_string()),
+            other => AdminError::Failed(other.to_string()),
+        })
     }
 
     /// Takes a tombstone into the picture and into what the next manifest says.

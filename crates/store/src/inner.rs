@@ -73,6 +73,8 @@ pub struct Inner {
     pub unreadable_seen: AtomicU64,
     /// Bytes of samples in memory when they were last counted.
     pub head_bytes_seen: AtomicU64,
+    /// With so many threads a start would read the log.
+    pub replay_threads: u64,
     pub signals: Signals,
     pub closing: AtomicBool,
     /// Keeps other processes out.

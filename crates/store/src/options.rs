@@ -1,5 +1,7 @@
 //! What a store is told at the start, and the limits that follow from it.
 
+use std::time::Duration;
+
 pub use wal::{Ack, Commits};
 
 /// One hour.
@@ -47,13 +49,15 @@ pub struct FlushLimits {
     pub head_bytes: u64,
     /// Age of the oldest sample in memory.
     pub age_ms: i64,
+    /// How long the replay of what is in memory may take, as far as it can be foreseen.
+    pub replay: Duration,
 }
 
 impl Default for FlushLimits {
     fn default() -> Self {
-        // With a million series 128 MiB are some 45 million samples and 130 MiB of log, which replay within five seconds; while they are flushed, the next
-        // ones come in beside them, and the process stays below 600 MB. With few series the log's limit comes first.
-        Self { log_bytes: 256 << 20, head_bytes: 128 << 20, age_ms: 2 * HOUR_MS }
+        // Within five seconds of a kill the store answers again: what comes in while a flush is under way, and the opening of the parts, need their share of
+        // them. With 128 MiB of samples, and the next ones beside them while they are flushed, a process with a million series stays below 600 MB.
+        Self { log_bytes: 256 << 20, head_bytes: 128 << 20, age_ms: 2 * HOUR_MS, replay: Duration::from_secs(3) }
     }
 }
 

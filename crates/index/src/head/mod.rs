@@ -25,7 +25,8 @@ use roaring::RoaringBitmap;
 
 use crate::{CompiledSelector, KeyNumbers};
 use ids::{Search, Searches};
-use state::{NewSeries, Slot, State};
+pub use state::NewSeries;
+use state::{Slot, State};
 
 /// Series that are inserted or removed while the lock is held: a tenth of a millisecond.
 const SERIES_PER_LOCK: usize = 256;
@@ -59,22 +60,34 @@ impl HeadIndex {
         self.insert_many([(slot, key)]);
     }
 
+    /// Does what adding a series needs and no lock. `before` may be the one in front of it, with which it may have labels in common.
+    pub fn prepare<'a>(&self, key: &'a SeriesKey, before: Option<&NewSeries<'_>>) -> NewSeries<'a> {
+        NewSeries::new(key, self.seed, before)
+    }
+
     /// Adds series in free slots. Each is found by searches that begin after it is in; when this returns, all are.
     pub fn insert_many<'a>(&self, series: impl IntoIterator<Item = (u32, &'a SeriesKey)>) {
         let mut series = series.into_iter();
-        let mut batch: Vec<NewSeries<'a>> = Vec::new();
+        let mut batch: Vec<(u32, NewSeries<'a>)> = Vec::new();
         loop {
             batch.clear();
             for (slot, key) in series.by_ref().take(SERIES_PER_LOCK) {
-                let new = NewSeries::new(slot, key, self.seed, batch.last());
-                batch.push(new);
+                let new = self.prepare(key, batch.last().map(|(_, before)| before));
+                batch.push((slot, new));
             }
             if batch.is_empty() {
                 return;
             }
+            self.insert_prepared(&batch);
+        }
+    }
+
+    /// As [`insert_many`](Self::insert_many), for series that were [prepared](Self::prepare).
+    pub fn insert_prepared(&self, series: &[(u32, NewSeries<'_>)]) {
+        for batch in series.chunks(SERIES_PER_LOCK) {
             let mut state = self.state.write();
             state.advance(&self.searches);
-            batch.iter().for_each(|new| state.insert(new));
+            batch.iter().for_each(|(slot, new)| state.insert(*slot, new));
         }
     }
 

@@ -67,8 +67,7 @@ pub(super) struct TenantState {
 
 /// A series that is about to be inserted, with what can be computed without the lock.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct NewSeries<'a> {
-    pub(super) slot: u32,
+pub struct NewSeries<'a> {
     parts: KeyParts<'a>,
     family_hash: [u64; 2],
     origin_hash: [u64; 2],
@@ -76,7 +75,7 @@ pub(super) struct NewSeries<'a> {
 
 impl<'a> NewSeries<'a> {
     /// Takes a key apart and hashes the parts; `before` may have the same.
-    pub(super) fn new(slot: u32, key: &'a SeriesKey, seed: u64, before: Option<&NewSeries<'_>>) -> Self {
+    pub(super) fn new(key: &'a SeriesKey, seed: u64, before: Option<&NewSeries<'_>>) -> Self {
         let parts = KeyParts::of(key);
         let hash = |bytes: &[u8]| {
             let hash = xxh3_128_with_seed(bytes, seed);
@@ -90,7 +89,12 @@ impl<'a> NewSeries<'a> {
             Some(before) if before.parts.origin == parts.origin => before.origin_hash,
             _ => hash(parts.origin),
         };
-        Self { slot, parts, family_hash, origin_hash }
+        Self { parts, family_hash, origin_hash }
+    }
+
+    /// Whether it was made of this key.
+    pub fn is_of(&self, key: &SeriesKey) -> bool {
+        self.parts == KeyParts::of(key)
     }
 }
 
@@ -181,7 +185,7 @@ impl State {
         }
     }
 
-    pub(super) fn insert(&mut self, new: &NewSeries<'_>) {
+    pub(super) fn insert(&mut self, slot: u32, new: &NewSeries<'_>) {
         let family = self.find_or_add_family(new);
         let origin = self.find_or_add_origin(new);
         let bound = match new.parts.bound() {
@@ -195,16 +199,16 @@ impl State {
                 term
             }
         };
-        let page = new.slot as usize / SLOTS_PER_PAGE;
+        let page = slot as usize / SLOTS_PER_PAGE;
         while self.slots.len() <= page {
             self.slots.push(vec![FREE; SLOTS_PER_PAGE].into());
         }
-        let slot = &mut self.slots[page][new.slot as usize % SLOTS_PER_PAGE];
-        assert_eq!(slot.family, NONE, "BUG: slot {} is taken", new.slot);
-        *slot = Slot { family, origin, bound };
-        self.families[family as usize].slots.insert(new.slot, &mut self.memory);
-        self.origins[origin as usize].slots.insert(new.slot, &mut self.memory);
-        self.tenants.entry(new.parts.tenant()).or_default().slots.insert(new.slot);
+        let place = &mut self.slots[page][slot as usize % SLOTS_PER_PAGE];
+        assert_eq!(place.family, NONE, "BUG: slot {slot} is taken");
+        *place = Slot { family, origin, bound };
+        self.families[family as usize].slots.insert(slot, &mut self.memory);
+        self.origins[origin as usize].slots.insert(slot, &mut self.memory);
+        self.tenants.entry(new.parts.tenant()).or_default().slots.insert(slot);
         self.series += 1;
     }
 

@@ -1,10 +1,13 @@
 //! Daily life of a store, step by step.
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use model::{MatchOp, Matcher, Selector, Tenant, TimeRange};
 use storage_api::{Admin, MetricMetadata, NamesRequest, Refusal, Select, SelectRequest, ValuesRequest};
-use store::{DAY_MS, HOUR_MS, Options};
+use store::{Commits, DAY_MS, FlushLimits, HOUR_MS, Options};
 use testkit::{ManualClock, SimDisk};
 
 use crate::driver::{Driver, NOW, key_of, quiet};
@@ -62,6 +65,33 @@ fn acknowledged_rows_survive_a_power_cut_without_a_flush() {
     let before = driver.read_all(Tenant::DEFAULT).expect("it can be read");
     let driver = open(&disk.cut_power(), quiet());
     assert_eq!(driver.read_all(Tenant::DEFAULT).expect("it can be read"), before);
+}
+
+#[test]
+fn a_log_that_would_take_too_long_to_read_is_flushed_also_what_another_process_left() {
+    let disk = SimDisk::new(15);
+    let driver = open(&disk, quiet());
+    driver.put(&[("__name__=up", NOW, 1.0), ("__name__=up", NOW + 1, 1.0)]);
+    let disk = disk.kill();
+    // Two samples are foreseen to take 220 ns on one thread.
+    let opened = |replay: Duration| {
+        let flush = FlushLimits { replay: replay / threads(), ..FlushLimits::default() };
+        open(&disk, Options { flush, background: true, commits: Commits::InBackground, ..quiet() })
+    };
+    let patient = opened(Duration::from_micros(100));
+    assert_eq!((patient.store.stats().head_samples, patient.store.stats().flushes), (2, 0));
+    drop(patient);
+    let driver = opened(Duration::ZERO);
+    let begun = Instant::now();
+    while driver.store.stats().flushes == 0 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "nobody flushed it");
+        std::thread::yield_now();
+    }
+    assert_eq!(driver.store.stats().part_samples, 2);
+}
+
+fn threads() -> u32 {
+    std::thread::available_parallelism().map_or(1, |threads| threads.get() as u32)
 }
 
 #[test]
