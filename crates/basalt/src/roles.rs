@@ -3,6 +3,7 @@
 mod backend;
 mod insert;
 mod names_file;
+mod ownership;
 mod refill;
 mod reports;
 mod retention_guard;

@@ -20,13 +20,29 @@ where
     W: Future<Output = Result<T, RpcError>> + Send + 'static,
     F: Fn(Arc<Node>) -> W,
 {
+    ask_each(runtime, members, |_| true, |_, node| question(node))
+}
+
+/// As [`ask`], the nodes at some places only, each its own question.
+pub fn ask_each<T, F, W>(
+    runtime: &Handle,
+    members: &Members,
+    is_asked: impl Fn(usize) -> bool,
+    question: F,
+) -> Answers<T>
+where
+    T: Send + 'static,
+    W: Future<Output = Result<T, RpcError>> + Send + 'static,
+    F: Fn(usize, Arc<Node>) -> W,
+{
     let (sender, answers) = mpsc::channel(members.nodes().len().max(1));
     let task = |(place, node): (usize, &Arc<Node>)| {
-        let (sender, asking) = (sender.clone(), question(Arc::clone(node)));
+        let (sender, asking) = (sender.clone(), question(place, Arc::clone(node)));
         // An error means that nobody waits any more.
         runtime.spawn(async move { drop(sender.send((place, asking.await)).await) })
     };
-    let tasks = members.nodes().iter().enumerate().map(task).collect();
+    let asked = members.nodes().iter().enumerate().filter(|(place, _)| is_asked(*place));
+    let tasks = asked.map(task).collect();
     Answers { answers, tasks }
 }
 

@@ -66,6 +66,16 @@ impl Coverage {
         Ok(())
     }
 
+    /// How many nodes have each series.
+    pub fn copies(&self) -> usize {
+        self.members.copies()
+    }
+
+    /// The nodes that did not answer.
+    pub fn away(&self) -> impl Iterator<Item = usize> + '_ {
+        self.complete.iter().enumerate().filter(|(_, complete)| complete.is_none()).map(|(node, _)| node)
+    }
+
     /// Whether the answer lacks something.
     pub fn is_partial(&self) -> bool {
         self.completeness.is_partial()

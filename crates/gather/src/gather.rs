@@ -5,10 +5,12 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
+use rpc::RpcError;
+use storage_api::SelectError;
 use tokio::runtime::Handle;
 
-use crate::Members;
+use crate::{Members, assign::Assignment, coverage::Coverage, rounds::GivingUp};
 
 /// How answers are put together.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +32,18 @@ pub struct GatherStats {
     pub refused: AtomicU64,
     /// Nodes that did not answer, over all questions.
     pub missing: AtomicU64,
+    /// Rounds of questions for series.
+    pub rounds: AtomicU64,
+    /// Questions for series in which a slow node was given up, as the others had everything.
+    pub given_up: AtomicU64,
+    /// Questions for series that came with a sub-plan.
+    pub sub_plans: AtomicU64,
+    /// Those of them to which partial results came.
+    pub partial_results: AtomicU64,
+    /// Bytes of series and partial results that came.
+    pub bytes: AtomicU64,
+    /// Nodes that broke off in the middle of an answer and for which others stood in.
+    pub stood_in: AtomicU64,
 }
 
 /// Many storage nodes as one.
@@ -37,7 +51,10 @@ pub struct Gather {
     members: RwLock<Arc<Members>>,
     pub(crate) options: GatherOptions,
     pub(crate) runtime: Handle,
-    pub(crate) stats: GatherStats,
+    pub(crate) stats: Arc<GatherStats>,
+    pub(crate) giving_up: GivingUp,
+    /// Who was asked for what the last time, by the version of the list of nodes.
+    asked: Mutex<Option<(u64, Arc<Assignment>)>>,
     /// For versions of what could not be asked: no two are equal.
     never_again: AtomicU64,
 }
@@ -49,7 +66,9 @@ impl Gather {
             members: RwLock::new(Arc::new(members)),
             options,
             runtime: Handle::current(),
-            stats: GatherStats::default(),
+            stats: Arc::default(),
+            giving_up: GivingUp::default(),
+            asked: Mutex::default(),
             never_again: AtomicU64::new(1),
         }
     }
@@ -76,5 +95,30 @@ impl Gather {
 
     pub(crate) fn unique(&self) -> u64 {
         self.never_again.fetch_add(1, Relaxed)
+    }
+
+    /// Who was asked for what the last time.
+    pub(crate) fn remembered(&self, members: &Members) -> Option<Arc<Assignment>> {
+        let asked = self.asked.lock();
+        asked.as_ref().filter(|(version, _)| *version == members.version()).map(|(_, asked)| Arc::clone(asked))
+    }
+
+    /// Who will be asked for what the next time.
+    pub(crate) fn remember(&self, members: &Members, assignment: Assignment) {
+        *self.asked.lock() = Some((members.version(), Arc::new(assignment)));
+    }
+
+    /// Counts and tells that a node did not answer.
+    pub(crate) fn is_away(&self, members: &Members, node: usize, error: &RpcError) {
+        self.stats.missing.fetch_add(1, Relaxed);
+        log::warn!("storage node {} is missing in an answer: {error}", members.nodes()[node].address());
+    }
+
+    /// Counts what came of an answer.
+    pub(crate) fn count(&self, checked: &Result<(), SelectError>, coverage: &Coverage) {
+        match checked {
+            Err(_) => self.stats.refused.fetch_add(1, Relaxed),
+            Ok(()) => self.stats.partial.fetch_add(u64::from(coverage.is_partial()), Relaxed),
+        };
     }
 }

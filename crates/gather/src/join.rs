@@ -48,6 +48,16 @@ impl Joining {
         out.times = Arc::new(rows.iter().map(|row| row.0).collect());
     }
 
+    /// From when on nodes are asked for samples, of which those before `from` are not wanted: whole intervals.
+    pub fn samples_asked_from(self, from: i64) -> i64 {
+        match self.dedup_interval_ms {
+            interval if interval > 0 && from > i64::MIN => {
+                interval_of(from, interval).saturating_mul(interval).saturating_add(1)
+            }
+            _ => from,
+        }
+    }
+
     /// What nodes are asked for: whole intervals.
     pub fn range_asked(self) -> TimeRange {
         let (range, interval) = (self.range, self.dedup_interval_ms);

@@ -3,17 +3,23 @@
 //! 1. Each node's series come in the one order of series, chunk by chunk. The least key among the nodes' next ones is the next of all; nodes that have the same
 //!    key have the same series.
 //! 2. A thread that takes a chunk from here only takes keys; samples are read, and joined where several nodes have them, by the thread that holds the chunk.
-//! 3. A node that breaks off in the middle is missing from there on. That is no harm if the others have everything; else the answer is partial, or there is
-//!    none.
+//! 3. Partial results go through as they came, in the order of their keys and then of the nodes: whoever asked for them merges them.
+//! 4. A node that breaks off in the middle is missing from there on. That is no harm if the others have everything: they are asked for its shards, and
+//!    continue behind the last series that it gave. Else the answer is partial, or there is none.
 
-use std::sync::Arc;
+use std::{
+    collections::VecDeque,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 use model::{KeyBuilder, SeriesId, SeriesKey};
 use parking_lot::Mutex;
-use rpc::{RemoteSeries, RemoteStream, read_key};
-use storage_api::{Budget, LabelsWanted, PlacedHead, SelectError, SeriesChunk, SeriesData, SeriesStream};
+use rpc::{RemoteSeries, RemoteStream, RpcError, read_key};
+use storage_api::{
+    Budget, Effort, LabelsWanted, PlacedHead, SelectError, SeriesChunk, SeriesData, SeriesStream, ShardSet,
+};
 
-use crate::{coverage::Coverage, join::Joining, select::Again};
+use crate::{GatherStats, coverage::Coverage, join::Joining, rounds::Piece, select::Again};
 
 /// Series are handed out in chunks of so many.
 const CHUNK_SERIES: usize = 64;
@@ -32,43 +38,54 @@ pub struct Shared {
     pub joining: Joining,
     /// The labels that the caller reads.
     pub labels: LabelsWanted,
-    /// Asks for one series once more.
+    /// Asks once more.
     pub again: Again,
+    /// Where it is counted.
+    pub stats: Arc<GatherStats>,
 }
 
 struct Incoming {
     sources: Vec<Source>,
     coverage: Coverage,
     handed_out: u64,
+    shared: Arc<Shared>,
 }
 
 struct Source {
     node: usize,
+    /// What it was asked for, if nobody else was.
+    alone: Option<ShardSet>,
+    ready: VecDeque<RemoteSeries>,
     stream: RemoteStream,
     chunk: Option<RemoteSeries>,
     at: usize,
     ended: bool,
+    /// The last key of the chunk before.
+    last: Vec<u8>,
+    /// Series up to this key are there already.
+    skips: Option<Vec<u8>>,
 }
 
 impl Merge {
-    /// The streams of nodes, by their places. `copies` is how many nodes have each series.
-    pub fn new(
-        streams: Vec<(usize, RemoteStream)>,
-        coverage: Coverage,
-        copies: usize,
-        budget: Budget,
-        shared: Shared,
-    ) -> Self {
-        let total = streams.iter().map(|(_, stream)| stream.total()).sum::<Option<u64>>();
-        let copies = copies.min(streams.len()).max(1) as u64;
-        let source = |(node, stream)| Source { node, stream, chunk: None, at: 0, ended: false };
-        let sources = streams.into_iter().map(source).collect();
-        Self {
-            incoming: Mutex::new(Incoming { sources, coverage, handed_out: 0 }),
-            series_total: total.map(|total| total.div_ceil(copies)),
-            budget,
-            shared: Arc::new(shared),
-        }
+    /// The pieces of an answer. `copies` is how many nodes have each series.
+    pub fn new(pieces: Vec<Piece>, coverage: Coverage, copies: usize, budget: Budget, shared: Shared) -> Self {
+        let total = |merged: bool| {
+            let of = pieces.iter().filter(|piece| piece.is_merged == merged);
+            of.map(|piece| piece.stream.total()).sum::<Option<u64>>()
+        };
+        let series_total = total(false).zip(total(true)).map(|(alone, all)| alone + all.div_ceil(copies.max(1) as u64));
+        let shared = Arc::new(shared);
+        let sources = pieces.into_iter().map(Source::of).collect();
+        let incoming = Mutex::new(Incoming { sources, coverage, handed_out: 0, shared: Arc::clone(&shared) });
+        Self { incoming, series_total, budget, shared }
+    }
+}
+
+impl Drop for Merge {
+    fn drop(&mut self) {
+        let effort = self.effort();
+        self.shared.stats.bytes.fetch_add(effort.bytes, Relaxed);
+        self.shared.stats.partial_results.fetch_add(u64::from(effort.partial_chunks > 0), Relaxed);
     }
 }
 
@@ -77,11 +94,15 @@ impl SeriesStream for Merge {
         self.budget.check()?;
         let mut incoming = self.incoming.lock();
         let position = incoming.handed_out;
-        let mut series = Vec::with_capacity(CHUNK_SERIES);
+        let mut series: Vec<Copies> = Vec::with_capacity(CHUNK_SERIES);
+        let mut results = None;
         while series.len() < CHUNK_SERIES {
-            match incoming.next_series()? {
-                Some(copies) => series.push(copies),
-                None => break,
+            let Some(copies) = incoming.next_series(results)? else { break };
+            let holds_results = copies[0].1.holds_results();
+            results = Some(holds_results);
+            match holds_results {
+                true => series.extend(copies.into_iter().map(|one| vec![one])),
+                false => series.push(copies),
             }
         }
         incoming.handed_out += series.len() as u64;
@@ -89,8 +110,19 @@ impl SeriesStream for Merge {
         if series.is_empty() {
             return Ok(None);
         }
-        let buffers = Vec::new();
-        Ok(Some(Box::new(Chunk { position, series, shared: Arc::clone(&self.shared), buffers })))
+        let (buffers, results) = (Vec::new(), results.unwrap_or_default());
+        Ok(Some(Box::new(Chunk { position, series, results, shared: Arc::clone(&self.shared), buffers })))
+    }
+
+    fn effort(&self) -> Effort {
+        let mut all = Effort::default();
+        for source in &self.incoming.lock().sources {
+            let effort = source.stream.effort();
+            all.samples += effort.samples;
+            all.bytes += effort.bytes;
+            all.partial_chunks += effort.partial_chunks;
+        }
+        all
     }
 
     fn series_total(&self) -> Option<u64> {
@@ -102,38 +134,97 @@ impl SeriesStream for Merge {
 type Copies = Vec<(usize, RemoteSeries, usize)>;
 
 impl Incoming {
-    fn next_series(&mut self) -> Result<Option<Copies>, SelectError> {
-        for at in 0..self.sources.len() {
+    /// The next series with all copies, or the next partial results of one key; `None` also if those are next that are not wanted.
+    fn next_series(&mut self, results: Option<bool>) -> Result<Option<Copies>, SelectError> {
+        let mut at = 0;
+        // Others that stand in for a node stand behind all.
+        while at < self.sources.len() {
             self.fill(at)?;
+            at += 1;
         }
         let least = self.sources.iter().filter_map(Source::key).min();
         let Some(least) = least else { return Ok(None) };
-        let with_it: Vec<usize> = (0..self.sources.len()).filter(|at| self.sources[*at].key() == Some(least)).collect();
+        let mut with_it: Vec<usize> =
+            (0..self.sources.len()).filter(|at| self.sources[*at].key() == Some(least)).collect();
+        let holds_results = self.sources[with_it[0]].holds_results();
+        if results.is_some_and(|wanted| wanted != holds_results) {
+            return Ok(None);
+        }
+        with_it.retain(|at| self.sources[*at].holds_results() == holds_results);
         Ok(Some(with_it.into_iter().map(|at| self.sources[at].take()).collect()))
     }
 
     /// Sees to it that a source has its next series at hand, if there is one.
     fn fill(&mut self, at: usize) -> Result<(), SelectError> {
-        let source = &mut self.sources[at];
-        while !source.ended && source.chunk.as_ref().is_none_or(|chunk| source.at >= chunk.len()) {
-            match source.stream.next_series() {
-                Ok(Some((_, chunk))) => (source.chunk, source.at) = (Some(chunk), 0),
-                Ok(None) => (source.chunk, source.ended) = (None, true),
-                Err(error) => {
-                    (source.chunk, source.ended) = (None, true);
-                    self.coverage.missing(source.node, error)?;
-                    self.coverage.check()?;
-                }
+        loop {
+            let source = &mut self.sources[at];
+            source.skip();
+            if source.ended || source.key().is_some() {
+                return Ok(());
+            }
+            if let Err(error) = source.next_chunk() {
+                self.breaks_off(at, error)?;
             }
         }
+    }
+
+    /// A node is gone in the middle.
+    fn breaks_off(&mut self, at: usize, error: RpcError) -> Result<(), SelectError> {
+        let source = &mut self.sources[at];
+        (source.chunk, source.ended) = (None, true);
+        let (node, alone) = (source.node, source.alone.take());
+        let skips = std::mem::take(&mut source.last);
+        self.coverage.missing(node, error)?;
+        self.coverage.check()?;
+        let Some(shards) = alone.filter(|_| self.coverage.copies() > 1) else { return Ok(()) };
+        let without: Vec<usize> = self.coverage.away().collect();
+        self.shared.stats.stood_in.fetch_add(1, Relaxed);
+        let pieces = self.shared.again.stand_in(&shards, &without);
+        let stands_in = |piece| Source { skips: Some(skips.clone()), ..Source::of(piece) };
+        self.sources.extend(pieces.into_iter().map(stands_in));
         Ok(())
     }
 }
 
 impl Source {
+    fn of(piece: Piece) -> Self {
+        let Piece { node, shards, is_merged, ready, stream } = piece;
+        let alone = (!is_merged).then_some(shards);
+        Self { node, alone, ready, stream, chunk: None, at: 0, ended: false, last: Vec::new(), skips: None }
+    }
+
     fn key(&self) -> Option<&[u8]> {
         let chunk = self.chunk.as_ref()?;
         (self.at < chunk.len()).then(|| chunk.key(self.at))
+    }
+
+    fn holds_results(&self) -> bool {
+        self.chunk.as_ref().is_some_and(|chunk| chunk.holds_results())
+    }
+
+    fn next_chunk(&mut self) -> Result<(), RpcError> {
+        if let Some(chunk) = self.chunk.take().filter(|chunk| chunk.len() > 0) {
+            self.last.clear();
+            self.last.extend_from_slice(chunk.key(chunk.len() - 1));
+        }
+        self.at = 0;
+        self.chunk = match self.ready.pop_front() {
+            Some(chunk) => Some(chunk),
+            None => self.stream.next_series()?.map(|(_, chunk)| chunk),
+        };
+        self.ended = self.chunk.is_none();
+        Ok(())
+    }
+
+    /// Leaves out what another node gave before it broke off.
+    fn skip(&mut self) {
+        while let (Some(skips), Some(key)) = (&self.skips, self.key()) {
+            if key > &skips[..] {
+                self.skips = None;
+                return;
+            }
+            self.at += 1;
+        }
     }
 
     fn take(&mut self) -> (usize, RemoteSeries, usize) {
@@ -146,6 +237,7 @@ impl Source {
 struct Chunk {
     position: u64,
     series: Vec<Copies>,
+    results: bool,
     shared: Arc<Shared>,
     buffers: Vec<SeriesData>,
 }
@@ -159,14 +251,23 @@ impl SeriesChunk for Chunk {
         self.series.len()
     }
 
+    fn is_partial_result(&self) -> bool {
+        self.results
+    }
+
     fn id(&self, index: usize) -> SeriesId {
         let (_, chunk, at) = &self.series[index][0];
         chunk.id(*at)
     }
 
+    fn has_before(&mut self, index: usize) -> Result<bool, SelectError> {
+        Ok(self.series[index].iter().any(|(_, chunk, at)| chunk.has_before(*at)))
+    }
+
     fn key(&self, index: usize, key: &mut SeriesKey) -> Result<(), SelectError> {
         let (_, chunk, at) = &self.series[index][0];
         match &self.shared.labels {
+            _ if self.results => read_key(chunk.key(*at), key)?,
             LabelsWanted::None => *key = SeriesKey::default(),
             LabelsWanted::All => read_key(chunk.key(*at), key)?,
             LabelsWanted::Only(names) => {
@@ -181,7 +282,7 @@ impl SeriesChunk for Chunk {
         let joining = self.shared.joining;
         let copies = &self.series[index];
         if let [(_, chunk, at)] = &copies[..]
-            && joining.keeps_single()
+            && (joining.keeps_single() || self.results)
         {
             chunk.read(*at, data);
             return Ok(());

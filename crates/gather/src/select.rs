@@ -7,7 +7,7 @@ use std::{
 };
 
 use model::{Matcher, Selector, SeriesKey, Tenant, TimeRange};
-use rpc::{Found, RemoteStream, RpcError, read_key};
+use rpc::{Found, RpcError, read_key};
 use storage_api::{
     BoxFuture, Completeness, LabelsWanted, NamesRequest, SamplesWanted, Select, SelectError, SelectRequest, SeriesData,
     SeriesStream, ShardSet, ValuesRequest, Version,
@@ -20,11 +20,24 @@ use crate::{
     coverage::Coverage,
     join::Joining,
     merge::{Merge, Shared},
+    rounds::{Piece, Rounds, stand_in},
 };
 
 impl Select for Gather {
     fn select<'a>(&'a self, request: SelectRequest) -> BoxFuture<'a, Result<Box<dyn SeriesStream>, SelectError>> {
-        Box::pin(async move { Ok(Box::new(self.gather(request).await?) as Box<dyn SeriesStream>) })
+        self.select_from(request, i64::MIN)
+    }
+
+    fn select_from<'a>(
+        &'a self,
+        request: SelectRequest,
+        samples_from: i64,
+    ) -> BoxFuture<'a, Result<Box<dyn SeriesStream>, SelectError>> {
+        Box::pin(async move { Ok(Box::new(self.gather(request, samples_from).await?) as Box<dyn SeriesStream>) })
+    }
+
+    fn takes_sub_plans(&self) -> bool {
+        true
     }
 
     fn label_names<'a>(&'a self, request: NamesRequest) -> BoxFuture<'a, Result<Vec<String>, SelectError>> {
@@ -88,7 +101,7 @@ impl Select for Gather {
 }
 
 impl Gather {
-    async fn gather(&self, request: SelectRequest) -> Result<Merge, SelectError> {
+    async fn gather(&self, request: SelectRequest, samples_from: i64) -> Result<Merge, SelectError> {
         self.stats.requests.fetch_add(1, Relaxed);
         let members = self.members();
         let budget = request.budget.clone();
@@ -99,26 +112,26 @@ impl Gather {
             range: request.range,
         };
         let labels = request.labels.clone();
-        let mut asked = SelectRequest { labels: LabelsWanted::All, range: joining.range_asked(), ..request };
-        if joining.collapse && matches!(asked.samples, SamplesWanted::Heads(_)) {
-            // What a head stands for may be on another node too.
-            asked.samples = SamplesWanted::Raw;
+        let mut asked = SelectRequest { range: joining.range_asked(), ..request };
+        if !joining.keeps_single() {
+            // Which samples count is decided here, where all of an interval are.
+            asked.sub_plan = None;
+            asked.samples = match asked.samples {
+                SamplesWanted::Heads(_) => SamplesWanted::Raw,
+                other => other,
+            };
         }
-        asked.sub_plan = None;
-        let asked = Arc::new(asked);
-        let question = {
-            let asked = Arc::clone(&asked);
-            move |node: Arc<rpc::Node>| {
-                let asked = Arc::clone(&asked);
-                async move { node.select(&asked).await }
-            }
-        };
-        let complete = |stream: &RemoteStream| stream.complete().clone();
+        // Series are merged by their whole keys.
+        asked.labels = LabelsWanted::All;
+        self.stats.sub_plans.fetch_add(u64::from(asked.sub_plan.is_some()), Relaxed);
+        let (asked, samples_from) = (Arc::new(asked), joining.samples_asked_from(samples_from));
         let mut coverage = Coverage::new(Arc::clone(&members), budget.completeness.clone());
-        let streams = self.all_with(&members, question, complete, &mut coverage).await?;
-        let again = Again { members: Arc::clone(&members), request: asked, runtime: self.runtime.clone() };
-        let shared = Shared { joining, labels, again };
-        Ok(Merge::new(streams, coverage, members.copies(), budget, shared))
+        let rounds = Rounds::new(self, Arc::clone(&members), Arc::clone(&asked), samples_from);
+        let pieces = rounds.run(&mut coverage).await?;
+        let again =
+            Again { members: Arc::clone(&members), request: asked, samples_from, runtime: self.runtime.clone() };
+        let shared = Shared { joining, labels, again, stats: Arc::clone(&self.stats) };
+        Ok(Merge::new(pieces, coverage, members.copies(), budget, shared))
     }
 
     async fn texts<F, W>(
@@ -176,8 +189,7 @@ impl Gather {
                     all.push((node, answer));
                 }
                 Err(error) => {
-                    self.stats.missing.fetch_add(1, Relaxed);
-                    log::warn!("storage node {} is missing in an answer: {error}", members.nodes()[node].address());
+                    self.is_away(members, node, &error);
                     coverage.missing(node, error)?;
                 }
             }
@@ -186,10 +198,7 @@ impl Gather {
             }
         }
         let checked = coverage.check();
-        match &checked {
-            Err(_) => self.stats.refused.fetch_add(1, Relaxed),
-            Ok(()) => self.stats.partial.fetch_add(u64::from(coverage.is_partial()), Relaxed),
-        };
+        self.count(&checked, coverage);
         checked?;
         all.sort_by_key(|(node, _)| *node);
         Ok(all)
@@ -200,10 +209,16 @@ impl Gather {
 pub struct Again {
     members: Arc<Members>,
     request: Arc<SelectRequest>,
+    samples_from: i64,
     runtime: Handle,
 }
 
 impl Again {
+    /// Samples of these shards from all nodes but some. Blocks the thread.
+    pub fn stand_in(&self, shards: &ShardSet, without: &[usize]) -> Vec<Piece> {
+        stand_in(&self.runtime, &self.members, &self.request, self.samples_from, (shards, without))
+    }
+
     /// The samples of one series one by one, from each of these nodes. Blocks the thread.
     pub fn raw(&self, key: &[u8], nodes: &[usize]) -> Result<Vec<SeriesData>, SelectError> {
         let mut series = SeriesKey::default();
@@ -212,6 +227,9 @@ impl Again {
         let request = SelectRequest {
             selector: Selector::all_of(equal.collect()),
             samples: SamplesWanted::Raw,
+            labels: LabelsWanted::All,
+            sub_plan: None,
+            shards: None,
             ..SelectRequest::clone(&self.request)
         };
         let mut all = Vec::new();

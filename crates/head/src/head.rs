@@ -9,7 +9,7 @@ use std::{
 };
 
 use index::HeadIndex;
-use model::{KeyBuilder, LabelError, SeriesId, SeriesKey, ValueKind};
+use model::{KeyBuilder, LabelError, SHARDS, SeriesId, SeriesKey, ValueKind};
 use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 use storage_api::{Batch, Refusal, Resolved};
@@ -313,6 +313,11 @@ impl Head {
     /// The id of the series in a slot.
     pub fn id(&self, slot: u32) -> SeriesId {
         self.series.slots().id(slot)
+    }
+
+    /// Of which virtual shards there are series, a bit for each.
+    pub fn held_shards(&self) -> [u64; SHARDS / 64] {
+        self.series.held().words()
     }
 
     /// What the values of the series in a slot are.

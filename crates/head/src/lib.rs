@@ -16,6 +16,7 @@ mod encodings;
 mod epochs;
 mod generation;
 mod head;
+mod held;
 mod numbered;
 mod prefetch;
 mod run;

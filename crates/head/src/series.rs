@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 use storage_api::Refusal;
 
-use crate::slots::Slots;
+use crate::{held::HeldShards, slots::Slots};
 
 /// Locks over the map from id to slot.
 const SHARDS: usize = 64;
@@ -52,6 +52,7 @@ pub(crate) struct SeriesMap {
     many: Mutex<()>,
     slots: Slots,
     index: HeadIndex,
+    held: HeldShards,
 }
 
 impl SeriesMap {
@@ -61,6 +62,7 @@ impl SeriesMap {
             many: Mutex::default(),
             slots: Slots::new(),
             index: HeadIndex::new(),
+            held: HeldShards::default(),
         }
     }
 
@@ -72,8 +74,19 @@ impl SeriesMap {
         &self.index
     }
 
+    /// Of which virtual shards there are series, a bit for each.
+    pub(crate) fn held(&self) -> &HeldShards {
+        &self.held
+    }
+
     fn shard(&self, id: SeriesId) -> &Mutex<HashTable<u32>> {
         &self.shards[shard_of(id)]
+    }
+
+    fn take_slot(&self, id: SeriesId, kind: ValueKind, epoch: u32) -> Option<u32> {
+        let slot = self.slots.take(id, kind, epoch)?;
+        self.held.enter(id);
+        Some(slot)
     }
 
     /// The slot of a series, which is marked as written; a new one enters if the gate lets it. `scratch` is overwritten.
@@ -96,7 +109,7 @@ impl SeriesMap {
         if let Err(reason) = gate.admit(id, key) {
             return Found::Refused(reason);
         }
-        let Some(slot) = self.slots.take(id, kind, epoch) else { return Found::Full };
+        let Some(slot) = self.take_slot(id, kind, epoch) else { return Found::Full };
         self.index.insert(slot, key);
         shard.insert_unique(spread(id), slot, |slot| spread(self.slots.id(*slot)));
         Found::Created(slot)
@@ -127,7 +140,7 @@ impl SeriesMap {
                 out.push(slot);
                 continue;
             }
-            let Some(slot) = self.slots.take(*id, kind, epoch) else {
+            let Some(slot) = self.take_slot(*id, kind, epoch) else {
                 is_full = true;
                 break;
             };
@@ -179,6 +192,7 @@ impl SeriesMap {
         if !freed.is_empty() {
             let gone = RoaringBitmap::from_sorted_iter(freed.iter().copied()).expect("BUG: slots out of order");
             self.index.remove_many(&gone);
+            self.held.renew(self.slots.idle_before(u32::MAX).map(|slot| self.slots.id(slot)));
         }
         freed
     }

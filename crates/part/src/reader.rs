@@ -16,7 +16,7 @@ use codec::{
 };
 use disk::{Corrupt, Disk, Map};
 use index::{CompiledSelector, PartIndex};
-use model::Tenant;
+use model::{SHARDS, Tenant};
 use roaring::RoaringBitmap;
 
 use crate::{
@@ -44,6 +44,7 @@ pub struct Part {
     shared_times: OnceLock<Vec<TimeSpan>>,
     shared_times_at: Section,
     searches: Option<Arc<Searches>>,
+    shards: OnceLock<[u64; SHARDS / 64]>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -125,6 +126,7 @@ impl Part {
             shared_times: OnceLock::new(),
             shared_times_at: footer.times,
             searches: None,
+            shards: OnceLock::new(),
         })
     }
 
@@ -147,6 +149,20 @@ impl Part {
     /// Labels and ids of its series.
     pub fn labels(&self) -> &PartIndex {
         &self.labels
+    }
+
+    /// A bit for each virtual shard of which it has series.
+    pub fn shards(&self) -> Result<&[u64; SHARDS / 64], PartError> {
+        if let Some(shards) = self.shards.get() {
+            return Ok(shards);
+        }
+        let mut shards = [0; SHARDS / 64];
+        let ids = self.labels.ids(0..self.labels.series_count())?;
+        for id in (0..self.labels.series_count() as usize).map_while(|number| ids.get(number)) {
+            let shard = id.shard();
+            shards[usize::from(shard) / 64] |= 1 << (shard % 64);
+        }
+        Ok(self.shards.get_or_init(|| shards))
     }
 
     /// How many pages of heads it has.

@@ -143,6 +143,8 @@ pub struct Stats {
     pub series_fetched: u64,
     /// Samples that were read.
     pub samples_scanned: u64,
+    /// Bytes that came from storage nodes.
+    pub bytes_moved: u64,
     /// The most bytes that were held at once.
     pub memory_peak: u64,
     /// Time from begin to end.
@@ -216,7 +218,7 @@ impl From<SelectError> for QueryError {
         match error {
             SelectError::Cancelled => Self::Cancelled,
             SelectError::DeadlinePassed => Self::Timeout(text),
-            SelectError::TooManySeries { .. } => Self::Limit(text),
+            SelectError::TooManySeries { .. } | SelectError::TooCostly(_) => Self::Limit(text),
             SelectError::BadMatcher(_) => Self::Evaluation(text),
             SelectError::Unavailable(_) => Self::Unavailable(text),
             SelectError::Corrupt(_) => Self::Internal(text),

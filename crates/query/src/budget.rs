@@ -10,7 +10,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use storage_api::{Budget, SelectError};
+use storage_api::{Budget, Effort, SelectError};
 
 use crate::{
     api::{Query, QueryError},
@@ -32,6 +32,7 @@ pub struct Ledger {
     peak: AtomicU64,
     samples: AtomicU64,
     series: AtomicU64,
+    bytes_moved: AtomicU64,
     all: Arc<AllQueries>,
 }
 
@@ -77,6 +78,7 @@ impl Ledger {
             peak: AtomicU64::new(0),
             samples: AtomicU64::new(0),
             series: AtomicU64::new(0),
+            bytes_moved: AtomicU64::new(0),
             all: Arc::clone(all),
         }
     }
@@ -165,6 +167,21 @@ impl Ledger {
                 self.series_samples_max
             )));
         }
+        self.count_samples(samples)
+    }
+
+    /// Counts what was done elsewhere.
+    pub fn add_effort(&self, effort: Effort) -> Result<(), QueryError> {
+        self.bytes_moved.fetch_add(effort.bytes, Ordering::Relaxed);
+        self.count_samples(effort.samples)
+    }
+
+    /// Bytes that came from other nodes.
+    pub fn bytes_moved(&self) -> u64 {
+        self.bytes_moved.load(Ordering::Relaxed)
+    }
+
+    fn count_samples(&self, samples: u64) -> Result<(), QueryError> {
         let all = self.samples.fetch_add(samples, Ordering::Relaxed) + samples;
         if all > self.samples_max {
             return Err(QueryError::Limit(format!(

@@ -200,7 +200,9 @@ impl Engine {
             let notes = (warnings.clone(), infos.clone());
             self.cache.put(cacheable, version, Kept { value: value.clone(), notes, series_fetched });
         }
-        let stats = Stats { series_fetched, samples_scanned, memory_peak: *peak, elapsed: begin.elapsed() };
+        let bytes_moved = evaluation.ledger.bytes_moved();
+        let stats =
+            Stats { series_fetched, samples_scanned, bytes_moved, memory_peak: *peak, elapsed: begin.elapsed() };
         let trace = evaluation.trace.finish(format!("query {}", query.text), begin);
         Ok(Answer { value, stats, warnings, infos, trace, is_partial: None })
     }
@@ -289,7 +291,8 @@ impl Engine {
         evaluation.ledger.hold(rows.iter().map(row_bytes).sum())?;
         let value = self.value_of(asked, Operand::Rows(rows))?;
         let (samples_scanned, memory_peak) = (evaluation.ledger.read().1, evaluation.ledger.peak());
-        let stats = Stats { series_fetched, samples_scanned, memory_peak, elapsed: asked.begin.elapsed() };
+        let bytes_moved = evaluation.ledger.bytes_moved();
+        let stats = Stats { series_fetched, samples_scanned, bytes_moved, memory_peak, elapsed: asked.begin.elapsed() };
         Ok(Answer { value, stats, warnings: Vec::new(), infos: Vec::new(), trace: None, is_partial: None })
     }
 
@@ -298,8 +301,7 @@ impl Engine {
         let kept = self.cache.get(cacheable, version)?;
         self.counters.cache_hits.fetch_add(1, Ordering::Relaxed);
         let (warnings, infos) = kept.notes.clone();
-        let stats =
-            Stats { series_fetched: kept.series_fetched, samples_scanned: 0, memory_peak: 0, elapsed: begin.elapsed() };
+        let stats = Stats { series_fetched: kept.series_fetched, elapsed: begin.elapsed(), ..Stats::default() };
         Some(Answer { value: kept.value.clone(), stats, warnings, infos, trace: None, is_partial: None })
     }
 

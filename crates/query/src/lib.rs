@@ -22,6 +22,7 @@ mod vmrange;
 
 pub use api::{ActiveQuery, Answer, AnswerSeries, Dialect, Points, Query, QueryError, Span, Stats, TraceNode, Value};
 pub use engine::{Engine, EngineStats};
+pub use eval::{PartialAnswers, PartialStats};
 pub use frame::{ABSENT, is_absent};
 pub use labels::Labels;
 pub use options::EngineOptions;

@@ -107,6 +107,7 @@ pub fn select_status(error: &SelectError) -> Status {
         SelectError::BadMatcher(what) => (14, what.as_str(), (0, 0)),
         SelectError::Unavailable(what) => (15, what.as_str(), (0, 0)),
         SelectError::Corrupt(what) => (16, what.as_str(), (0, 0)),
+        SelectError::TooCostly(what) => (17, what.as_str(), (0, 0)),
     };
     status(kind, Code::Aborted, text, numbers)
 }
@@ -147,6 +148,7 @@ pub fn from_status(status: &Status, node: &str) -> RpcError {
         14 => RpcError::Select(SelectError::BadMatcher(text)),
         15 => RpcError::Select(SelectError::Unavailable(at(text))),
         16 => RpcError::Select(SelectError::Corrupt(at(text))),
+        17 => RpcError::Select(SelectError::TooCostly(at(text))),
         21 => RpcError::Admin(AdminError::Invalid(text)),
         22 => RpcError::Admin(AdminError::NotFound(at(text))),
         23 => RpcError::Admin(AdminError::Failed(at(text))),

@@ -71,8 +71,11 @@ mod tests {
             kind: Some(ValueKind::Float),
         };
         let mut writer = ChunkWriter::default();
-        writer.push(SeriesId::of(&key), &key, &data);
-        writer.push(SeriesId::of(&key), &key, &data);
-        testkit::fuzz::run("rpc-chunks", &[writer.take().to_vec(), end(true).to_vec()], TIME, fuzz_chunks);
+        writer.push(SeriesId::of(&key), &key, &data, true);
+        writer.push(SeriesId::of(&key), &key, &data, false);
+        let series = writer.take().to_vec();
+        writer.push_result(&key, &[1.0, 1.0, 2.5]);
+        let corpus = [series, writer.take().to_vec(), end(true, 7).to_vec()];
+        testkit::fuzz::run("rpc-chunks", &corpus, TIME, fuzz_chunks);
     }
 }

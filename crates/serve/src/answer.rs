@@ -280,6 +280,11 @@ fn put_stats(answer: &Answer, out: &mut Vec<u8>) {
     put_whole(out, answer.stats.series_fetched);
     out.extend_from_slice(b"\",\"executionTimeMsec\":");
     put_whole(out, answer.stats.elapsed.as_millis() as u64);
+    if answer.stats.bytes_moved > 0 {
+        // Only where storage nodes were asked.
+        out.extend_from_slice(b",\"bytesMoved\":");
+        put_whole(out, answer.stats.bytes_moved);
+    }
     out.push(b'}');
 }
 

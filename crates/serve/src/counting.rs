@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use model::{Clock, METRIC_NAME, MatchOp, Matcher, Selector, Tenant, TimeRange};
 use storage_api::{
-    BoxFuture, NamesRequest, SamplesWanted, Select, SelectError, SelectRequest, SeriesStream, ValuesRequest, Version,
+    BoxFuture, NamesRequest, SamplesWanted, Select, SelectError, SelectRequest, SeriesStream, ShardSet, ValuesRequest,
+    Version,
 };
 
 use crate::NamesStats;
@@ -101,6 +102,14 @@ impl Select for Counting {
 
     fn series_count<'a>(&'a self, tenant: Tenant) -> BoxFuture<'a, Result<u64, SelectError>> {
         self.select.series_count(tenant)
+    }
+
+    fn shards(&self, range: TimeRange) -> ShardSet {
+        self.select.shards(range)
+    }
+
+    fn takes_sub_plans(&self) -> bool {
+        self.select.takes_sub_plans()
     }
 
     fn version(&self, tenant: Tenant, range: TimeRange) -> Version {

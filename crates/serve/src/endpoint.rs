@@ -128,6 +128,9 @@ endpoints! {
     ResetCache = "/internal/resetRollupResultCache",
 }
 
+/// Stands for all tenants where a path names one.
+const ALL_TENANTS: &str = "multitenant";
+
 /// An endpoint, and whose data is meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entrance {
@@ -135,6 +138,8 @@ pub struct Entrance {
     pub endpoint: Endpoint,
     /// Whose data; `None` leaves it to the headers.
     pub tenant: Option<Tenant>,
+    /// Whether the data of all tenants are meant, which filters may choose from.
+    pub of_all_tenants: bool,
     /// Whose meaning queries have; `None` leaves it to the request and the flag.
     pub dialect: Option<Dialect>,
     /// The label in the path, if there is one.
@@ -152,15 +157,19 @@ impl Endpoint {
                 };
                 let (dialect, rest) = dialect_prefix(rest)?;
                 let (endpoint, label) = Self::of_data(rest)?;
-                let tenant = tenant.map(str::parse).transpose();
-                return Some(tenant.map(|tenant| Entrance { endpoint, tenant, dialect, label }));
+                let of_all_tenants = tenant == Some(ALL_TENANTS) && role == "/select/";
+                let tenant = match of_all_tenants {
+                    true => Ok(Some(Tenant::DEFAULT)),
+                    false => tenant.map(str::parse).transpose(),
+                };
+                return Some(tenant.map(|tenant| Entrance { endpoint, tenant, of_all_tenants, dialect, label }));
             }
         }
         let (dialect, bare) = path.strip_prefix('/').and_then(dialect_prefix).unwrap_or((None, path));
         let bare = if bare.len() > 1 { bare.trim_end_matches('/') } else { bare };
         let of_process = || Self::ALL.iter().find(|endpoint| endpoint.path() == bare).map(|found| (*found, None));
         let (endpoint, label) = Self::of_data(bare).or_else(of_process)?;
-        Some(Ok(Entrance { endpoint, tenant: Some(Tenant::DEFAULT), dialect, label }))
+        Some(Ok(Entrance { endpoint, tenant: Some(Tenant::DEFAULT), of_all_tenants: false, dialect, label }))
     }
 
     /// Endpoints that ask for data of one tenant.

@@ -96,9 +96,10 @@ impl From<SelectError> for ApiError {
     fn from(error: SelectError) -> Self {
         let status = match error {
             SelectError::BadMatcher(_) => StatusCode::BAD_REQUEST,
-            SelectError::Cancelled | SelectError::DeadlinePassed | SelectError::TooManySeries { .. } => {
-                StatusCode::UNPROCESSABLE_ENTITY
-            }
+            SelectError::Cancelled
+            | SelectError::DeadlinePassed
+            | SelectError::TooManySeries { .. }
+            | SelectError::TooCostly(_) => StatusCode::UNPROCESSABLE_ENTITY,
             SelectError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             SelectError::Corrupt(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };

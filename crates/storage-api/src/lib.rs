@@ -15,6 +15,7 @@ mod numbered;
 mod report;
 mod select;
 mod sub_plan;
+mod word;
 
 pub use admin::{
     Admin, AdminError, CacheStats, Cardinality, CardinalityRequest, DeleteRequest, MetadataEntry, NamedCount,
@@ -29,10 +30,11 @@ pub use numbered::{
 };
 pub use report::{InsertReport, Missing, ReportAnswer, TakeReports};
 pub use select::{
-    Budget, Cancel, Completeness, Cuts, LabelsWanted, NamesRequest, PlacedHead, SamplesWanted, Select, SelectError,
-    SelectRequest, SeriesChunk, SeriesData, SeriesStream, ShardSet, ValuesRequest, Version,
+    Budget, Cancel, Completeness, Cuts, Effort, LabelsWanted, NamesRequest, PlacedHead, SamplesWanted, Select,
+    SelectError, SelectRequest, SeriesChunk, SeriesData, SeriesStream, ShardSet, ValuesRequest, Version,
 };
-pub use sub_plan::{Grouping, SubPlan, WindowGrid};
+pub use sub_plan::{Grouping, SUB_PLAN_POINTS_MAX, SUB_PLAN_VERSION, SubPlan, WindowGrid, WindowLength, WindowSpacing};
+pub use word::ShardWord;
 
 /// A boxed future, as the traits must be usable behind `dyn`.
 pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

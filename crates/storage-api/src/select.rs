@@ -44,6 +44,17 @@ pub trait Select: Send + Sync {
     /// How many series a tenant has.
     fn series_count<'a>(&'a self, tenant: Tenant) -> BoxFuture<'a, Result<u64, SelectError>>;
 
+    /// The virtual shards of which there may be samples in the range.
+    fn shards(&self, range: TimeRange) -> ShardSet {
+        let _ = range;
+        ShardSet::all()
+    }
+
+    /// Whether it may do the sub-plan of a request itself, so that it is worth making one.
+    fn takes_sub_plans(&self) -> bool {
+        false
+    }
+
     /// A number that is raised whenever an answer over `range` could become another: by late writes, deletes and expiry, and by every write into
     /// the range itself.
     fn version(&self, tenant: Tenant, range: TimeRange) -> Version;
@@ -144,6 +155,11 @@ impl ShardSet {
         Self([0; SHARDS / 64])
     }
 
+    /// Whether a shard is in the set.
+    pub fn has(&self, shard: u16) -> bool {
+        self.0[usize::from(shard) / 64] >> (shard % 64) & 1 == 1
+    }
+
     /// Adds a shard.
     pub fn insert(&mut self, shard: u16) {
         self.0[usize::from(shard) / 64] |= 1 << (shard % 64);
@@ -162,6 +178,11 @@ impl ShardSet {
     /// How many there are.
     pub fn len(&self) -> u32 {
         self.0.iter().map(|word| word.count_ones()).sum()
+    }
+
+    /// Adds all shards of another set.
+    pub fn unite(&mut self, other: &Self) {
+        *self = self.or(other);
     }
 
     /// Those that are in both.
@@ -194,8 +215,7 @@ impl ShardSet {
 
     /// Whether a series belongs to one of the shards.
     pub fn contains(&self, id: SeriesId) -> bool {
-        let shard = id.shard();
-        self.0[usize::from(shard) / 64] >> (shard % 64) & 1 == 1
+        self.has(id.shard())
     }
 }
 
@@ -300,8 +320,24 @@ pub trait SeriesStream: Send + Sync {
     /// The next chunk; `None` when all are handed out.
     fn next(&self) -> Result<Option<Box<dyn SeriesChunk>>, SelectError>;
 
-    /// How many series there are in all, if that is known already.
+    /// How many series there are in all, if that is known already. Those behind partial results count, and not the groups that they came to.
     fn series_total(&self) -> Option<u64>;
+
+    /// What was done for it so far beside what is read from its chunks.
+    fn effort(&self) -> Effort {
+        Effort::default()
+    }
+}
+
+/// What was done elsewhere for a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Effort {
+    /// Samples that were looked at to make partial results.
+    pub samples: u64,
+    /// Bytes that came from other nodes.
+    pub bytes: u64,
+    /// Chunks of partial results among what came.
+    pub partial_chunks: u64,
 }
 
 /// Some neighbouring series, not yet decoded.
@@ -315,6 +351,12 @@ pub trait SeriesChunk: Send {
     /// Whether there are none.
     fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether it holds partial results of the request's sub-plan: rows or groups instead of series, whose key is what labels they have, and whose column of
+    /// numbers is all of their [`SeriesData::values`].
+    fn is_partial_result(&self) -> bool {
+        false
     }
 
     /// Id of series `index` of the chunk.
@@ -398,6 +440,8 @@ pub enum SelectError {
         /// How many are allowed.
         max: u64,
     },
+    /// It would pass another limit, which the text names.
+    TooCostly(String),
     /// A matcher cannot be understood.
     BadMatcher(String),
     /// The store cannot give a right answer now.
@@ -417,7 +461,9 @@ impl fmt::Display for SelectError {
                     "the query means at least {found} series, {max} are allowed; narrow its matchers or its time range"
                 )
             }
-            Self::BadMatcher(what) | Self::Unavailable(what) | Self::Corrupt(what) => f.write_str(what),
+            Self::TooCostly(what) | Self::BadMatcher(what) | Self::Unavailable(what) | Self::Corrupt(what) => {
+                f.write_str(what)
+            }
         }
     }
 }

@@ -24,12 +24,15 @@ pub const INSERTS: &str = "inserts";
 /// Who a storage node is, and what it has lost; kept by the role.
 pub const NODE: &str = "node";
 
+/// Since when a storage node owns its shards; kept by the role.
+pub const OWNED_SHARDS: &str = "owned_shards";
+
 /// How often metric names are asked for; kept by the role.
 pub const METRIC_NAMES: &str = "metric_names";
 
 /// Everything that belongs into a data folder; anything else there is reported and left alone.
 pub const KNOWN: &[&str] =
-    &[LOCK, MANIFEST, SECRET, METADATA, WAL, PARTS, SNAPSHOTS, QUARANTINE, INSERTS, NODE, METRIC_NAMES];
+    &[LOCK, MANIFEST, SECRET, METADATA, WAL, PARTS, SNAPSHOTS, QUARANTINE, INSERTS, NODE, OWNED_SHARDS, METRIC_NAMES];
 
 /// The folder of a part.
 pub fn part(id: u64) -> PathBuf {

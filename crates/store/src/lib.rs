@@ -54,7 +54,8 @@ use disk::Disk;
 use model::{Clock, Tenant, TimeRange};
 use parking_lot::Mutex;
 use storage_api::{
-    AdminError, BoxFuture, NamesRequest, Select, SelectError, SelectRequest, SeriesStream, ValuesRequest, Version,
+    AdminError, BoxFuture, NamesRequest, Select, SelectError, SelectRequest, SeriesStream, ShardSet, ValuesRequest,
+    Version,
 };
 
 pub use error::StoreError;
@@ -177,6 +178,10 @@ impl Select for Store {
 
     fn series_count<'a>(&'a self, tenant: Tenant) -> BoxFuture<'a, Result<u64, SelectError>> {
         Box::pin(async move { select::series_count(&self.inner, tenant) })
+    }
+
+    fn shards(&self, range: TimeRange) -> ShardSet {
+        select::shards(&self.inner, range)
     }
 
     fn version(&self, _tenant: Tenant, range: TimeRange) -> Version {

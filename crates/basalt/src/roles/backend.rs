@@ -15,16 +15,17 @@ use std::{
 use basalt_http::{MetricsSource, MetricsText};
 use disk::{Disk, RealDisk};
 use gather::{Gather, GatherOptions, Members};
-use model::Clock;
+use model::{Clock, TimeRange};
+use query::PartialAnswers;
 use route::{Discovery, NodeList, ShardMap};
 use rpc::{Node, NodeListener, NodeOptions, Role as NodeRole, Service};
 use serve::Counting;
-use storage_api::{Admin, Batch, BoxFuture, Insert, InsertError, Inserted, Select};
+use storage_api::{Admin, Batch, BoxFuture, Insert, InsertError, Inserted, Select, ShardWord};
 use store::{Reporter, Severity, Store};
 
 use super::{
-    Failure, Role, names_file::NamesFile, refill::Refill, reports::Reports, retention_guard::RetentionGuard,
-    storage::StorageNode,
+    Failure, Role, names_file::NamesFile, ownership::OwnedShards, refill::Refill, reports::Reports,
+    retention_guard::RetentionGuard, storage::StorageNode,
 };
 use crate::{
     cluster::{self, ClusterOptions},
@@ -111,13 +112,16 @@ impl Backend {
         if let Some(names) = &names {
             select = Arc::new(Counting::new(select, Arc::clone(clock), Arc::clone(&names.stats)));
         }
-        let mut service = Service::new(node_role, cluster::epoch()).with_select(select.clone(), store.clone());
+        let partial = Arc::new(PartialAnswers::new(Arc::clone(&select), settings.engine.clone()));
+        let mut service = Service::new(node_role, cluster::epoch()).with_select(partial.clone(), store.clone());
         let mut node = None;
         if role == Role::Storage {
-            let reports = Arc::new(Reports::open(disk, store.clone()).map_err(Failure)?);
-            let (stand, fit) = (Arc::clone(&reports), Arc::clone(&reports));
+            let reports = Arc::new(Reports::open(Arc::clone(&disk), store.clone()).map_err(Failure)?);
+            let is_empty = stats.part_samples + stats.head_samples == 0;
+            let owned = OwnedShards::open(disk, Arc::clone(&reports), is_empty).map_err(Failure)?;
+            let (owned, stand, fit) = (Arc::new(owned), Arc::clone(&reports), Arc::clone(&reports));
             service = service.with_insert(store.clone()).with_copies(store.clone());
-            service = service.with_reports(reports.clone(), Arc::new(move |range| stand.complete(range)));
+            service = service.with_reports(owned.clone(), Arc::new(move |range| word(&stand, &owned, range)));
             service = service.deletes_while(Arc::new(move || match fit.is_catching_up() {
                 true => Err("a storage node is catching up, what is deleted now would come to it later".into()),
                 false => Ok(()),
@@ -128,7 +132,8 @@ impl Backend {
             node = Some(Arc::new(StorageNode { reports, refill: Arc::new(refill) }));
         }
         let service = Arc::new(service);
-        let mut sources: Vec<Arc<dyn MetricsSource>> = vec![Arc::new(NodeMetrics(Arc::clone(&service)))];
+        let mut sources: Vec<Arc<dyn MetricsSource>> =
+            vec![Arc::new(NodeMetrics(Arc::clone(&service))), Arc::new(PartialMetrics(partial))];
         sources.extend(node.clone().map(|node| node as Arc<dyn MetricsSource>));
         let insert: Arc<dyn Insert> = if role == Role::Storage { Arc::new(NoRows("storage")) } else { store.clone() };
         Ok(Self { insert, select, names, admin: store.clone(), sources, service, node, store: Some(store) })
@@ -175,6 +180,11 @@ impl Backend {
             Ok(())
         }
     }
+}
+
+/// What a storage says of its shards; what it holds the service asks the store.
+fn word(reports: &Reports, owned: &OwnedShards, range: TimeRange) -> ShardWord {
+    ShardWord { complete: reports.complete(range), owned: owned.owned(), ..ShardWord::unknown() }
 }
 
 /// The nodes of a list. Those that stood in the list before keep their connections.
@@ -264,6 +274,18 @@ impl MetricsSource for NodeMetrics {
     }
 }
 
+/// What selects had evaluated here.
+struct PartialMetrics(Arc<PartialAnswers>);
+
+impl MetricsSource for PartialMetrics {
+    fn write_metrics(&self, out: &mut MetricsText) {
+        let stats = self.0.stats();
+        out.line("basalt_sub_plans_total{kind=\"fold\"}", stats.folds.load(Relaxed));
+        out.line("basalt_sub_plans_total{kind=\"rows\"}", stats.rows.load(Relaxed));
+        out.line("basalt_sub_plans_total{kind=\"ignored\"}", stats.ignored.load(Relaxed));
+    }
+}
+
 struct GatherMetrics(Arc<Gather>);
 
 impl MetricsSource for GatherMetrics {
@@ -274,6 +296,12 @@ impl MetricsSource for GatherMetrics {
         out.line("vm_partial_results_total", get(&stats.partial));
         out.line("basalt_gather_refused_total", get(&stats.refused));
         out.line("basalt_gather_missing_nodes_total", get(&stats.missing));
+        out.line("basalt_gather_rounds_total", get(&stats.rounds));
+        out.line("basalt_gather_slow_nodes_given_up_total", get(&stats.given_up));
+        out.line("basalt_gather_stood_in_total", get(&stats.stood_in));
+        out.line("basalt_gather_sub_plans_total", get(&stats.sub_plans));
+        out.line("basalt_gather_partial_results_total", get(&stats.partial_results));
+        out.line("basalt_gather_bytes_total", get(&stats.bytes));
         for metric in ["requests_total", "misses_total", "entries"] {
             // Tenants are asked of the nodes each time.
             out.line(format_args!("vm_cache_{metric}{{type=\"multitenancy/tenants\"}}"), 0);

@@ -105,6 +105,11 @@ impl Reports {
         shards.without(&lacking)
     }
 
+    /// The inserts that this node waits for the word of.
+    pub fn remembered(&self) -> Vec<u128> {
+        self.standing.lock().remembered()
+    }
+
     /// Whether an insert keeps rows for this node, or may, or what it lost is not back.
     pub fn is_catching_up(&self) -> bool {
         self.standing.lock().is_catching_up(self.began.elapsed()) || !self.lacking().is_empty()

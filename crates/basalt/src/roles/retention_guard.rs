@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use model::{Clock, Tenant, TimeRange};
-use storage_api::{BoxFuture, NamesRequest, Select, SelectError, SelectRequest, SeriesStream, ValuesRequest, Version};
+use storage_api::{
+    BoxFuture, NamesRequest, Select, SelectError, SelectRequest, SeriesStream, ShardSet, ValuesRequest, Version,
+};
 
 /// See the module.
 pub struct RetentionGuard {
@@ -67,6 +69,14 @@ impl Select for RetentionGuard {
 
     fn series_count<'a>(&'a self, tenant: Tenant) -> BoxFuture<'a, Result<u64, SelectError>> {
         self.select.series_count(tenant)
+    }
+
+    fn shards(&self, range: TimeRange) -> ShardSet {
+        self.select.shards(range)
+    }
+
+    fn takes_sub_plans(&self) -> bool {
+        self.select.takes_sub_plans()
     }
 
     fn version(&self, tenant: Tenant, range: TimeRange) -> Version {

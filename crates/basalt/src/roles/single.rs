@@ -9,11 +9,12 @@
 use std::{sync::Arc, time::Duration};
 
 use basalt_http::{Handler, MetricsSource, MetricsText, Request, Response, StatusCode, json, plain, stop_signal};
+use gather::AllTenants;
 use model::{Clock, SystemClock, TimeRange};
 use query::Engine;
 use receive::{Door, Receiver};
 use serve::{Endpoint, Server};
-use storage_api::{Admin, Refusal};
+use storage_api::{Admin, Refusal, Select};
 use tokio::{
     runtime::Handle,
     signal::unix::{Signal, SignalKind, signal},
@@ -148,12 +149,15 @@ fn open(role: Role, mut settings: Settings, opening: Opening) -> Result<Opened, 
     sources.extend(backend.sources.iter().cloned());
     sources.extend([receiver.clone() as _, Arc::new(refused) as _, reloads.clone() as _, Arc::new(process) as _]);
     settings.serve.names_stats = backend.names.as_ref().map(|names| Arc::clone(&names.stats));
-    let engine = Arc::new(Engine::new(Arc::clone(&backend.select), Arc::clone(&clock), settings.engine));
-    let server =
-        Server::new(engine, Arc::clone(&backend.select), Arc::clone(&backend.admin), clock, sources, settings.serve);
     let (admin, web) = (Arc::clone(&backend.admin), Web::new(settings.web));
+    let server = |select: Arc<dyn Select>, sources| {
+        let engine = Arc::new(Engine::new(Arc::clone(&select), Arc::clone(&clock), settings.engine.clone()));
+        Server::new(engine, select, Arc::clone(&admin), Arc::clone(&clock), sources, settings.serve.clone())
+    };
+    let of_all = Arc::new(AllTenants::new(Arc::clone(&backend.select), Arc::clone(&admin)));
+    let (server, of_all_tenants) = (server(Arc::clone(&backend.select), sources), server(of_all, Vec::new()));
     let node = backend.node.clone();
-    Ok(Opened { backend, single: Single { role, receiver, server, admin, node, web, stats }, reloads })
+    Ok(Opened { backend, single: Single { role, receiver, server, of_all_tenants, admin, node, web, stats }, reloads })
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is handed to map_err")]
@@ -166,6 +170,8 @@ struct Single {
     role: Role,
     receiver: Arc<Receiver>,
     server: Server,
+    /// Answers what is asked of all tenants together.
+    of_all_tenants: Server,
     admin: Arc<dyn Admin>,
     node: Option<Arc<StorageNode>>,
     web: Web,
@@ -197,6 +203,7 @@ impl Handler for Single {
             };
         }
         match Endpoint::find(path) {
+            Some(Ok(entrance)) if entrance.of_all_tenants => self.of_all_tenants.serve(entrance, request).await,
             Some(Ok(entrance)) => self.server.serve(entrance, request).await,
             Some(Err(tenant)) => plain(StatusCode::BAD_REQUEST, tenant.to_string()),
             // VictoriaMetrics answers so, and not 404.

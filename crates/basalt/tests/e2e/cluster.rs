@@ -17,10 +17,12 @@ use crate::{
 };
 
 /// Storage nodes with an insert and a select in front of them.
-struct Cluster {
+pub struct Cluster {
     storages: Vec<Storage>,
-    insert: Basalt,
-    select: Basalt,
+    /// Takes samples.
+    pub insert: Basalt,
+    /// Answers.
+    pub select: Basalt,
     _hints: TempDir,
 }
 
@@ -55,6 +57,7 @@ impl Storage {
         let flags = [
             format!("-storageDataPath={}", self.folder.path().display()),
             "-retentionPeriod=100y".to_string(),
+            "-futureRetention=100y".to_string(),
             format!("-vminsertAddr=127.0.0.1:{inserts}"),
             format!("-vmselectAddr=127.0.0.1:{selects}"),
         ];
@@ -69,7 +72,8 @@ impl Storage {
 }
 
 impl Cluster {
-    fn start(storages: usize, copies: usize, swapped: bool) -> Self {
+    /// So many storages, `copies` of which have each series.
+    pub fn start(storages: usize, copies: usize, swapped: bool) -> Self {
         let storages: Vec<Storage> = (0..storages).map(|_| Storage::new()).collect();
         let nodes = |port: usize| {
             let names: Vec<String> =
@@ -173,6 +177,16 @@ fn check_against_single(storages: usize, copies: usize) {
             }
         }
     }
+    let asked_for = cluster.select.metric("basalt_gather_sub_plans_total");
+    let in_force = cluster.select.metric("basalt_gather_partial_results_total");
+    assert!(in_force > 10.0 && in_force > asked_for * 0.4, "{in_force} of {asked_for} sub-plans were in force");
+    let done: f64 = cluster
+        .storages
+        .iter()
+        .filter_map(|storage| storage.node.as_ref())
+        .map(|node| node.metric("basalt_sub_plans_total{kind=\"fold\"}"))
+        .sum();
+    assert!(done > 0.0, "no storage evaluated anything");
     let range = [("start", start.as_str()), ("end", end.as_str())];
     for (path, selector) in [
         ("/api/v1/labels", None),
@@ -274,6 +288,29 @@ fn tenants_never_see_each_other() {
     assert_eq!(["7:1", "8", "7", "0", "8:1"].map(count), [1, 1, 0, 0, 0]);
     let tenants = cluster.good("/admin/tenants", &[]);
     assert_eq!(tenants["data"], serde_json::json!(["7:1", "8:0"]));
+    let of_all = |query: &str| {
+        let path = "/select/multitenant/prometheus/api/v1/query";
+        let answer = cluster.good(path, &[("query", query), ("time", &time)]);
+        let rows = answer["data"]["result"].as_array().expect("rows").clone();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
+        let row = |row: &Value| {
+            let labels = ["vm_account_id", "vm_project_id"].map(|label| text(&row["metric"][label]));
+            (labels.join(":"), number(&row["value"][1]))
+        };
+        rows.iter().map(row).collect::<Vec<_>>()
+    };
+    let both = "count by (vm_account_id, vm_project_id) (kube_node_info)";
+    assert_eq!(of_all(both), [("7:1".to_string(), 12.0), ("8:0".to_string(), 12.0)]);
+    assert_eq!(of_all("count(kube_node_info)"), [(":".to_string(), 24.0)]);
+    assert_eq!(of_all("count(kube_node_info{vm_account_id=\"8\"})"), [(":".to_string(), 12.0)]);
+    assert_eq!(of_all("count(kube_node_info{vm_account_id=~\"7|9\",vm_project_id!=\"1\"})"), []);
+    let values = cluster.good("/select/multitenant/prometheus/api/v1/label/vm_account_id/values", &[]);
+    assert_eq!(values["data"], serde_json::json!(["7", "8"]));
+    let path = address("/select/prometheus/api/v1/query", &[("query", "count(kube_node_info)"), ("time", &time)]);
+    let headers = [("AccountID", "7"), ("ProjectID", "1")];
+    let by_headers = cluster.select.client().request("GET", &path, &headers, b"");
+    let by_headers = json(&by_headers.expect("an answer"));
+    assert_eq!(by_headers["data"]["result"].as_array().map(Vec::len), Some(1));
     let path = "/delete/8/prometheus/api/v1/admin/tsdb/delete_series?match[]=kube_node_info";
     let deleted = cluster.select.client().post(path, "text/plain", None, b"").expect("an answer");
     assert_eq!(deleted.status, 204, "{}", deleted.text());

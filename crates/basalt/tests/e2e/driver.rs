@@ -1,6 +1,10 @@
-//! What query scripts run against, over HTTP: one server, of which each script's section has a tenant for itself.
+//! What query scripts run against, over HTTP: one server or one cluster, of which each script's section has a tenant for itself.
 
-use std::{cell::Cell, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::Arc,
+};
 
 use query::{Answer, AnswerSeries, Dialect, Labels, Points, QueryError, Stats, Value};
 use serde_json::Value as Json;
@@ -12,13 +16,48 @@ use crate::{
     wire::{BodyWriter, labels},
 };
 
+/// Where samples go and where queries are asked.
+pub trait Target {
+    /// Takes samples.
+    fn written(&self) -> &Basalt;
+    /// Answers.
+    fn asked(&self) -> &Basalt;
+}
+
+/// One process does both.
+struct Single {
+    basalt: Basalt,
+    _folder: TempDir,
+}
+
+impl Target for Single {
+    fn written(&self) -> &Basalt {
+        &self.basalt
+    }
+
+    fn asked(&self) -> &Basalt {
+        &self.basalt
+    }
+}
+
 thread_local! {
     // It ends with the test's thread.
-    static SERVER: (Basalt, TempDir) = {
-        let folder = folder();
-        (Basalt::start(folder.path(), &["-search.latencyOffset=0s", "-futureRetention=100y"]), folder)
-    };
+    static TARGET: RefCell<Option<Rc<dyn Target>>> = const { RefCell::new(None) };
     static TENANTS: Cell<u32> = const { Cell::new(0) };
+}
+
+/// All scripts of this thread run against it, a single node if nothing is said.
+pub fn aim_at(target: Rc<dyn Target>) {
+    TARGET.set(Some(target));
+}
+
+fn target() -> Rc<dyn Target> {
+    let start = || -> Rc<dyn Target> {
+        let folder = folder();
+        let flags = ["-search.latencyOffset=0s", "-futureRetention=100y"];
+        Rc::new(Single { basalt: Basalt::start(folder.path(), &flags), _folder: folder })
+    };
+    TARGET.with_borrow_mut(|target| Rc::clone(target.get_or_insert_with(start)))
 }
 
 /// A tenant without data.
@@ -39,11 +78,9 @@ impl Driver {
         writer.series(&labels(pairs), samples);
         let packed = snap::raw::Encoder::new().compress_vec(&writer.body).expect("snappy packs everything");
         let path = format!("/insert/{}/prometheus/api/v1/write", self.tenant);
-        SERVER.with(|(basalt, _)| {
-            let response = basalt.client().post(&path, "application/x-protobuf", Some("snappy"), &packed);
-            let response = response.expect("the server answers");
-            assert!(response.is_success(), "{}: {}", response.status, response.text());
-        });
+        let response = target().written().client().post(&path, "application/x-protobuf", Some("snappy"), &packed);
+        let response = response.expect("the server answers");
+        assert!(response.is_success(), "{}: {}", response.status, response.text());
     }
 
     pub fn instant(&self, dialect: Dialect, text: &str, time: i64) -> Result<Answer, QueryError> {
@@ -62,7 +99,7 @@ impl Driver {
         };
         let path = format!("/select/{}/prometheus/api/v1/{call}", self.tenant);
         let arguments = [arguments, &[("dialect", dialect), ("nocache", "1")]].concat();
-        let (status, body) = SERVER.with(|(basalt, _)| answer(basalt, &path, &arguments));
+        let (status, body) = answer(target().asked(), &path, &arguments);
         if body["status"] != "success" {
             let error = body["error"].as_str().unwrap_or_default();
             return Err(QueryError::Evaluation(format!("{status}: {error}")));

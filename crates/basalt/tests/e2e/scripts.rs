@@ -4,12 +4,51 @@
 #[path = "../../../query/tests/tests/script.rs"]
 mod script;
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, rc::Rc};
 
 use query::Dialect;
 
+use crate::{
+    cluster::Cluster,
+    driver::{Target, aim_at},
+    server::Basalt,
+};
+
+impl Target for Cluster {
+    fn written(&self) -> &Basalt {
+        &self.insert
+    }
+
+    fn asked(&self) -> &Basalt {
+        &self.select
+    }
+}
+
 #[test]
 fn scripts_pass_over_http() {
+    all_pass();
+}
+
+#[test]
+fn scripts_pass_on_a_cluster() {
+    pass_on_a_cluster(1);
+}
+
+#[test]
+fn scripts_pass_on_a_cluster_with_two_copies() {
+    pass_on_a_cluster(2);
+}
+
+fn pass_on_a_cluster(copies: usize) {
+    let cluster = Rc::new(Cluster::start(3, copies, false));
+    aim_at(Rc::clone(&cluster) as Rc<dyn Target>);
+    all_pass();
+    let asked_for = cluster.select.metric("basalt_gather_sub_plans_total");
+    let in_force = cluster.select.metric("basalt_gather_partial_results_total");
+    assert!(in_force > 100.0, "{in_force} of {asked_for} sub-plans were in force");
+}
+
+fn all_pass() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/promql");
     let mut failures = Vec::new();
     let mut passed_all = 0;

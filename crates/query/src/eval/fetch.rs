@@ -6,7 +6,9 @@
 
 use metricsql::{Expr, ExprKind};
 use model::{METRIC_NAME, MatchOp, Matcher, Selector, SeriesKey, TimeRange};
-use storage_api::{LabelsWanted, PlacedHead, SamplesWanted, SelectRequest, SeriesChunk, SeriesData, SeriesStream};
+use storage_api::{
+    LabelsWanted, PlacedHead, SamplesWanted, SelectRequest, SeriesChunk, SeriesData, SeriesStream, SubPlan,
+};
 
 use super::{
     Evaluation, Scope,
@@ -124,7 +126,9 @@ impl Evaluation<'_> {
         range: TimeRange,
         scope: &Scope,
     ) -> Result<Vec<Row>, QueryError> {
-        let stream = self.open(selector, range, LabelsWanted::All, samples_wanted(plan))?;
+        // A tail is joined to what is known of each series, for which its samples are looked at.
+        let sub_plan = if self.watch.is_some() { None } else { self.sub_plan(plan, None) };
+        let stream = self.open(selector, range, LabelsWanted::All, samples_wanted(plan), sub_plan)?;
         let mut rows = Vec::new();
         batches::run(
             &*stream,
@@ -136,6 +140,7 @@ impl Evaluation<'_> {
                 Ok(())
             },
         )?;
+        self.count_effort(&*stream)?;
         if let Some(watch) = &self.watch {
             watch.rolled();
         }
@@ -152,6 +157,7 @@ impl Evaluation<'_> {
         range: TimeRange,
         labels: LabelsWanted,
         samples: SamplesWanted,
+        sub_plan: Option<SubPlan>,
     ) -> Result<Box<dyn SeriesStream>, QueryError> {
         let budget = self.ledger.budget.clone();
         let tail = self.watch.as_ref().and_then(|watch| watch.tail);
@@ -162,6 +168,7 @@ impl Evaluation<'_> {
             labels,
             samples,
             one_per_timestamp: dialect::one_per_timestamp(self.query.dialect),
+            sub_plan,
             budget: budget.clone(),
             ..SelectRequest::raw(self.query.tenant, self.restricted(selector), range)
         };
@@ -175,6 +182,19 @@ impl Evaluation<'_> {
         let stream = stream.map_err(|error| select_error(error, &budget))?;
         self.ledger.read_series(stream.series_total().unwrap_or(0));
         Ok(stream)
+    }
+
+    /// Counts what was done elsewhere for a stream that was read to its end.
+    pub(super) fn count_effort(&self, stream: &dyn SeriesStream) -> Result<(), QueryError> {
+        let effort = stream.effort();
+        self.ledger.add_effort(effort)?;
+        if effort.bytes > 0 {
+            let told = |_: &()| {
+                format!("from storage nodes: {} bytes, {} partial chunks", effort.bytes, effort.partial_chunks)
+            };
+            self.trace.step(told, || ());
+        }
+        Ok(())
     }
 
     /// The selector, of whose series only those count for which one of the extra sets of filters holds.
@@ -204,6 +224,10 @@ impl Evaluation<'_> {
     ) -> Result<Vec<Row>, QueryError> {
         let mut rows = Vec::new();
         for mut chunk in batch.chunks {
+            if chunk.is_partial_result() {
+                self.take_rows(&mut *chunk, plan, scope, &mut rows)?;
+                continue;
+            }
             for index in 0..chunk.len() {
                 if !reader.read(&mut *chunk, index)? {
                     continue;
@@ -224,6 +248,30 @@ impl Evaluation<'_> {
             }
         }
         Ok(rows)
+    }
+
+    /// Takes rows that were made where the samples are.
+    fn take_rows(
+        &self,
+        chunk: &mut dyn SeriesChunk,
+        plan: &Plan<'_>,
+        scope: &Scope,
+        rows: &mut Vec<Row>,
+    ) -> Result<(), QueryError> {
+        let (mut key, mut data) = (SeriesKey::default(), SeriesData::default());
+        for index in 0..chunk.len() {
+            chunk.key(index, &mut key)?;
+            chunk.read(index, &mut data)?;
+            if data.values.len() != plan.layout.points {
+                return Err(QueryError::Internal(format!(
+                    "a storage node gives a row of {} points",
+                    data.values.len()
+                )));
+            }
+            let labels = self.output_labels(&key, plan);
+            rows.push(self.row(labels, std::mem::take(&mut data.values), plan, scope)?);
+        }
+        Ok(())
     }
 
     /// Whether a series without any sample on the grid is no series.

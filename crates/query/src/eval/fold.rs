@@ -3,6 +3,7 @@
 //! 1. `aggr by (…) (rollup(selector[…]))` needs no rows: each thread rolls a series up and adds it to the state of its group.
 //! 2. Each batch has states of its own; they are merged in the order of batches, so that the result does not depend on threads.
 //! 3. Only the labels that the grouping reads are asked of the store.
+//! 4. States that come from where the samples are (`pushdown`) are merged like those of a batch. Groups come out in the order of their labels.
 
 use std::{
     borrow::Cow,
@@ -11,7 +12,7 @@ use std::{
 
 use metricsql::{Aggregate, Expr, ExprKind, Grouping};
 use model::{METRIC_NAME, SeriesKey};
-use storage_api::LabelsWanted;
+use storage_api::{LabelsWanted, SeriesChunk, SeriesData, SeriesStream};
 
 use super::{
     Evaluation, Scope,
@@ -35,13 +36,43 @@ use crate::{
 /// What an aggregate folds.
 #[derive(Debug, Clone)]
 pub struct FoldPlan<'e> {
-    kind: FoldKind,
-    grouping: Option<&'e Grouping>,
+    /// Which aggregate.
+    pub(super) kind: FoldKind,
+    /// Over which groups.
+    pub(super) grouping: Option<&'e Grouping>,
     groups_max: usize,
 }
 
+impl<'e> FoldPlan<'e> {
+    /// A fold of any number of groups.
+    pub(super) fn new(kind: FoldKind, grouping: Option<&'e Grouping>) -> Self {
+        Self { kind, grouping, groups_max: usize::MAX }
+    }
+
+    /// Whether states that were made apart come to the same as one that took all series.
+    pub(super) fn merges(&self) -> bool {
+        !self.kind.keeps_labels() && self.groups_max == usize::MAX
+    }
+
+    /// The labels that are read.
+    pub(super) fn labels_wanted(&self, with_name: bool) -> LabelsWanted {
+        if self.kind.keeps_labels() {
+            return LabelsWanted::All;
+        }
+        let mut names = match self.grouping {
+            Some(Grouping::Without(_)) => return LabelsWanted::All,
+            Some(Grouping::By(names)) => names.clone(),
+            None => Vec::new(),
+        };
+        if with_name {
+            names.push(METRIC_NAME.into());
+        }
+        if names.is_empty() { LabelsWanted::None } else { LabelsWanted::Only(names) }
+    }
+}
+
 /// The groups of a batch, or of all.
-struct Folded {
+pub(super) struct Folded {
     groups: Groups,
     folds: Vec<Fold>,
     /// Of each group the labels of its first series, where the result has them.
@@ -102,18 +133,15 @@ impl Evaluation<'_> {
         };
         let mark = self.ledger.mark();
         let counter_name = plan.counter_at.and_then(|_| name_of(selector));
-        let labels = self.labels_wanted(fold, plan.counter_at.is_some() && counter_name.is_none());
+        let names_each = plan.counter_at.is_some() && counter_name.is_none();
+        let labels = fold.labels_wanted(names_each);
         let wants_keys = labels != LabelsWanted::None;
-        let stream = self.open(selector, *range, labels, samples_wanted(plan))?;
+        // The names of single series are not in the groups that they came to.
+        let sub_plan = if names_each { None } else { self.sub_plan(plan, Some(fold)) };
+        let stream = self.open(selector, *range, labels, samples_wanted(plan), sub_plan)?;
         let found = AtomicBool::new(false);
-        let mut all = Folded::new(fold);
-        batches::run(
-            &*stream,
-            self.options.workers_per_query_max,
-            || Reader::new(self, plan, wants_keys),
-            |reader, batch| self.fold_batch(reader, batch, plan, fold, &found),
-            |batch| all.merge(&batch, fold, self, plan.layout.points),
-        )?;
+        let all = self.fold_stream(&*stream, plan, fold, wants_keys, &found)?;
+        self.count_effort(&*stream)?;
         if let (Some(span), Some(name), true) = (plan.counter_at, counter_name, found.into_inner()) {
             self.note_counter(span, name);
         }
@@ -127,20 +155,24 @@ impl Evaluation<'_> {
         Ok(rows)
     }
 
-    /// The labels that are read.
-    fn labels_wanted(&self, fold: &FoldPlan<'_>, with_name: bool) -> LabelsWanted {
-        if fold.kind.keeps_labels() {
-            return LabelsWanted::All;
-        }
-        let mut names = match fold.grouping {
-            Some(Grouping::Without(_)) => return LabelsWanted::All,
-            Some(Grouping::By(names)) => names.clone(),
-            None => Vec::new(),
-        };
-        if with_name {
-            names.push(METRIC_NAME.into());
-        }
-        if names.is_empty() { LabelsWanted::None } else { LabelsWanted::Only(names) }
+    /// Folds all that a stream gives.
+    pub(super) fn fold_stream(
+        &self,
+        stream: &dyn SeriesStream,
+        plan: &Plan<'_>,
+        fold: &FoldPlan<'_>,
+        wants_keys: bool,
+        found: &AtomicBool,
+    ) -> Result<Folded, QueryError> {
+        let mut all = Folded::new(fold);
+        batches::run(
+            stream,
+            self.options.workers_per_query_max,
+            || Reader::new(self, plan, wants_keys),
+            |reader, batch| self.fold_batch(reader, batch, plan, fold, found),
+            |batch| all.merge(&batch, fold, self, plan.layout.points),
+        )?;
+        Ok(all)
     }
 
     fn fold_batch(
@@ -156,6 +188,11 @@ impl Evaluation<'_> {
         let mut noted = String::new();
         for mut chunk in batch.chunks {
             self.ledger.check()?;
+            if chunk.is_partial_result() {
+                self.take_states(&mut *chunk, &mut folded, plan, fold)?;
+                found.store(true, Ordering::Relaxed);
+                continue;
+            }
             for index in 0..chunk.len() {
                 if self.watch.is_some() {
                     folded.series.add(chunk.id(index));
@@ -178,6 +215,30 @@ impl Evaluation<'_> {
             }
         }
         Ok(folded)
+    }
+
+    /// Takes states of groups that were made where the samples are.
+    fn take_states(
+        &self,
+        chunk: &mut dyn SeriesChunk,
+        folded: &mut Folded,
+        plan: &Plan<'_>,
+        fold: &FoldPlan<'_>,
+    ) -> Result<(), QueryError> {
+        if let Some(watch) = &self.watch {
+            watch.is_not_local();
+        }
+        let (mut key, mut data) = (SeriesKey::default(), SeriesData::default());
+        for index in 0..chunk.len() {
+            chunk.key(index, &mut key)?;
+            chunk.read(index, &mut data)?;
+            let state = Fold::from_state(fold.kind, self.query.dialect, plan.layout.points, &data.values);
+            let state = state.ok_or_else(|| {
+                QueryError::Internal(format!("a storage node gives a state of {} numbers", data.values.len()))
+            })?;
+            folded.take(&key, state, fold, self)?;
+        }
+        Ok(())
     }
 
     /// Tells of the metric of a series once for all series of it that stand side by side.
@@ -230,6 +291,32 @@ impl Folded {
         Ok(())
     }
 
+    /// Takes over the state of a group.
+    fn take(
+        &mut self,
+        key: &SeriesKey,
+        state: Fold,
+        fold: &FoldPlan<'_>,
+        evaluation: &Evaluation<'_>,
+    ) -> Result<(), QueryError> {
+        let labels = Labels::from(key);
+        let Some(number) = self.groups.number(labels.iter(), usize::MAX) else { return Ok(()) };
+        if number < self.folds.len() {
+            self.folds[number].merge(&state);
+            return Ok(());
+        }
+        let points = state.points();
+        evaluation.ledger.hold(Fold::bytes(fold.kind, evaluation.query.dialect, points))?;
+        self.folds.push(state);
+        Ok(())
+    }
+
+    /// The groups with their states.
+    pub(super) fn into_states(self) -> Vec<(Labels, Vec<f64>)> {
+        let states = self.folds.into_iter().map(Fold::into_state);
+        self.groups.into_labels().into_iter().zip(states).collect()
+    }
+
     /// Takes over the groups of the next batch.
     fn merge(
         &mut self,
@@ -267,7 +354,10 @@ impl Folded {
             }
             Row { labels, values, drop_name }
         };
-        labels.into_iter().zip(self.folds).map(row).collect()
+        let mut rows: Vec<Row> = labels.into_iter().zip(self.folds).map(row).collect();
+        // So that it does not show where the groups were met first.
+        rows.sort_by(|one, other| one.labels.cmp(&other.labels));
+        rows
     }
 }
 

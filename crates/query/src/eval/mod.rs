@@ -5,7 +5,8 @@
 //! 3. A plan over a selector is run by several threads (`fetch`, `batches`); an aggregate that folds takes its series one by one (`fold`), so that only
 //!    the groups are held.
 //! 4. What stands in the tree more than once is evaluated once (`common`).
-//! 5. A plan over any other expression is run over that expression's rows on a grid of its own (`subquery`).
+//! 5. Of a plan over a selector that others hold they may do a part (`pushdown`).
+//! 6. A plan over any other expression is run over that expression's rows on a grid of its own (`subquery`).
 
 mod batches;
 mod common;
@@ -15,6 +16,7 @@ mod fetch;
 mod fold;
 mod graphite;
 mod info;
+mod pushdown;
 mod raw;
 mod rollups;
 mod subquery;
@@ -22,6 +24,7 @@ mod watch;
 
 pub use common::Common;
 pub use fetch::name_of;
+pub use pushdown::{PartialAnswers, PartialStats};
 pub use watch::{Print, Tail, Watch, together};
 
 use metricsql::{Aggregate, Binary, Call, Expr, ExprKind, Rollup, Span};

@@ -33,7 +33,7 @@ impl Evaluation<'_> {
             end -= self.length(offset, &scope)?;
         }
         let start = (end - self.window(window, &scope)? + 1).min(end);
-        let stream = self.open(selector, TimeRange::new(start, end), LabelsWanted::All, SamplesWanted::Raw)?;
+        let stream = self.open(selector, TimeRange::new(start, end), LabelsWanted::All, SamplesWanted::Raw, None)?;
         let mut all = Vec::new();
         batches::run(
             &*stream,

@@ -7,7 +7,7 @@
 use metricsql::{Call, Expr, ExprKind, Rollup, Smoothing, Span};
 use model::{Selector, TimeRange};
 
-use super::{Evaluation, Scope};
+use super::{Evaluation, Scope, pushdown::Origin};
 use crate::{
     api::{Dialect, QueryError},
     dialect,
@@ -33,6 +33,8 @@ pub struct Plan<'e> {
     pub spreads: bool,
     /// Dialect `promql`: where a metric is spoken of as a counter that its name does not say it is.
     pub counter_at: Option<Span>,
+    /// From what the recipe was made, for those who may make it again.
+    pub origin: Option<Origin>,
 }
 
 /// Where samples come from.
@@ -107,9 +109,15 @@ impl Evaluation<'_> {
         match self.dialect() {
             Dialect::MetricsQl => {
                 let recipe = Recipe::of_metricsql("default_rollup", Arguments::default(), 0)?;
-                self.plan_metricsql("default_rollup", &written, recipe, false, scope)
+                let origin = self.origin("default_rollup", &Arguments::default(), 0);
+                let plan = self.plan_metricsql("default_rollup", &written, recipe, false, scope)?;
+                Ok(Plan { origin, ..plan })
             }
-            Dialect::PromQl => self.plan_instant(&written, PromqlFunction::Instant, scope),
+            Dialect::PromQl => {
+                let origin = self.origin("", &Arguments::default(), 0);
+                let plan = self.plan_instant(&written, PromqlFunction::Instant, scope)?;
+                Ok(Plan { origin, ..plan })
+            }
         }
     }
 
@@ -148,8 +156,10 @@ impl Evaluation<'_> {
                     let texts = std::mem::take(&mut arguments.texts);
                     arguments.numbers.extend(texts.iter().map(|_| Vec::new()));
                 }
+                let origin = self.origin(name, &arguments, gap_max);
                 let recipe = Recipe::of_metricsql(name, arguments, gap_max)?;
-                self.plan_metricsql(name, &written, recipe, call.keep_metric_names, scope)
+                let plan = self.plan_metricsql(name, &written, recipe, call.keep_metric_names, scope)?;
+                Ok(Plan { origin, ..plan })
             }
             Dialect::PromQl => {
                 let mut plan = self.plan_range(name, &written, arguments, span, scope)?;
@@ -263,7 +273,7 @@ impl Evaluation<'_> {
             }
         };
         let keeps_name = keep_name || recipe.keeps_name;
-        Ok(Plan { source, layout, recipe, keeps_name, spreads, counter_at: None })
+        Ok(Plan { source, layout, recipe, keeps_name, spreads, counter_at: None, origin: None })
     }
 
     /// The plan of an instant selector (dialect `promql`).
@@ -295,6 +305,7 @@ impl Evaluation<'_> {
             keeps_name: true,
             spreads,
             counter_at: None,
+            origin: None,
         })
     }
 
@@ -320,8 +331,9 @@ impl Evaluation<'_> {
             // It predicts from the instant on, which the window does not follow.
             (ends.points, layout_step, spreads) = (scope.grid.points, 0, false);
         }
-        let mut recipe =
-            Recipe::of_promql(if name == "absent_over_time" { "present_over_time" } else { name }, arguments)?;
+        let recipe_name = if name == "absent_over_time" { "present_over_time" } else { name };
+        let origin = self.origin(recipe_name, &arguments, 0);
+        let mut recipe = Recipe::of_promql(recipe_name, arguments)?;
         let argument = written.rollup.map_or(span, |_| written.inner.span);
         self.note_quantile(name, &recipe, argument);
         let mut layout = layout(ends, scope, Length::Fixed(window));
@@ -346,7 +358,7 @@ impl Evaluation<'_> {
         };
         let keeps_name = recipe.keeps_name;
         let counter_at = matches!(name, "rate" | "increase").then_some(argument);
-        Ok(Plan { source, layout, recipe, keeps_name, spreads, counter_at })
+        Ok(Plan { source, layout, recipe, keeps_name, spreads, counter_at, origin })
     }
 
     fn note_quantile(&self, name: &str, recipe: &Recipe, argument: Span) {

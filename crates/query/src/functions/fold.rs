@@ -51,6 +51,23 @@ impl FoldKind {
         (dialect == Dialect::MetricsQl || !is_extension).then_some(kind)
     }
 
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sum => "sum",
+            Self::Avg => "avg",
+            Self::Min => "min",
+            Self::Max => "max",
+            Self::Count => "count",
+            Self::Group => "group",
+            Self::Stddev => "stddev",
+            Self::Stdvar => "stdvar",
+            Self::Sum2 => "sum2",
+            Self::Geomean => "geomean",
+            Self::Any => "any",
+        }
+    }
+
     /// Whether the result has all labels of the first series of the group, and not those of the group.
     pub fn keeps_labels(self) -> bool {
         self == Self::Any
@@ -86,6 +103,22 @@ impl Fold {
         let mut state = vec![0.0; kind.columns(dialect) * points];
         state.iter_mut().take(points).for_each(|first| *first = ABSENT);
         Self { kind, dialect, points, state, is_fresh: true }
+    }
+
+    /// A state that was made elsewhere; `None` if it has another form.
+    pub fn from_state(kind: FoldKind, dialect: Dialect, points: usize, state: &[f64]) -> Option<Self> {
+        let fits = state.len() == kind.columns(dialect) * points && !kind.keeps_labels();
+        fits.then(|| Self { kind, dialect, points, state: state.to_vec(), is_fresh: false })
+    }
+
+    /// How many points the grid has.
+    pub fn points(&self) -> usize {
+        self.points
+    }
+
+    /// The columns of the state, for [`Self::from_state`].
+    pub fn into_state(self) -> Vec<f64> {
+        self.state
     }
 
     /// Memory that such a state takes.

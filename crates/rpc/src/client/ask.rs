@@ -3,14 +3,15 @@
 use std::time::{Duration, Instant};
 
 use model::{Tenant, TimeRange};
-use storage_api::{Budget, NamesRequest, SelectRequest, ShardSet, ValuesRequest, Version};
+use storage_api::{Budget, NamesRequest, SelectRequest, ShardSet, ShardWord, ValuesRequest, Version};
 
 use super::{Node, RemoteStream};
 use crate::{
     RpcError,
     wire::{
-        messages::{CardinalityQuestion, Nothing, Number, Scope, TenantMessage, Texts},
+        messages::{CardinalityQuestion, Nothing, Number, Scope, TenantMessage, Texts, WordMessage},
         path, requests,
+        word::word,
     },
 };
 
@@ -29,9 +30,22 @@ pub struct Found {
 impl Node {
     /// The series that the node has for a request, as a stream.
     pub async fn select(&self, request: &SelectRequest) -> Result<RemoteStream, RpcError> {
+        self.select_from(request, i64::MIN).await
+    }
+
+    /// As [`Self::select`], by one who does not need samples before an instant.
+    pub async fn select_from(&self, request: &SelectRequest, samples_from: i64) -> Result<RemoteStream, RpcError> {
         self.hello().await?;
-        let question = requests::select_message(request);
+        let question = requests::select_message(request, samples_from);
         self.open(&question, &request.budget, time_left(&request.budget)).await
+    }
+
+    /// What the node says of its shards.
+    pub async fn shards(&self, range: TimeRange) -> Result<ShardWord, RpcError> {
+        self.hello().await?;
+        let question = requests::range_message(range);
+        let answer: WordMessage = self.call(path::SHARDS, &question, self.options.call_time_max).await?;
+        word(Some(&answer)).map_err(|why| RpcError::Wrong(format!("{}: its answer has {why}", self.address)))
     }
 
     /// Label names.

@@ -4,8 +4,9 @@
 //!
 //! 1. The connection is made when the first call needs it, and made again after it broke; a node that does not answer is found out by pings.
 //! 2. Before the first call of a connection both say hello. A node of another kind or version is refused then, with a message that names the flag.
-//! 3. Every call has a time limit.
+//! 3. Every call has a time limit. A node that does not answer is remembered ([`absence`]).
 
+mod absence;
 mod ask;
 mod copying;
 mod insert;
@@ -14,10 +15,10 @@ mod stream;
 
 use std::{
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -30,6 +31,7 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
+use absence::Absence;
 pub use ask::Found;
 pub use copying::{CopyStream, Offer};
 pub use stream::{RemoteChunk, RemoteSeries, RemoteStream, read_key};
@@ -86,6 +88,8 @@ pub struct Node {
     runtime: Handle,
     hello: Mutex<Option<Hello>>,
     stats: NodeStats,
+    absence: Absence,
+    me: Weak<Self>,
 }
 
 impl Node {
@@ -109,13 +113,15 @@ impl Node {
         if let Some(tls) = &options.tls {
             endpoint = endpoint.tls_config(tls.config()).map_err(|why| wrong(&why))?;
         }
-        Ok(Arc::new(Self {
+        Ok(Arc::new_cyclic(|me| Self {
             address: full,
             channel: endpoint.connect_lazy(),
             options,
             runtime: Handle::current(),
             hello: Mutex::default(),
             stats: NodeStats::default(),
+            absence: Absence::default(),
+            me: me.clone(),
         }))
     }
 
@@ -148,6 +154,7 @@ impl Node {
 
     /// What the node said when it was greeted last; greets it if it never was.
     pub async fn hello(&self) -> Result<Hello, RpcError> {
+        self.check_presence()?;
         let known = self.hello.lock().await.clone();
         match known {
             Some(hello) => Ok(hello),
@@ -197,6 +204,7 @@ impl Node {
     /// One question, one answer. The work is done by the runtime, so that any thread may wait for it.
     async fn call_raw(&self, path: &'static str, question: Bytes, time_max: Duration) -> Result<Bytes, RpcError> {
         let mut grpc = self.grpc();
+        let began = Instant::now();
         let asking = self.runtime.spawn(async move {
             let answer = async {
                 let gone = |why: tonic::transport::Error| tonic::Status::from_error(Box::new(why));
@@ -215,6 +223,7 @@ impl Node {
         };
         if outcome.is_absence() {
             self.stats.unreachable.fetch_add(1, Ordering::Relaxed);
+            self.was_absent(began.elapsed());
             self.forget_hello().await;
         }
         Err(outcome)

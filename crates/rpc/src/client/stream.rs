@@ -10,7 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -18,7 +18,7 @@ use http::uri::PathAndQuery;
 use model::{SeriesId, SeriesKey};
 use parking_lot::Mutex;
 use prost::Message;
-use storage_api::{Budget, SelectError, SeriesChunk, SeriesData, SeriesStream, ShardSet};
+use storage_api::{Budget, Effort, SelectError, SeriesChunk, SeriesData, SeriesStream, ShardWord};
 use tokio::sync::mpsc;
 use tonic::Request;
 
@@ -31,7 +31,8 @@ use crate::{
     wire::{
         chunk::{Chunk, ChunkReader, Frame},
         messages::{SelectHead, SelectMessage},
-        path, requests,
+        path,
+        word::word,
     },
 };
 
@@ -41,11 +42,14 @@ const QUEUE_MESSAGES: usize = 4;
 /// Series of another node.
 pub struct RemoteStream {
     series_total: Option<u64>,
-    complete: ShardSet,
+    word: ShardWord,
     budget: Budget,
     address: String,
     incoming: Mutex<Incoming>,
     handed_out: AtomicU64,
+    bytes: AtomicU64,
+    samples: AtomicU64,
+    partial_chunks: AtomicU64,
     /// Ends with the stream.
     _task: AbortOnDrop<()>,
 }
@@ -69,6 +73,7 @@ impl Node {
         let (sender, mut messages) = mpsc::channel(QUEUE_MESSAGES);
         let question = Bytes::from(question.encode_to_vec());
         let mut grpc = self.grpc();
+        let began = Instant::now();
         let address = self.address.clone();
         let task = self.runtime.spawn(async move {
             let receiving = async {
@@ -99,6 +104,7 @@ impl Node {
             Some(Err(error)) => {
                 if error.is_absence() {
                     self.stats.unreachable.fetch_add(1, Ordering::Relaxed);
+                    self.was_absent(began.elapsed());
                     self.forget_hello().await;
                 }
                 return Err(error);
@@ -108,13 +114,17 @@ impl Node {
         let unreadable = |why| RpcError::Wrong(format!("{}: cannot read the head of its answer: {why}", self.address));
         let head = SelectHead::decode(head).map_err(unreadable)?;
         let odd = |why| RpcError::Wrong(format!("{}: its answer has {why}", self.address));
+        let word = word(head.word.as_ref()).map_err(odd)?;
         Ok(RemoteStream {
             series_total: head.series_total,
-            complete: requests::shards(&head.complete).map_err(odd)?,
+            word,
             budget: budget.clone(),
             address: self.address.clone(),
             incoming: Mutex::new(Incoming { messages, reader: ChunkReader::default(), ended: false }),
             handed_out: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            samples: AtomicU64::new(0),
+            partial_chunks: AtomicU64::new(0),
             _task: task,
         })
     }
@@ -127,18 +137,38 @@ impl RemoteStream {
         if incoming.ended {
             return Ok(None);
         }
-        let message = match wait(incoming.messages.recv()) {
-            Some(message) => message?,
-            None => return Err(RpcError::Unreachable(format!("{}: its answer was cut off", self.address))),
-        };
+        let message = wait(incoming.messages.recv());
+        self.take(&mut incoming, message)
+    }
+
+    /// As [`Self::next_series`], for who may not block.
+    pub async fn receive(&mut self) -> Result<Option<RemoteSeries>, RpcError> {
+        if self.incoming.get_mut().ended {
+            return Ok(None);
+        }
+        let message = self.incoming.get_mut().messages.recv().await;
+        let mut incoming = self.incoming.lock();
+        Ok(self.take(&mut incoming, message)?.map(|(_, series)| series))
+    }
+
+    fn take(
+        &self,
+        incoming: &mut Incoming,
+        message: Option<Result<Bytes, RpcError>>,
+    ) -> Result<Option<(u64, RemoteSeries)>, RpcError> {
+        let cut_off = || RpcError::Unreachable(format!("{}: its answer was cut off", self.address));
+        let message = message.ok_or_else(cut_off)??;
+        self.bytes.fetch_add(message.len() as u64, Ordering::Relaxed);
         let unreadable = |why| RpcError::Wrong(format!("{}: cannot read its answer: {why}", self.address));
         match incoming.reader.read(&message).map_err(unreadable)? {
             Frame::Chunk(chunk) => {
                 let position = self.handed_out.fetch_add(chunk.len() as u64, Ordering::Relaxed);
+                self.partial_chunks.fetch_add(u64::from(chunk.holds_results()), Ordering::Relaxed);
                 Ok(Some((position, Arc::new(chunk))))
             }
-            Frame::End { lacks } => {
+            Frame::End { lacks, samples } => {
                 incoming.ended = true;
+                self.samples.store(samples, Ordering::Relaxed);
                 if lacks {
                     self.budget.completeness.lack();
                 }
@@ -147,9 +177,9 @@ impl RemoteStream {
         }
     }
 
-    /// Of which shards the node has all that was acknowledged in the range that was asked for.
-    pub fn complete(&self) -> &ShardSet {
-        &self.complete
+    /// What the node says of its shards over the range that was asked for.
+    pub fn word(&self) -> &ShardWord {
+        &self.word
     }
 
     /// How many series there are, if the node knows already.
@@ -167,6 +197,11 @@ impl SeriesStream for RemoteStream {
 
     fn series_total(&self) -> Option<u64> {
         self.series_total
+    }
+
+    fn effort(&self) -> Effort {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Effort { samples: get(&self.samples), bytes: get(&self.bytes), partial_chunks: get(&self.partial_chunks) }
     }
 }
 
@@ -186,8 +221,16 @@ impl SeriesChunk for RemoteChunk {
         self.series.len()
     }
 
+    fn is_partial_result(&self) -> bool {
+        self.series.holds_results()
+    }
+
     fn id(&self, index: usize) -> SeriesId {
         self.series.id(index)
+    }
+
+    fn has_before(&mut self, index: usize) -> Result<bool, SelectError> {
+        Ok(self.series.has_before(index))
     }
 
     fn key(&self, index: usize, key: &mut SeriesKey) -> Result<(), SelectError> {

@@ -25,7 +25,7 @@ use std::{
 use bytes::Bytes;
 use model::TimeRange;
 use prost::Message;
-use storage_api::{Admin, GiveShards, InsertNumbered, Select, ShardSet, TakeReports};
+use storage_api::{Admin, GiveShards, InsertNumbered, Select, ShardSet, ShardWord, TakeReports};
 use tokio::{net::TcpListener, sync::Semaphore};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{
@@ -40,7 +40,12 @@ use crate::{
     MESSAGE_BYTES_MAX, ServerTls,
     error::wrong_status,
     raw::RawCodec,
-    wire::{Role, WIRE_VERSION, messages::HelloMessage, path},
+    wire::{
+        Role, WIRE_VERSION,
+        messages::{HelloMessage, RangeMessage},
+        path, requests,
+        word::word_message,
+    },
 };
 
 /// How much of a batch is under way before it is worked on.
@@ -53,8 +58,8 @@ const PING_INTERVAL: Duration = Duration::from_secs(10);
 
 type Answering<T> = Pin<Box<dyn Future<Output = Result<Response<T>, Status>> + Send>>;
 
-/// Of which shards a node has all that was acknowledged with a time in the range.
-pub type Stand = dyn Fn(TimeRange) -> ShardSet + Send + Sync;
+/// What a node says of its shards over a range of time, in whose samples it need not look for what it holds.
+pub type Stand = dyn Fn(TimeRange) -> ShardWord + Send + Sync;
 
 /// Says why a node cannot delete anything at the moment.
 pub type Fit = dyn Fn() -> Result<(), String> + Send + Sync;
@@ -157,10 +162,22 @@ impl Service {
         self.admin.as_ref().ok_or_else(|| wrong_status("this node takes no orders"))
     }
 
-    /// Of which shards the answer over a range is complete, as far as this node goes. It is asked for before anything is read: what is acknowledged
-    /// before that and missing here is missing in both.
+    /// What this node says of its shards over a range. It is asked for before anything is read: what is acknowledged before that and missing here is
+    /// missing in both.
+    fn word(&self, range: TimeRange) -> ShardWord {
+        let holds = self.select.as_ref().map_or_else(ShardSet::all, |select| select.shards(range));
+        let word = self.stand.as_ref().map_or_else(ShardWord::unknown, |stand| stand(range));
+        ShardWord { holds, ..word }
+    }
+
     fn complete(&self, range: TimeRange) -> Vec<u64> {
-        self.stand.as_ref().map_or_else(Vec::new, |stand| stand(range).words().to_vec())
+        self.stand.as_ref().map_or_else(Vec::new, |stand| stand(range).complete.words().to_vec())
+    }
+
+    fn shards(&self, question: &[u8]) -> Result<Bytes, Status> {
+        self.select()?;
+        let range = requests::range(Some(&decode::<RangeMessage>(question)?)).map_err(wrong)?;
+        Ok(encode(&word_message(&self.word(range))))
     }
 
     fn greet(&self, question: &[u8]) -> Result<Bytes, Status> {
@@ -184,6 +201,7 @@ impl Service {
             path::HELLO => self.greet(&question),
             path::INSERT => self.insert(&question).await,
             path::REPORT => self.report(&question).await,
+            path::SHARDS => self.shards(&question),
             path::LABEL_NAMES => self.label_names(&question).await,
             path::LABEL_VALUES => self.label_values(&question).await,
             path::SERIES_COUNT => self.series_count(&question).await,

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use model::SeriesKey;
 use prost::Message;
-use storage_api::{Cancel, Completeness, SelectError, SelectRequest, SeriesData};
+use storage_api::{Cancel, Completeness, SelectError, SelectRequest, SeriesChunk, SeriesData, ShardWord};
 use tokio::{runtime::Handle, sync::mpsc::Sender, task::spawn_blocking};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
@@ -18,6 +18,7 @@ use crate::{
         chunk::{self, ChunkWriter},
         messages::{SelectHead, SelectMessage},
         requests,
+        word::word_message,
     },
 };
 
@@ -26,20 +27,28 @@ const QUEUE_MESSAGES: usize = 4;
 /// A message is sent when it has come to so many bytes.
 const MESSAGE_BYTES: usize = 256 << 10;
 
+/// So many numbers of partial results are a message, however few bytes they take.
+const MESSAGE_NUMBERS: usize = 1 << 20;
+const _: () = assert!(MESSAGE_NUMBERS + 4 * storage_api::SUB_PLAN_POINTS_MAX <= chunk::NUMBERS_MAX, "a row may follow");
+/// A series whose first sample lies so far behind the instant from which samples are wanted seems to begin there.
+const BEGINS_LATE_MS: i64 = 60_000;
+
 type Out = Sender<Result<Bytes, Status>>;
 
 impl Service {
     pub(super) fn stream(&self, question: &[u8]) -> Result<ReceiverStream<Result<Bytes, Status>>, Status> {
         let select = self.select()?.clone();
-        let request = requests::select_request(&decode::<SelectMessage>(question)?).map_err(wrong)?;
+        let question = decode::<SelectMessage>(question)?;
+        let request = requests::select_request(&question).map_err(wrong)?;
+        let samples_from = question.samples_from.unwrap_or(i64::MIN);
         let (out, messages) = tokio::sync::mpsc::channel(QUEUE_MESSAGES);
-        let complete = self.complete(request.range);
+        let word = self.word(request.range);
         let runtime = Handle::current();
         let guard = CancelWhenClosed::watch(&out, request.budget.cancel.clone());
         spawn_blocking(move || {
             let _guard = guard;
-            let finding = |request: SelectRequest| runtime.block_on(select.select(request));
-            if let Err(error) = answer(finding, request, complete, &out) {
+            let finding = |request: SelectRequest| runtime.block_on(select.select_from(request, samples_from));
+            if let Err(error) = answer(finding, request, &word, samples_from, &out) {
                 // Nobody may be left to hear it.
                 let _ = out.blocking_send(Err(select_status(&error)));
             }
@@ -51,31 +60,55 @@ impl Service {
 fn answer(
     find: impl FnOnce(SelectRequest) -> Result<Box<dyn storage_api::SeriesStream>, SelectError>,
     request: SelectRequest,
-    complete: Vec<u64>,
+    word: &ShardWord,
+    samples_from: i64,
     out: &Out,
 ) -> Result<(), SelectError> {
     let budget = request.budget.clone();
     let completeness: Completeness = budget.completeness.clone();
     let send = |message: Bytes| out.blocking_send(Ok(message)).map_err(|_| SelectError::Cancelled);
     let stream = find(request)?;
-    send(SelectHead { series_total: stream.series_total(), complete }.encode_to_vec().into())?;
+    send(SelectHead { series_total: stream.series_total(), word: Some(word_message(word)) }.encode_to_vec().into())?;
     let mut writer = ChunkWriter::default();
     let (mut key, mut data) = (SeriesKey::default(), SeriesData::default());
+    let mut numbers = 0;
     while let Some(mut chunk) = stream.next()? {
+        let results = chunk.is_partial_result();
+        if writer.must_end(results) {
+            send(writer.take())?;
+        }
         for index in 0..chunk.len() {
             budget.check()?;
             chunk.read(index, &mut data)?;
             chunk.key(index, &mut key)?;
-            writer.push(chunk.id(index), &key, &data);
-            if writer.len() >= MESSAGE_BYTES {
+            if results {
+                writer.push_result(&key, &data.values);
+                numbers += data.values.len();
+            } else {
+                let has_before = has_before(&mut *chunk, index, &data, samples_from)?;
+                writer.push(chunk.id(index), &key, &data, has_before);
+            }
+            if writer.len() >= MESSAGE_BYTES || numbers >= MESSAGE_NUMBERS {
                 send(writer.take())?;
+                numbers = 0;
             }
         }
     }
     if writer.len() > 0 {
         send(writer.take())?;
     }
-    send(chunk::end(completeness.is_partial()))
+    send(chunk::end(completeness.is_partial(), stream.effort().samples))
+}
+
+/// Whether a series may have samples before those that were wanted. It costs a look, which is only worth it where the series seems to begin.
+fn has_before(
+    chunk: &mut dyn SeriesChunk,
+    index: usize,
+    data: &SeriesData,
+    samples_from: i64,
+) -> Result<bool, SelectError> {
+    let begins_late = data.times.first().is_some_and(|first| *first > samples_from.saturating_add(BEGINS_LATE_MS));
+    if samples_from > i64::MIN && begins_late { chunk.has_before(index) } else { Ok(true) }
 }
 
 /// Cancels the work of an answer when its reader is gone, even while nothing is sent.

@@ -1,19 +1,21 @@
 //! Series of an answer from node to node.
 //!
 //! ```text
-//! message: | what u8 | body |                                         what: 0 chunk, 1 the end: | lacks u8 |
+//! message: | what u8 | body |                   what: 0 chunk, 1 the end: | lacks u8 | samples looked at varint |, 2 partial results
 //! chunk:   | reset u8 | series varint | then each:
-//!   | id 16 | key: bytes shared with the one before varint, length varint, bytes | kind u8 |
+//!   | id 16 | key: bytes shared with the one before varint, length varint, bytes | kind u8, + 0x80 if nothing was held back before its samples |
 //!   | column varint: 0 a new one, else 1 + its number |
 //!     new:  | count varint | blocks of up to 8192 times, each its length varint and its bytes (see `codec::times`) |
 //!   | values varint | values: 8 bytes each |
 //!   | heads varint | then each: before varint, first time zigzag, length zigzag, summary (see `codec::summary`) |
+//! results: | rows or groups varint | then each: | key, as above | numbers varint | their bytes: length varint, bytes (see `wire::numbers`) |
 //! ```
 //!
 //! 1. Series of a scrape target share their times, so a column goes over the wire once in an answer; both sides number columns as they come. When
 //!    their list is full, the sender says so (`reset`) and both begin again.
 //! 2. Keys stand in order, so each is told from the one before it in the same chunk.
 //! 3. An answer without its end was cut off.
+//! 4. A message holds series or partial results, never both.
 
 use std::{collections::HashMap, ops::Range, sync::Arc};
 
@@ -26,13 +28,20 @@ use codec::{
 use model::{MAX_KEY_BYTES, SeriesId, SeriesKey, ValueKind};
 use storage_api::{PlacedHead, SeriesData};
 
+use super::numbers::{pack, unpack};
+
 const CHUNK: u8 = 0;
 const END: u8 = 1;
+const RESULTS: u8 = 2;
+/// In the kind of a series: there are no samples before those that were sent.
+const NOTHING_BEFORE: u8 = 0x80;
 /// Columns, and timestamps in them, that both sides remember of an answer.
 const COLUMNS_MAX: usize = 1 << 14;
 const TIMES_MAX: usize = 8 << 20;
 /// Room is made for so many series before the first is read.
 const SERIES_RESERVED: usize = 1 << 12;
+/// Numbers of partial results in a message. Equal ones in a row take no room in it, but in memory; a sender ends a message long before, or has one result in it.
+pub const NUMBERS_MAX: usize = 8 << 20;
 /// Of a head: it takes that many bytes at least.
 const HEAD_BYTES_MIN: u64 = 6;
 
@@ -46,6 +55,8 @@ pub struct ChunkWriter {
     reset: bool,
     key: Vec<u8>,
     series: u64,
+    /// Whether it is partial results that stand in the message.
+    holds_results: bool,
     body: Vec<u8>,
     block: Vec<u8>,
 }
@@ -56,22 +67,44 @@ impl ChunkWriter {
         self.body.len()
     }
 
-    /// Adds a series.
-    pub fn push(&mut self, id: SeriesId, key: &SeriesKey, data: &SeriesData) {
+    /// Whether what is to be added next, results or series, needs a message of its own.
+    pub fn must_end(&self, results: bool) -> bool {
+        self.series > 0 && self.holds_results != results
+    }
+
+    /// Adds a partial result.
+    pub fn push_result(&mut self, key: &SeriesKey, numbers: &[f64]) {
+        assert!(!self.must_end(true), "BUG: results among series");
+        self.holds_results = true;
+        self.series += 1;
+        self.push_key(key);
+        put_varint(&mut self.body, numbers.len() as u64);
+        self.block.clear();
+        pack(numbers, &mut self.block);
+        put_len_prefixed(&mut self.body, &self.block);
+    }
+
+    fn push_key(&mut self, key: &SeriesKey) {
+        let shared = self.key.iter().zip(key.as_bytes()).take_while(|(one, other)| one == other).count();
+        put_varint(&mut self.body, shared as u64);
+        put_len_prefixed(&mut self.body, &key.as_bytes()[shared..]);
+        self.key.truncate(shared);
+        self.key.extend_from_slice(&key.as_bytes()[shared..]);
+    }
+
+    /// Adds a series. `has_before` is whether it may have samples that were not to be sent.
+    pub fn push(&mut self, id: SeriesId, key: &SeriesKey, data: &SeriesData, has_before: bool) {
+        assert!(!self.must_end(false), "BUG: series among results");
         if self.series == 0 && (self.columns.len() >= COLUMNS_MAX / 2 || self.times >= TIMES_MAX / 2) {
             self.columns.clear();
             self.held.clear();
             (self.times, self.reset) = (0, true);
         }
         self.series += 1;
-        let out = &mut self.body;
-        out.extend_from_slice(&id.0.to_le_bytes());
-        let shared = self.key.iter().zip(key.as_bytes()).take_while(|(one, other)| one == other).count();
-        put_varint(out, shared as u64);
-        put_len_prefixed(out, &key.as_bytes()[shared..]);
-        self.key.truncate(shared);
-        self.key.extend_from_slice(&key.as_bytes()[shared..]);
-        out.push(data.kind.map_or(0, |kind| kind as u8));
+        self.body.extend_from_slice(&id.0.to_le_bytes());
+        self.push_key(key);
+        let before = if has_before { 0 } else { NOTHING_BEFORE };
+        self.body.push(data.kind.map_or(0, |kind| kind as u8) | before);
         self.push_times(&data.times);
         let out = &mut self.body;
         put_varint(out, data.values.len() as u64);
@@ -108,19 +141,25 @@ impl ChunkWriter {
     /// The chunk as a message; the next one begins empty.
     pub fn take(&mut self) -> Bytes {
         let mut message = Vec::with_capacity(self.body.len() + 16);
-        message.extend_from_slice(&[CHUNK, u8::from(self.reset)]);
+        match self.holds_results {
+            true => message.push(RESULTS),
+            false => message.extend_from_slice(&[CHUNK, u8::from(self.reset)]),
+        }
         put_varint(&mut message, self.series);
         message.extend_from_slice(&self.body);
         self.body.clear();
         self.key.clear();
-        (self.series, self.reset) = (0, false);
+        self.reset &= self.holds_results;
+        (self.series, self.holds_results) = (0, false);
         message.into()
     }
 }
 
-/// The message that ends an answer.
-pub fn end(lacks: bool) -> Bytes {
-    vec![END, u8::from(lacks)].into()
+/// The message that ends an answer, for which so many samples were looked at to make partial results.
+pub fn end(lacks: bool, samples: u64) -> Bytes {
+    let mut message = vec![END, u8::from(lacks)];
+    put_varint(&mut message, samples);
+    message.into()
 }
 
 /// A message of an answer.
@@ -132,6 +171,8 @@ pub enum Frame {
     End {
         /// Data of further nodes are missing.
         lacks: bool,
+        /// Samples that were looked at to make partial results.
+        samples: u64,
     },
 }
 
@@ -141,6 +182,7 @@ pub struct Chunk {
     bytes: Bytes,
     keys: Vec<u8>,
     series: Vec<Entry>,
+    results: Option<Vec<Vec<f64>>>,
 }
 
 #[derive(Debug)]
@@ -151,12 +193,23 @@ struct Entry {
     times: Arc<Vec<i64>>,
     values: Range<usize>,
     heads: Vec<PlacedHead>,
+    nothing_before: bool,
 }
 
 impl Chunk {
     /// How many series.
     pub fn len(&self) -> usize {
         self.series.len()
+    }
+
+    /// Whether it holds partial results.
+    pub fn holds_results(&self) -> bool {
+        self.results.is_some()
+    }
+
+    /// Whether a series may have samples before those that were sent.
+    pub fn has_before(&self, index: usize) -> bool {
+        !self.series[index].nothing_before
     }
 
     /// Id of a series.
@@ -175,6 +228,10 @@ impl Chunk {
         data.times = Arc::clone(&entry.times);
         data.kind = entry.kind;
         data.heads.clone_from(&entry.heads);
+        if let Some(results) = &self.results {
+            data.values.clone_from(&results[index]);
+            return;
+        }
         data.values.clear();
         let values = self.bytes[entry.values.clone()].as_chunks::<8>().0;
         data.values.extend(values.iter().map(|value| f64::from_le_bytes(*value)));
@@ -193,7 +250,12 @@ impl ChunkReader {
     pub fn read(&mut self, bytes: &Bytes) -> Result<Frame, Malformed> {
         let mut reader = Reader::new(bytes);
         match reader.u8()? {
-            END => Ok(Frame::End { lacks: reader.u8()? != 0 }),
+            END => {
+                let (lacks, samples) = (reader.u8()? != 0, reader.varint()?);
+                reader.finish()?;
+                Ok(Frame::End { lacks, samples })
+            }
+            RESULTS => results(bytes, reader).map(Frame::Chunk),
             CHUNK => {
                 if reader.u8()? != 0 {
                     self.columns.clear();
@@ -212,7 +274,7 @@ impl ChunkReader {
                     series.push(entry);
                 }
                 reader.finish()?;
-                Ok(Frame::Chunk(Chunk { bytes: bytes.clone(), keys, series }))
+                Ok(Frame::Chunk(Chunk { bytes: bytes.clone(), keys, series, results: None }))
             }
             _ => Err(Malformed { what: "kind of message", offset: 0 }),
         }
@@ -225,17 +287,9 @@ impl ChunkReader {
         before: Option<&Entry>,
     ) -> Result<Entry, Malformed> {
         let id = SeriesId(reader.u128()?);
-        let last = before.map_or(0..0, |entry| entry.key.clone());
-        let shared = reader.varint_max(last.len() as u64, "length of what a key shares")? as usize;
-        let rest = reader.len_prefixed(MAX_KEY_BYTES)?;
-        if shared + rest.len() > MAX_KEY_BYTES {
-            return Err(reader.malformed("key that is too long"));
-        }
-        let start = keys.len();
-        keys.extend_from_within(last.start..last.start + shared);
-        keys.extend_from_slice(rest);
-        let key = start..keys.len();
-        let kind = ValueKind::from_number(reader.u8()?);
+        let key = read_key(reader, keys, before)?;
+        let kind = reader.u8()?;
+        let (kind, nothing_before) = (ValueKind::from_number(kind & !NOTHING_BEFORE), kind & NOTHING_BEFORE != 0);
         let times = self.column(reader)?;
         let count = reader.varint_max(reader.remaining() as u64 / 8, "count of values")? as usize;
         if count != times.len() {
@@ -251,7 +305,7 @@ impl ChunkReader {
             Ok(PlacedHead { before, first_time, last_time, summary: Summary::read(reader)? })
         };
         let heads = (0..heads).map(head).collect::<Result<_, Malformed>>()?;
-        Ok(Entry { id, kind, key, times, values, heads })
+        Ok(Entry { id, kind, key, times, values, heads, nothing_before })
     }
 
     fn column(&mut self, reader: &mut Reader<'_>) -> Result<Arc<Vec<i64>>, Malformed> {
@@ -277,6 +331,50 @@ impl ChunkReader {
         self.columns.push(Arc::clone(&times));
         Ok(times)
     }
+}
+
+/// Reads a key behind all others.
+fn read_key(reader: &mut Reader<'_>, keys: &mut Vec<u8>, before: Option<&Entry>) -> Result<Range<usize>, Malformed> {
+    let last = before.map_or(0..0, |entry| entry.key.clone());
+    let shared = reader.varint_max(last.len() as u64, "length of what a key shares")? as usize;
+    let rest = reader.len_prefixed(MAX_KEY_BYTES)?;
+    if shared + rest.len() > MAX_KEY_BYTES {
+        return Err(reader.malformed("key that is too long"));
+    }
+    let start = keys.len();
+    keys.extend_from_within(last.start..last.start + shared);
+    keys.extend_from_slice(rest);
+    Ok(start..keys.len())
+}
+
+/// Reads partial results.
+fn results(bytes: &Bytes, mut reader: Reader<'_>) -> Result<Chunk, Malformed> {
+    // A result takes four bytes at least.
+    let count = reader.varint_max(reader.remaining() as u64 / 4, "count of results")? as usize;
+    let (mut keys, mut series) = (Vec::new(), Vec::<Entry>::with_capacity(count.min(SERIES_RESERVED)));
+    let mut results = Vec::with_capacity(count.min(SERIES_RESERVED));
+    let mut numbers_all = 0;
+    for _ in 0..count {
+        let key = read_key(&mut reader, &mut keys, series.last())?;
+        let numbers = reader.varint_max(NUMBERS_MAX as u64, "count of numbers")? as usize;
+        numbers_all += numbers;
+        if numbers_all > NUMBERS_MAX {
+            return Err(reader.malformed("count of all numbers"));
+        }
+        let packed = reader.len_prefixed(reader.remaining())?;
+        results.push(unpack(packed, numbers)?);
+        series.push(Entry {
+            id: SeriesId::of_bytes(&keys[key.clone()]),
+            kind: None,
+            key,
+            times: Arc::default(),
+            values: 0..0,
+            heads: Vec::new(),
+            nothing_before: false,
+        });
+    }
+    reader.finish()?;
+    Ok(Chunk { bytes: bytes.clone(), keys, series, results: Some(results) })
 }
 
 #[cfg(test)]
@@ -314,8 +412,8 @@ mod tests {
                 sent.push((key(number), SeriesData { times, values, heads, kind: Some(ValueKind::Float) }));
             }
             for half in sent.chunks(sent.len().div_ceil(2)) {
-                for (key, data) in half {
-                    writer.push(SeriesId::of(key), key, data);
+                for (number, (key, data)) in half.iter().enumerate() {
+                    writer.push(SeriesId::of(key), key, data, number % 2 == 0);
                 }
                 let message = writer.take();
                 let at = cut.index(message.len());
@@ -328,7 +426,7 @@ mod tests {
                 for (index, (key, data)) in half.iter().enumerate() {
                     chunk.read(index, &mut have);
                     prop_assert_eq!(chunk.key(index), key.as_bytes());
-                    prop_assert_eq!(chunk.id(index), SeriesId::of(key));
+                    prop_assert_eq!((chunk.id(index), chunk.has_before(index)), (SeriesId::of(key), index % 2 == 0));
                     prop_assert_eq!(&have.times, &data.times);
                     prop_assert_eq!(&have.values, &data.values);
                     prop_assert_eq!(format!("{:?}", have.heads), format!("{:?}", data.heads));
@@ -336,5 +434,26 @@ mod tests {
             }
             prop_assert!(reader.columns.len() <= columns.len(), "a column goes over the wire once");
         }
+    }
+
+    #[test]
+    fn results_come_back_between_series() {
+        let (mut writer, mut reader) = (ChunkWriter::default(), ChunkReader::default());
+        let data = SeriesData { times: Arc::new(vec![5]), values: vec![1.0], ..SeriesData::default() };
+        writer.push(SeriesId(1), &key(1), &data, true);
+        assert!(writer.must_end(true) && !writer.must_end(false));
+        let series = writer.take();
+        writer.push_result(&SeriesKey::default(), &[1.0, f64::NAN, 2.5]);
+        writer.push_result(&key(7), &[]);
+        let results = writer.take();
+        assert!(matches!(reader.read(&series), Ok(Frame::Chunk(chunk)) if !chunk.holds_results()));
+        let Ok(Frame::Chunk(chunk)) = reader.read(&results) else { panic!("results were sent") };
+        assert!(chunk.holds_results());
+        assert_eq!((chunk.len(), chunk.key(0), chunk.key(1)), (2, &[][..], key(7).as_bytes()));
+        let mut have = SeriesData::default();
+        chunk.read(0, &mut have);
+        assert_eq!((have.values[0], have.values[1].is_nan(), have.values[2]), (1.0, true, 2.5));
+        assert!((0..results.len()).all(|at| ChunkReader::default().read(&results.slice(..at)).is_err()));
+        assert!(matches!(reader.read(&end(true, 300)), Ok(Frame::End { lacks: true, samples: 300 })));
     }
 }

@@ -120,25 +120,85 @@ pub struct SelectMessage {
     pub shards: Vec<u64>,
     #[prost(message, optional, tag = "8")]
     pub sub_plan: Option<SubPlanMessage>,
+    /// Samples before this instant are not wanted, though series are found over the whole range.
+    #[prost(sint64, optional, tag = "11")]
+    pub samples_from: Option<i64>,
 }
 
+/// See `storage_api::SubPlan`, of which it is version 1.
 #[derive(Clone, PartialEq, Message)]
 pub struct SubPlanMessage {
     #[prost(uint32, tag = "1")]
     pub version: u32,
     #[prost(string, tag = "2")]
+    pub dialect: String,
+    #[prost(string, tag = "3")]
     pub rollup: String,
-    #[prost(double, repeated, tag = "3")]
-    pub arguments: Vec<f64>,
-    #[prost(sint64, repeated, tag = "4")]
-    pub grid: Vec<i64>,
-    #[prost(string, tag = "5")]
+    #[prost(message, repeated, tag = "4")]
+    pub numbers: Vec<NumbersMessage>,
+    #[prost(string, repeated, tag = "5")]
+    pub texts: Vec<String>,
+    #[prost(sint64, tag = "6")]
+    pub gap_max: i64,
+    #[prost(message, optional, tag = "7")]
+    pub grid: Option<WindowGridMessage>,
+    #[prost(string, tag = "8")]
     pub aggregate: String,
     /// 0 each, 1 by, 2 without
-    #[prost(uint32, tag = "6")]
+    #[prost(uint32, tag = "9")]
     pub grouping: u32,
-    #[prost(string, repeated, tag = "7")]
+    #[prost(string, repeated, tag = "10")]
     pub labels: Vec<String>,
+    #[prost(bool, tag = "11")]
+    pub keeps_name: bool,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct NumbersMessage {
+    #[prost(double, repeated, tag = "1")]
+    pub numbers: Vec<f64>,
+}
+
+/// See `storage_api::WindowGrid`.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct WindowGridMessage {
+    #[prost(sint64, tag = "1")]
+    pub first_end: i64,
+    #[prost(sint64, tag = "2")]
+    pub step: i64,
+    #[prost(uint64, tag = "3")]
+    pub points: u64,
+    #[prost(sint64, tag = "4")]
+    pub line_start: i64,
+    #[prost(sint64, tag = "5")]
+    pub line_step: i64,
+    #[prost(uint64, tag = "6")]
+    pub line_points: u64,
+    /// The length of windows, where it is fixed.
+    #[prost(sint64, optional, tag = "7")]
+    pub fixed: Option<i64>,
+    /// How it follows from the distance of samples, where it is not.
+    #[prost(message, optional, tag = "8")]
+    pub spaced: Option<SpacingMessage>,
+}
+
+/// See `storage_api::WindowSpacing`.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct SpacingMessage {
+    #[prost(sint64, optional, tag = "1")]
+    pub said: Option<i64>,
+    #[prost(sint64, tag = "2")]
+    pub step: i64,
+    #[prost(bool, tag = "3")]
+    pub is_instant: bool,
+    #[prost(sint64, tag = "4")]
+    pub lookback: i64,
+    #[prost(sint64, tag = "5")]
+    pub staleness_min: i64,
+    #[prost(bool, tag = "6")]
+    pub may_adjust: bool,
+    #[prost(bool, tag = "7")]
+    pub within_lookback: bool,
 }
 
 /// The first message of an answer to Select; chunks follow.
@@ -146,9 +206,28 @@ pub struct SubPlanMessage {
 pub struct SelectHead {
     #[prost(uint64, optional, tag = "1")]
     pub series_total: Option<u64>,
-    /// A bit for each shard of which the node has all that was acknowledged; none if empty.
+    #[prost(message, optional, tag = "2")]
+    pub word: Option<WordMessage>,
+}
+
+/// See `storage_api::ShardWord`. A set of shards is a bit for each; none if empty.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct WordMessage {
+    #[prost(fixed64, repeated, tag = "1")]
+    pub holds: Vec<u64>,
     #[prost(fixed64, repeated, tag = "2")]
     pub complete: Vec<u64>,
+    #[prost(message, repeated, tag = "3")]
+    pub owned: Vec<OwnedMessage>,
+}
+
+/// Shards that a node has owned since the same moment.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct OwnedMessage {
+    #[prost(fixed64, tag = "1")]
+    pub token: u64,
+    #[prost(fixed64, repeated, tag = "2")]
+    pub shards: Vec<u64>,
 }
 
 /// See `storage_api::InsertReport`.
@@ -229,7 +308,7 @@ pub struct Texts {
     /// Data of other nodes are missing.
     #[prost(bool, tag = "2")]
     pub lacks: bool,
-    /// As in [`SelectHead`].
+    /// As in [`WordMessage`].
     #[prost(fixed64, repeated, tag = "3")]
     pub complete: Vec<u64>,
 }

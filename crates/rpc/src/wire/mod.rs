@@ -3,11 +3,14 @@
 pub mod chunk;
 pub mod copy;
 pub mod messages;
+pub mod numbers;
 pub mod requests;
 pub mod rows;
+pub mod sub_plan;
+pub mod word;
 
 /// Both sides must speak the same one.
-pub const WIRE_VERSION: u32 = 1;
+pub const WIRE_VERSION: u32 = 2;
 
 /// What a node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +72,7 @@ pub mod path {
         INSERT = "Insert";
         REPORT = "Report";
         SELECT = "Select";
+        SHARDS = "Shards";
         LABEL_NAMES = "LabelNames";
         LABEL_VALUES = "LabelValues";
         SERIES_COUNT = "SeriesCount";

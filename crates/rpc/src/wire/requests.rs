@@ -7,14 +7,16 @@ use std::{
 
 use model::{MatchOp, Matcher, SHARDS, Selector, Tenant, TimeRange};
 use storage_api::{
-    Budget, Cancel, Cardinality, CardinalityRequest, Completeness, Cuts, DeleteRequest, Grouping, InsertReport,
-    LabelsWanted, MetadataEntry, Missing, NamedCount, NamesRequest, SamplesWanted, SelectRequest, ShardSet, SubPlan,
-    ValuesRequest, WindowGrid,
+    Budget, Cancel, Cardinality, CardinalityRequest, Completeness, Cuts, DeleteRequest, InsertReport, LabelsWanted,
+    MetadataEntry, Missing, NamedCount, NamesRequest, SamplesWanted, SelectRequest, ShardSet, ValuesRequest,
 };
 
-use super::messages::{
-    CardinalityMessage, CardinalityQuestion, CountMessage, MatcherMessage, MatcherSet, MetadataMessage, NamesMessage,
-    RangeMessage, ReportMessage, Scope, SelectMessage, SubPlanMessage, TenantMessage,
+use super::{
+    messages::{
+        CardinalityMessage, CardinalityQuestion, CountMessage, MatcherMessage, MatcherSet, MetadataMessage,
+        NamesMessage, RangeMessage, ReportMessage, Scope, SelectMessage, TenantMessage,
+    },
+    sub_plan::{sub_plan, sub_plan_message},
 };
 
 const OPS: [MatchOp; 4] = [MatchOp::Equal, MatchOp::NotEqual, MatchOp::Regex, MatchOp::NotRegex];
@@ -73,7 +75,7 @@ pub fn scope(message: Option<&Scope>) -> Result<(Tenant, Selector, TimeRange, Bu
     Ok((tenant(message.tenant.as_ref())?, Selector { any_of }, range(message.range.as_ref())?, budget))
 }
 
-pub fn select_message(request: &SelectRequest) -> SelectMessage {
+pub fn select_message(request: &SelectRequest, samples_from: i64) -> SelectMessage {
     let (labels_wanted, labels) = match &request.labels {
         LabelsWanted::All => (0, Vec::new()),
         LabelsWanted::None => (1, Vec::new()),
@@ -95,6 +97,7 @@ pub fn select_message(request: &SelectRequest) -> SelectMessage {
         one_per_timestamp: request.one_per_timestamp,
         shards: request.shards.as_ref().map_or_else(Vec::new, |shards| shards.words().to_vec()),
         sub_plan: request.sub_plan.as_ref().map(sub_plan_message),
+        samples_from: (samples_from > i64::MIN).then_some(samples_from),
     }
 }
 
@@ -170,43 +173,6 @@ pub fn select_request(message: &SelectMessage) -> Result<SelectRequest, Wrong> {
     let sub_plan = message.sub_plan.as_ref().map(sub_plan).transpose()?;
     let one_per_timestamp = message.one_per_timestamp;
     Ok(SelectRequest { tenant, selector, range, labels, samples, one_per_timestamp, shards, sub_plan, budget })
-}
-
-fn sub_plan_message(plan: &SubPlan) -> SubPlanMessage {
-    let (grouping, labels) = match &plan.grouping {
-        Grouping::Each => (0, Vec::new()),
-        Grouping::By(labels) => (1, labels.clone()),
-        Grouping::Without(labels) => (2, labels.clone()),
-    };
-    let WindowGrid { start, end, step, window } = plan.grid;
-    SubPlanMessage {
-        version: plan.version,
-        rollup: plan.rollup.clone(),
-        arguments: plan.arguments.clone(),
-        grid: vec![start, end, step, window],
-        aggregate: plan.aggregate.clone(),
-        grouping,
-        labels,
-    }
-}
-
-fn sub_plan(message: &SubPlanMessage) -> Result<SubPlan, Wrong> {
-    let [start, end, step, window] = message.grid[..] else { return Err("a grid without its four numbers") };
-    let labels = || message.labels.clone();
-    let grouping = match message.grouping {
-        0 => Grouping::Each,
-        1 => Grouping::By(labels()),
-        2 => Grouping::Without(labels()),
-        _ => return Err("an unknown grouping"),
-    };
-    Ok(SubPlan {
-        version: message.version,
-        rollup: message.rollup.clone(),
-        arguments: message.arguments.clone(),
-        grid: WindowGrid { start, end, step, window },
-        aggregate: message.aggregate.clone(),
-        grouping,
-    })
 }
 
 pub fn names_message(request: &NamesRequest, label: &str) -> NamesMessage {
@@ -314,27 +280,20 @@ mod tests {
         ]);
         let mut shards = ShardSet::empty();
         shards.insert(1023);
-        let grid = WindowGrid { start: -1, end: 5, step: 2, window: 9 };
         let request = SelectRequest {
             labels: LabelsWanted::Only(vec!["a".into()]),
             samples: SamplesWanted::Heads(Cuts { at: Arc::new(vec![-5, 100, 101]), edges: 3, rising: true }),
             shards: Some(shards),
             one_per_timestamp: true,
-            sub_plan: Some(SubPlan {
-                version: 3,
-                rollup: "rate".into(),
-                arguments: vec![0.5],
-                grid,
-                aggregate: "sum".into(),
-                grouping: Grouping::By(vec!["x".into()]),
-            }),
             budget: Budget { series_max: 7, completeness: Completeness::may_be_partial(), ..Budget::default() },
             ..SelectRequest::raw(Tenant::new(1, 2), selector, TimeRange::new(i64::MIN, i64::MAX))
         };
-        let read = select_request(&select_message(&request)).expect("it comes back");
+        let read = select_request(&select_message(&request, 5)).expect("it comes back");
         assert_eq!((read.tenant, read.range, &read.selector), (request.tenant, request.range, &request.selector));
         assert_eq!((&read.labels, &read.samples, &read.shards), (&request.labels, &request.samples, &request.shards));
-        assert_eq!((read.one_per_timestamp, &read.sub_plan), (true, &request.sub_plan));
+        assert!(read.one_per_timestamp && read.sub_plan.is_none());
+        assert_eq!(select_message(&request, 5).samples_from, Some(5));
+        assert_eq!(select_message(&request, i64::MIN).samples_from, None);
         assert_eq!((read.budget.series_max, read.budget.deadline), (7, None));
         assert!(read.budget.completeness.may_lack());
     }
@@ -366,7 +325,7 @@ mod tests {
             SelectMessage { shards: vec![1], ..whole.clone() },
             SelectMessage { labels_wanted: 9, ..whole.clone() },
             SelectMessage { samples_wanted: 2, cuts: vec![5, -1], ..whole.clone() },
-            SelectMessage { sub_plan: Some(SubPlanMessage::default()), ..whole.clone() },
+            SelectMessage { sub_plan: Some(super::super::messages::SubPlanMessage::default()), ..whole.clone() },
         ] {
             assert!(select_request(&wrong).is_err(), "{wrong:?}");
         }

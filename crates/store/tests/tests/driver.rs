@@ -119,6 +119,7 @@ impl Driver {
     }
 
     pub fn read(&self, request: SelectRequest) -> Result<Found, SelectError> {
+        let held = self.store.shards(request.range);
         let stream = self.wait(self.store.select(request))?;
         let mut found = Found::new();
         let (mut key, mut data) = (SeriesKey::default(), SeriesData::default());
@@ -134,6 +135,10 @@ impl Driver {
                 let rows = data.times.iter().zip(&data.values).map(|(time, value)| (*time, value.to_bits()));
                 let rows: Vec<_> = rows.collect();
                 if !rows.is_empty() {
+                    assert!(
+                        held.contains(chunk.id(index)),
+                        "a series of a shard of which the store says it has nothing"
+                    );
                     found.insert(key.clone(), rows);
                 }
             }

@@ -22,7 +22,7 @@ use model::{Clock, SystemClock};
 use receive::Receiver;
 use route::{ByLabels, Connect, Discovery, NodeLink, NodeName, Replication, Router, hints::HintStore};
 use rpc::{Node, NodeListener, NodeOptions, Role as NodeRole, Service};
-use storage_api::ShardSet;
+use storage_api::ShardWord;
 
 use super::{
     Failure,
@@ -113,7 +113,7 @@ async fn run(mut settings: Settings) -> Result<(), Failure> {
     if let Some(level) = level {
         log::info!("started TCP clusternative server at \"{}\"", level.address());
         let service = Service::new(NodeRole::Insert, cluster::epoch()).with_insert(router.clone());
-        let service = Arc::new(service.with_reports(router.clone(), Arc::new(|_| ShardSet::empty())));
+        let service = Arc::new(service.with_reports(router.clone(), Arc::new(|_| ShardWord::unknown())));
         let mut stop = stop.clone();
         servers.push(tokio::spawn(async move {
             if let Err(why) = level.serve(service, async move { stop.stopped().await }).await {

@@ -1,0 +1,264 @@
+//! Since when a storage node owns its shards.
+//!
+//! 1. A shard that a report of an insert names for the first time gets a *token*: a number made of the shard's map. Every other map that is heard of while the
+//!    node owns the shard changes the token. So two nodes have equal tokens for a shard if they became its owners by one map and have heard of the same
+//!    maps since: one that was away while another map was in force has heard of fewer.
+//! 2. A shard is lost when every insert that the node knows has reported in this life and none names it. If it comes back, its token is a number that no other
+//!    node has: what was written meanwhile is not here.
+//! 3. Tokens are kept on disk, since a node that forgot them would differ from its peers. What is not there yet is written before a report is answered.
+//!
+//! 4. A folder that held samples before any insert was heard of has more than its peers: all its shards count as lost before.
+//!
+//! Two nodes with equal tokens, both of which lack nothing (see `route`), have the same rows of a shard.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
+
+use disk::{Disk, publish_file};
+use model::SHARDS;
+use parking_lot::Mutex;
+use storage_api::{BoxFuture, InsertError, InsertReport, ReportAnswer, ShardSet, TakeReports};
+use tokio::{sync::Mutex as AsyncMutex, task::spawn_blocking};
+
+use super::reports::Reports;
+use crate::cluster;
+
+/// The file: a line `maps` with the versions of maps, a line `lost` with the shards that were lost, and a line for each token with its shards.
+pub const FILE: &str = "owned_shards";
+/// All of that fits: every shard may have a token of its own.
+const FILE_BYTES_MAX: u64 = 4 << 20;
+/// A node that heard of more maps than this begins anew, with tokens that nobody shares.
+const MAPS_MAX: usize = 4_096;
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ownership {
+    maps: BTreeSet<u64>,
+    /// By shard; 0 for those that the node does not own.
+    tokens: Vec<u64>,
+    lost: ShardSet,
+    /// What each insert said last in this life.
+    said: BTreeMap<u128, ShardSet>,
+}
+
+impl Default for Ownership {
+    fn default() -> Self {
+        let (maps, said) = (BTreeSet::new(), BTreeMap::new());
+        Self { maps, tokens: vec![0; SHARDS], lost: ShardSet::empty(), said }
+    }
+}
+
+/// Mixes a number well.
+fn mixed(number: u64) -> u64 {
+    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ (number >> 31)
+}
+
+impl Ownership {
+    /// Reads what was kept. `is_empty` is whether there are no samples.
+    pub fn open(disk: &dyn Disk, is_empty: bool) -> Result<Self, String> {
+        let failed =
+            |why: &dyn std::fmt::Display| format!("cannot read since when shards are owned in {FILE:?}: {why}");
+        let path = Path::new(FILE);
+        if !disk.exists(path).map_err(|why| failed(&why))? {
+            let lost = if is_empty { ShardSet::empty() } else { ShardSet::all() };
+            return Ok(Self { lost, ..Self::default() });
+        }
+        let text = disk.read(path, FILE_BYTES_MAX).map_err(|why| failed(&why))?;
+        let text = String::from_utf8(text).map_err(|why| failed(&why))?;
+        Self::parse(&text).ok_or_else(|| failed(&"it is damaged"))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut all = Self::default();
+        for line in text.lines() {
+            let mut words = line.split(' ');
+            match words.next()? {
+                "maps" => all.maps = words.map(number).collect::<Option<_>>()?,
+                "lost" => all.lost = set(words)?,
+                token => {
+                    let (token, shards) = (number(token)?, set(words)?);
+                    let of_it = (0..SHARDS as u16).filter(|shard| shards.has(*shard));
+                    of_it.for_each(|shard| all.tokens[usize::from(shard)] = token);
+                }
+            }
+        }
+        Some(all)
+    }
+
+    /// What is kept on disk.
+    pub fn text(&self) -> String {
+        let words = |numbers: &[u64]| numbers.iter().map(|number| format!(" {number:016x}")).collect::<String>();
+        let maps: Vec<u64> = self.maps.iter().copied().collect();
+        let mut text = format!("maps{}\nlost{}\n", words(&maps), words(self.lost.words()));
+        for (token, shards) in self.owned() {
+            text += &format!("{token:016x}{}\n", words(shards.words()));
+        }
+        text
+    }
+
+    /// The shards that the node owns, by token.
+    pub fn owned(&self) -> Vec<(u64, ShardSet)> {
+        let mut by_token: BTreeMap<u64, ShardSet> = BTreeMap::new();
+        for (shard, token) in self.tokens.iter().enumerate().filter(|(_, token)| **token != 0) {
+            by_token.entry(*token).or_insert_with(ShardSet::empty).insert(shard as u16);
+        }
+        by_token.into_iter().collect()
+    }
+
+    /// Takes what a report says. `known` are the inserts that the node remembers. True if something has to be kept.
+    pub fn take(&mut self, report: &InsertReport, known: &[u128]) -> bool {
+        let before = (self.maps.len(), self.tokens.clone(), self.lost.clone());
+        self.said.retain(|insert, _| known.contains(insert));
+        if known.contains(&report.insert) {
+            self.said.insert(report.insert, report.owned.clone());
+        }
+        if self.maps.len() >= MAPS_MAX {
+            self.maps.clear();
+            self.lost = ShardSet::all();
+            self.tokens.fill(0);
+        }
+        let is_new_map = !report.owned.is_empty() && self.maps.insert(report.map_version);
+        for shard in 0..SHARDS as u16 {
+            let token = &mut self.tokens[usize::from(shard)];
+            match (*token, report.owned.has(shard)) {
+                (0, true) if self.lost.has(shard) => *token = cluster::epoch(),
+                (0, true) => *token = mixed(report.map_version).max(1),
+                (_, _) if *token != 0 && is_new_map => {
+                    *token = token.wrapping_add(mixed(!report.map_version)).max(1);
+                }
+                _ => {}
+            }
+        }
+        self.lose(known);
+        before != (self.maps.len(), self.tokens.clone(), self.lost.clone())
+    }
+
+    /// Takes away the tokens of what no insert names any more.
+    fn lose(&mut self, known: &[u128]) {
+        if self.said.is_empty() || !known.iter().all(|insert| self.said.contains_key(insert)) {
+            return;
+        }
+        let mut named = ShardSet::empty();
+        self.said.values().for_each(|owned| named.unite(owned));
+        for shard in (0..SHARDS as u16).filter(|shard| !named.has(*shard)) {
+            if std::mem::take(&mut self.tokens[usize::from(shard)]) != 0 {
+                self.lost.insert(shard);
+            }
+        }
+    }
+}
+
+/// Takes reports, for what they say of ownership, before somebody else does for the rest.
+pub struct OwnedShards {
+    ownership: Mutex<Ownership>,
+    /// Files are published one after the other.
+    publishing: AsyncMutex<()>,
+    disk: Arc<dyn Disk>,
+    reports: Arc<Reports>,
+}
+
+impl OwnedShards {
+    /// Reads what was kept. `is_empty` is whether there are no samples.
+    pub fn open(disk: Arc<dyn Disk>, reports: Arc<Reports>, is_empty: bool) -> Result<Self, String> {
+        let ownership = Mutex::new(Ownership::open(&*disk, is_empty)?);
+        Ok(Self { ownership, publishing: AsyncMutex::default(), disk, reports })
+    }
+
+    /// The shards that the node owns, by token.
+    pub fn owned(&self) -> Vec<(u64, ShardSet)> {
+        self.ownership.lock().owned()
+    }
+
+    /// Most reports change nothing and are not waited for.
+    async fn note(&self, report: &InsertReport) -> Result<(), InsertError> {
+        let mut known = self.reports.remembered();
+        known.push(report.insert);
+        {
+            let mut ownership = self.ownership.lock();
+            let mut next = ownership.clone();
+            if !next.take(report, &known) {
+                *ownership = next;
+                return Ok(());
+            }
+        }
+        let _turn = self.publishing.lock().await;
+        let mut next = self.ownership.lock().clone();
+        next.take(report, &known);
+        let (text, disk) = (next.text(), Arc::clone(&self.disk));
+        let writing = spawn_blocking(move || publish_file(&*disk, Path::new(FILE), text.as_bytes()));
+        let failed = |why: &dyn std::fmt::Display| {
+            InsertError::NotDurable(format!("cannot keep since when shards are owned: {why}"))
+        };
+        writing.await.map_err(|why| failed(&why))?.map_err(|why| failed(&why))?;
+        *self.ownership.lock() = next;
+        Ok(())
+    }
+}
+
+impl TakeReports for OwnedShards {
+    fn take_report<'a>(&'a self, report: &'a InsertReport) -> BoxFuture<'a, Result<ReportAnswer, InsertError>> {
+        Box::pin(async move {
+            self.note(report).await?;
+            self.reports.take_report(report).await
+        })
+    }
+}
+
+fn number(word: &str) -> Option<u64> {
+    u64::from_str_radix(word, 16).ok()
+}
+
+fn set<'a>(words: impl Iterator<Item = &'a str>) -> Option<ShardSet> {
+    let words: Vec<u64> = words.map(number).collect::<Option<_>>()?;
+    Some(ShardSet::from_words(words.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use storage_api::Missing;
+
+    use super::*;
+
+    fn report(insert: u128, map_version: u64, shards: &[u16]) -> InsertReport {
+        let mut owned = ShardSet::empty();
+        shards.iter().for_each(|shard| owned.insert(*shard));
+        let (lease, missing) = (Duration::from_secs(2), Missing::nothing());
+        InsertReport { insert, knows: 0, token: 0, lease, map_version, owned, missing, leaving: false }
+    }
+
+    #[test]
+    fn nodes_that_heard_the_same_have_equal_tokens() {
+        let (mut one, mut other, mut late) = (Ownership::default(), Ownership::default(), Ownership::default());
+        assert!(one.take(&report(1, 10, &[3, 4]), &[1]) && other.take(&report(1, 10, &[3, 5]), &[1]));
+        assert!(!one.take(&report(1, 10, &[3, 4]), &[1]), "nothing new");
+        assert_eq!(one.tokens[3], other.tokens[3]);
+        assert!(late.take(&report(1, 11, &[4]), &[1]) && one.take(&report(1, 11, &[3, 4]), &[1]));
+        assert_ne!(one.tokens[4], late.tokens[4], "one owned it before");
+        assert_ne!(one.tokens[3], other.tokens[3], "the other was away while a map was in force");
+        other.take(&report(1, 11, &[3, 5]), &[1]);
+        assert_eq!(one.tokens[3], other.tokens[3]);
+        assert_eq!(Ownership::parse(&one.text()), Some(Ownership { said: BTreeMap::new(), ..one }));
+    }
+
+    #[test]
+    fn what_is_lost_comes_back_with_a_token_of_its_own() {
+        let mut one = Ownership::default();
+        one.take(&report(1, 10, &[3]), &[1, 2]);
+        let token = one.tokens[3];
+        one.take(&report(1, 11, &[]), &[1, 2]);
+        assert_eq!(one.tokens[3], token, "the other insert may still send it");
+        one.take(&report(2, 11, &[]), &[1, 2]);
+        assert_eq!(one.tokens[3], 0);
+        one.take(&report(1, 10, &[3]), &[1, 2]);
+        assert!(one.tokens[3] != 0 && one.tokens[3] != token);
+        assert_eq!(Ownership::parse("maps zz"), None);
+        assert_eq!(Ownership::parse("1 2"), None);
+    }
+}
