@@ -1,12 +1,14 @@
 //! Nodes that do not answer are remembered, so that not every question waits for one.
 //!
-//! 1. A question that waited long and got no answer marks the node as away. One that was refused at once does not: asking again costs nothing.
-//! 2. Who asks a node that is away is told so at once. In the background it is dialled from time to time until it answers.
-//! 3. Somebody who gave up waiting has the node looked at: it may be slow, or away.
+//! 1. After a question that waited long and got no answer the node is looked at: it is greeted in the background. Somebody who gave up waiting has that done too.
+//!    A question may have been too hard, or its own time too short, so only a greeting that is not answered soon says that the node is away. One that is
+//!    refused at once does not: asking again costs nothing.
+//! 2. Who asks a node that is away is told so at once. It is greeted from time to time until it answers.
 //!
 //! Only for questions: rows that a node missed have their own account of who is there (see `route`).
 
 use std::{
+    pin::pin,
     sync::Weak,
     time::{Duration, Instant},
 };
@@ -16,8 +18,10 @@ use parking_lot::Mutex;
 use super::Node;
 use crate::{RpcError, wire::Role};
 
-/// What fails sooner is asked again by the next one.
+/// What fails sooner is asked again by the next one, and nobody is looked for.
 const LONG: Duration = Duration::from_millis(200);
+/// A greeting that is not answered by then says that nobody is there.
+const SOON: Duration = Duration::from_millis(500);
 /// Between two attempts in the background.
 const PAUSE: Duration = Duration::from_millis(250);
 
@@ -49,7 +53,6 @@ impl Node {
         if self.options.role != Role::Select || waited < LONG {
             return;
         }
-        self.absence.0.lock().since.get_or_insert_with(Instant::now);
         self.look();
     }
 
@@ -68,16 +71,23 @@ async fn look(node: Weak<Node>) {
         // Nobody may want it any more.
         let Some(node) = node.upgrade() else { return };
         let began = Instant::now();
-        let answer = node.greet().await;
-        let waited = began.elapsed();
+        let answer = {
+            let mut greeting = pin!(node.greet());
+            match tokio::time::timeout(SOON, &mut greeting).await {
+                Ok(answer) => answer,
+                Err(_) => {
+                    node.absence.0.lock().since.get_or_insert(began);
+                    greeting.await
+                }
+            }
+        };
         {
             let mut state = node.absence.0.lock();
-            let is_away = answer.as_ref().is_err_and(RpcError::is_absence) && (waited >= LONG || state.since.is_some());
+            let is_away = answer.as_ref().is_err_and(RpcError::is_absence) && state.since.is_some();
             if !is_away {
                 *state = State::default();
                 return;
             }
-            state.since.get_or_insert(began);
         }
         drop(node);
         tokio::time::sleep(PAUSE).await;

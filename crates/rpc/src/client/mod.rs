@@ -75,6 +75,8 @@ pub struct NodeStats {
     pub rows_sent: AtomicU64,
     /// Bytes of batches.
     pub bytes_sent: AtomicU64,
+    /// Bytes of answers of all kinds.
+    pub bytes_received: AtomicU64,
     /// Calls that failed because the node was not there.
     pub unreachable: AtomicU64,
 }
@@ -87,7 +89,7 @@ pub struct Node {
     channel: Channel,
     runtime: Handle,
     hello: Mutex<Option<Hello>>,
-    stats: NodeStats,
+    stats: Arc<NodeStats>,
     absence: Absence,
     me: Weak<Self>,
 }
@@ -119,7 +121,7 @@ impl Node {
             options,
             runtime: Handle::current(),
             hello: Mutex::default(),
-            stats: NodeStats::default(),
+            stats: Arc::default(),
             absence: Absence::default(),
             me: me.clone(),
         }))
@@ -216,7 +218,11 @@ impl Node {
             tokio::time::timeout(time_max, answer).await
         });
         let outcome = match AbortOnDrop(asking).await {
-            Ok(Ok(Ok(answer))) => return Ok(answer.into_inner()),
+            Ok(Ok(Ok(answer))) => {
+                let answer = answer.into_inner();
+                self.stats.bytes_received.fetch_add(answer.len() as u64, Ordering::Relaxed);
+                return Ok(answer);
+            }
             Ok(Ok(Err(status))) => from_status(&status, &self.address),
             Ok(Err(_)) => RpcError::TimedOut(format!("{} did not answer within {time_max:?}", self.address)),
             Err(why) => RpcError::Unreachable(format!("{}: the call ended badly: {why}", self.address)),

@@ -74,7 +74,7 @@ impl Node {
         let question = Bytes::from(question.encode_to_vec());
         let mut grpc = self.grpc();
         let began = Instant::now();
-        let address = self.address.clone();
+        let (address, stats) = (self.address.clone(), Arc::clone(&self.stats));
         let task = self.runtime.spawn(async move {
             let receiving = async {
                 let gone = |why: tonic::transport::Error| tonic::Status::from_error(Box::new(why));
@@ -84,6 +84,7 @@ impl Node {
                 let path = PathAndQuery::from_static(path::SELECT);
                 let mut stream = grpc.server_streaming(request, path, RawCodec).await?.into_inner();
                 while let Some(message) = stream.message().await? {
+                    stats.bytes_received.fetch_add(message.len() as u64, Ordering::Relaxed);
                     if sender.send(Ok(message)).await.is_err() {
                         break;
                     }

@@ -26,7 +26,7 @@ use bytes::Bytes;
 use model::TimeRange;
 use prost::Message;
 use storage_api::{Admin, GiveShards, InsertNumbered, Select, ShardSet, ShardWord, TakeReports};
-use tokio::{net::TcpListener, sync::Semaphore};
+use tokio::{net::TcpListener, sync::Semaphore, task::spawn_blocking};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{
     Request, Response, Status,
@@ -162,22 +162,28 @@ impl Service {
         self.admin.as_ref().ok_or_else(|| wrong_status("this node takes no orders"))
     }
 
-    /// What this node says of its shards over a range. It is asked for before anything is read: what is acknowledged before that and missing here is
-    /// missing in both.
-    fn word(&self, range: TimeRange) -> ShardWord {
-        let holds = self.select.as_ref().map_or_else(ShardSet::all, |select| select.shards(range));
-        let word = self.stand.as_ref().map_or_else(ShardWord::unknown, |stand| stand(range));
-        ShardWord { holds, ..word }
+    /// What this node says of its shards over a range, by one who may block: parts may have to be read for it. It is asked for before anything is read for
+    /// an answer: what is acknowledged before that and missing here is missing in both.
+    fn asker_of_words(&self) -> impl FnOnce(TimeRange) -> ShardWord + Send + 'static {
+        let (select, stand) = (self.select.clone(), self.stand.clone());
+        move |range| {
+            let word = stand.map_or_else(ShardWord::unknown, |stand| stand(range));
+            let holds = select.map_or_else(ShardSet::all, |select| select.shards(range));
+            ShardWord { holds, ..word }
+        }
     }
 
     fn complete(&self, range: TimeRange) -> Vec<u64> {
         self.stand.as_ref().map_or_else(Vec::new, |stand| stand(range).complete.words().to_vec())
     }
 
-    fn shards(&self, question: &[u8]) -> Result<Bytes, Status> {
+    async fn shards(&self, question: &[u8]) -> Result<Bytes, Status> {
         self.select()?;
         let range = requests::range(Some(&decode::<RangeMessage>(question)?)).map_err(wrong)?;
-        Ok(encode(&word_message(&self.word(range))))
+        let word = self.asker_of_words();
+        let word = spawn_blocking(move || word(range)).await;
+        let word = word.map_err(|why| Status::internal(format!("the question for shards ended badly: {why}")))?;
+        Ok(encode(&word_message(&word)))
     }
 
     fn greet(&self, question: &[u8]) -> Result<Bytes, Status> {
@@ -201,7 +207,7 @@ impl Service {
             path::HELLO => self.greet(&question),
             path::INSERT => self.insert(&question).await,
             path::REPORT => self.report(&question).await,
-            path::SHARDS => self.shards(&question),
+            path::SHARDS => self.shards(&question).await,
             path::LABEL_NAMES => self.label_names(&question).await,
             path::LABEL_VALUES => self.label_values(&question).await,
             path::SERIES_COUNT => self.series_count(&question).await,

@@ -42,11 +42,12 @@ impl Service {
         let request = requests::select_request(&question).map_err(wrong)?;
         let samples_from = question.samples_from.unwrap_or(i64::MIN);
         let (out, messages) = tokio::sync::mpsc::channel(QUEUE_MESSAGES);
-        let word = self.word(request.range);
+        let asked_word = self.asker_of_words();
         let runtime = Handle::current();
         let guard = CancelWhenClosed::watch(&out, request.budget.cancel.clone());
         spawn_blocking(move || {
             let _guard = guard;
+            let word = asked_word(request.range);
             let finding = |request: SelectRequest| runtime.block_on(select.select_from(request, samples_from));
             if let Err(error) = answer(finding, request, &word, samples_from, &out) {
                 // Nobody may be left to hear it.
