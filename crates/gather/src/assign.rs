@@ -142,7 +142,7 @@ mod tests {
         fn who_answers_alone_has_what_all_have(
             steps in prop::collection::vec((0..3_u16, prop::collection::vec(0..3_usize, 1..3), 0..3_usize), 1..30),
         ) {
-            let mut rows = vec![[0_u64; 3]; 3];
+            let mut rows = [[0_u64; 3]; 3];
             let mut owners: Vec<Vec<usize>> = vec![vec![0, 1]; 3];
             // What a node remembers: by shard its token, which grows by each map that it hears of.
             let mut tokens = [[1_u64; 3]; 3];

@@ -179,10 +179,14 @@ impl Incoming {
         let Some(shards) = alone.filter(|_| self.coverage.copies() > 1) else { return Ok(()) };
         let without: Vec<usize> = self.coverage.away().collect();
         self.shared.stats.stood_in.fetch_add(1, Relaxed);
-        let pieces = self.shared.again.stand_in(&shards, &without);
-        let stands_in = |piece| Source { skips: Some(skips.clone()), ..Source::of(piece) };
-        self.sources.extend(pieces.into_iter().map(stands_in));
-        Ok(())
+        for (node, piece) in self.shared.again.stand_in(&shards, &without)? {
+            match piece {
+                Ok(piece) => self.sources.push(Source { skips: Some(skips.clone()), ..Source::of(piece) }),
+                // It may have gone as well, and is missing then.
+                Err(error) => self.coverage.missing(node, error)?,
+            }
+        }
+        self.coverage.check()
     }
 }
 

@@ -207,12 +207,15 @@ impl<'a> Rounds<'a> {
         let mut clock = Clock::new(self.gather, round == 1);
         while let Some(next) = clock.next(&mut answers, coverage).await {
             match next {
-                Next::Answer(node, Ok(answer)) => {
-                    coverage.answered(node, answer.word.complete.clone());
-                    self.words[node].get_or_insert_with(|| answer.word.clone());
-                    came.push((node, answer));
-                }
-                Next::Answer(node, Err(error)) => self.is_away(node, error, coverage)?,
+                Next::Answer(node, answer) => match *answer {
+                    Ok(answer) => {
+                        coverage.answered(node, answer.word.complete.clone());
+                        // What it said before may have been said by a process that is gone.
+                        self.words[node] = Some(answer.word.clone());
+                        came.push((node, answer));
+                    }
+                    Err(error) => self.is_away(node, error, coverage)?,
+                },
                 Next::GiveUp => {
                     let slow: Vec<usize> = (0..self.words.len())
                         .filter(|node| {
@@ -336,7 +339,7 @@ struct Clock<'a> {
 }
 
 enum Next {
-    Answer(usize, Result<Answer, RpcError>),
+    Answer(usize, Box<Result<Answer, RpcError>>),
     GiveUp,
 }
 
@@ -354,7 +357,7 @@ impl<'a> Clock<'a> {
         if self.may_give_up && self.enough.is_none() && coverage.is_enough() {
             self.enough = Some(self.began.elapsed());
         }
-        let answer = |(node, answer)| Next::Answer(node, answer);
+        let answer = |(node, answer)| Next::Answer(node, Box::new(answer));
         let Some(taken) = self.enough else { return answers.next().await.map(answer) };
         let end = Patience::of(self.gather.options.skip_slow).end(taken);
         match tokio::time::timeout(end.saturating_sub(self.began.elapsed()), answers.next()).await {
@@ -368,14 +371,17 @@ impl<'a> Clock<'a> {
     }
 }
 
-/// Samples of these shards from all nodes but one, for which they stand in.
+/// What came of each node that was asked to stand in.
+pub type StandIns = Vec<(usize, Result<Piece, RpcError>)>;
+
+/// Samples of these shards from all nodes but some, for which they stand in; of each what it gives, or why it gives nothing.
 pub fn stand_in(
     runtime: &Handle,
     members: &Arc<Members>,
     request: &SelectRequest,
     samples_from: i64,
     (shards, without): (&ShardSet, &[usize]),
-) -> Vec<Piece> {
+) -> Result<StandIns, SelectError> {
     let samples = match &request.samples {
         SamplesWanted::Heads(_) => SamplesWanted::Raw,
         other => other.clone(),
@@ -390,18 +396,18 @@ pub fn stand_in(
     let mut answers = ask_each(runtime, members, |node| !without.contains(&node), question);
     let asking = async move {
         let mut came = Vec::new();
-        while let Some((node, answer)) = answers.next().await {
-            match answer {
-                Ok(stream) => came.push((node, stream)),
-                Err(why) => log::warn!("nothing stands in at a storage node: {why}"),
-            }
+        while let Some(answer) = answers.next().await {
+            came.push(answer);
         }
         came
     };
-    let came = crate::select::wait(runtime, asking).unwrap_or_default();
-    let piece =
-        |(node, stream)| Piece { node, shards: shards.clone(), is_merged: true, ready: VecDeque::new(), stream };
-    came.into_iter().map(piece).collect()
+    let came = crate::select::wait(runtime, asking);
+    let came = came.ok_or_else(|| SelectError::Unavailable("the node is stopping".into()))?;
+    let piece = |(node, answer): (usize, Result<RemoteStream, RpcError>)| {
+        let piece = |stream| Piece { node, shards: shards.clone(), is_merged: true, ready: VecDeque::new(), stream };
+        (node, answer.map(piece))
+    };
+    Ok(came.into_iter().map(piece).collect())
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use crate::{
     coverage::Coverage,
     join::Joining,
     merge::{Merge, Shared},
-    rounds::{Piece, Rounds, stand_in},
+    rounds::{Rounds, StandIns, stand_in},
 };
 
 impl Select for Gather {
@@ -214,8 +214,8 @@ pub struct Again {
 }
 
 impl Again {
-    /// Samples of these shards from all nodes but some. Blocks the thread.
-    pub fn stand_in(&self, shards: &ShardSet, without: &[usize]) -> Vec<Piece> {
+    /// Samples of these shards from all nodes but some, or why one gives none. Blocks the thread.
+    pub fn stand_in(&self, shards: &ShardSet, without: &[usize]) -> Result<StandIns, SelectError> {
         stand_in(&self.runtime, &self.members, &self.request, self.samples_from, (shards, without))
     }
 

@@ -39,7 +39,7 @@ impl AllTenants {
 
     /// The tenants that a selector chooses, each with what else it says.
     async fn chosen(&self, selector: &Selector) -> Result<Vec<(Tenant, Selector)>, SelectError> {
-        let tenants = self.admin.tenants(TimeRange::ALL).await.map_err(unknown)?;
+        let tenants = self.admin.tenants(TimeRange::ALL).await.map_err(|why| unknown(&why))?;
         let mut chosen = Vec::new();
         for tenant in tenants {
             let mut any_of = Vec::new();
@@ -74,7 +74,7 @@ impl AllTenants {
     }
 }
 
-fn unknown(error: AdminError) -> SelectError {
+fn unknown(error: &AdminError) -> SelectError {
     SelectError::Unavailable(format!("the tenants are not known: {error}"))
 }
 
@@ -149,7 +149,7 @@ impl Select for AllTenants {
     fn series_count<'a>(&'a self, _: Tenant) -> BoxFuture<'a, Result<u64, SelectError>> {
         Box::pin(async move {
             let mut all = 0;
-            for tenant in self.admin.tenants(TimeRange::ALL).await.map_err(unknown)? {
+            for tenant in self.admin.tenants(TimeRange::ALL).await.map_err(|why| unknown(&why))? {
                 all += self.select.series_count(tenant).await?;
             }
             Ok(all)
