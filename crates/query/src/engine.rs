@@ -36,10 +36,10 @@ pub struct Engine {
     clock: Arc<dyn Clock>,
     options: EngineOptions,
     registry: Arc<Registry>,
-    last: LastQueries,
+    last: Arc<LastQueries>,
     all: Arc<AllQueries>,
     cache: ResultCache,
-    counters: Counters,
+    counters: Arc<Counters>,
 }
 
 #[derive(Debug, Default)]
@@ -80,10 +80,25 @@ pub struct EngineStats {
 impl Engine {
     /// An engine over a store.
     pub fn new(select: Arc<dyn Select>, clock: Arc<dyn Clock>, options: EngineOptions) -> Self {
-        let last = LastQueries::new(options.top_queries_max);
+        let last = Arc::new(LastQueries::new(options.top_queries_max));
         let all = Arc::new(AllQueries::new(&options));
         let cache = ResultCache::new(options.cache_bytes_max);
-        Self { select, clock, options, registry: Arc::default(), last, all, cache, counters: Counters::default() }
+        Self { select, clock, options, registry: Arc::default(), last, all, cache, counters: Arc::default() }
+    }
+
+    /// An engine over something else that shares all limits and lists with this one. It keeps no results.
+    #[must_use]
+    pub fn over(&self, select: Arc<dyn Select>) -> Self {
+        Self {
+            select,
+            clock: Arc::clone(&self.clock),
+            options: EngineOptions { cache_bytes_max: 0, ..self.options.clone() },
+            registry: Arc::clone(&self.registry),
+            last: Arc::clone(&self.last),
+            all: Arc::clone(&self.all),
+            cache: ResultCache::new(0),
+            counters: Arc::clone(&self.counters),
+        }
     }
 
     /// Evaluates a query. Blocks the calling thread, and may use further ones.

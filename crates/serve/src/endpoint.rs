@@ -183,6 +183,11 @@ impl Endpoint {
         data.into_iter().find(|endpoint| endpoint.path() == path).map(|found| (*found, None))
     }
 
+    /// Whether it cannot be asked of all tenants together.
+    pub(crate) fn is_of_one_tenant(self) -> bool {
+        matches!(self, Self::DeleteSeries | Self::Metadata | Self::StatusTsdb | Self::NamesStats)
+    }
+
     /// Deleting, cancelling and remote read want POST, everything else takes GET as well.
     pub(crate) fn check_method(self, method: &Method) -> Result<(), ApiError> {
         let allowed = match self {
@@ -254,6 +259,18 @@ mod tests {
             assert_eq!(find(path), None, "{path}");
         }
         assert!(Endpoint::find("/select/x/prometheus/api/v1/export").is_some_and(|found| found.is_err()));
+    }
+
+    #[test]
+    fn a_path_may_mean_all_tenants() {
+        let of_all = |path: &str| Endpoint::find(path).map(|found| found.map(|found| found.of_all_tenants));
+        assert_eq!(of_all("/select/multitenant/prometheus/api/v1/query"), Some(Ok(true)));
+        assert_eq!(of_all("/select/multitenant/promql/api/v1/series"), Some(Ok(true)));
+        assert_eq!(of_all("/select/0/prometheus/api/v1/query"), Some(Ok(false)));
+        assert!(of_all("/delete/multitenant/prometheus/api/v1/admin/tsdb/delete_series").is_some_and(|of| of.is_err()));
+        let of_one = Endpoint::ALL.iter().filter(|endpoint| endpoint.is_of_one_tenant());
+        assert!(of_one.clone().any(|endpoint| *endpoint == Endpoint::DeleteSeries));
+        assert!(!of_one.clone().any(|endpoint| *endpoint == Endpoint::Query));
     }
 
     #[test]

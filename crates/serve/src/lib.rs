@@ -67,6 +67,7 @@ use crate::{asker::Asker, metrics::EndpointStats, packing::Packing};
 const WAITING_MAX: usize = 1000;
 
 /// Answers requests out of a store.
+#[derive(Clone)]
 pub struct Server {
     engine: Arc<Engine>,
     select: Arc<dyn Select>,
@@ -74,9 +75,9 @@ pub struct Server {
     clock: Arc<dyn Clock>,
     sources: Vec<Arc<dyn MetricsSource>>,
     options: Options,
-    gate: Gate,
-    stats: Vec<EndpointStats>,
-    slow_queries: Counter,
+    gate: Arc<Gate>,
+    stats: Arc<[EndpointStats]>,
+    slow_queries: Arc<Counter>,
     forced_merges: Arc<AtomicU64>,
     started_ms: i64,
 }
@@ -91,11 +92,17 @@ impl Server {
         sources: Vec<Arc<dyn MetricsSource>>,
         options: Options,
     ) -> Self {
-        let gate = Gate::new(options.concurrent_max, WAITING_MAX, options.queue_wait_max);
+        let gate = Arc::new(Gate::new(options.concurrent_max, WAITING_MAX, options.queue_wait_max));
         let stats = Endpoint::ALL.iter().map(|_| EndpointStats::default()).collect();
         let started_ms = clock.now_ms();
-        let (slow_queries, forced_merges) = (Counter::default(), Arc::default());
+        let (slow_queries, forced_merges) = (Arc::default(), Arc::default());
         Self { engine, select, admin, clock, sources, options, gate, stats, slow_queries, forced_merges, started_ms }
+    }
+
+    /// A server of something else, with the limits, lists and counters of this one.
+    #[must_use]
+    pub fn over(&self, select: Arc<dyn Select>) -> Self {
+        Self { engine: Arc::new(self.engine.over(Arc::clone(&select))), select, ..self.clone() }
     }
 
     /// Answers a request at an endpoint.
@@ -137,6 +144,10 @@ impl Server {
     ) -> Result<Response, ApiError> {
         let endpoint = entrance.endpoint;
         endpoint.check_method(request.method())?;
+        if entrance.of_all_tenants && endpoint.is_of_one_tenant() {
+            let why = format!("{} is of one tenant: want /select/<account>:<project>/…", endpoint.path());
+            return Err(ApiError::bad_request(why));
+        }
         self.check_key(endpoint, params)?;
         let asker = self.asker(&entrance, &request, params)?;
         let label = entrance.label.unwrap_or_default();

@@ -54,7 +54,7 @@ impl Server {
     }
 
     fn write_endpoints(&self, out: &mut MetricsText) {
-        for (endpoint, stats) in Endpoint::ALL.iter().zip(&self.stats) {
+        for (endpoint, stats) in Endpoint::ALL.iter().zip(&*self.stats) {
             let path = format!("path={:?}", endpoint.path());
             out.line(format_args!("vm_http_requests_total{{{path}}}"), stats.requests.get());
             out.line(format_args!("vm_http_request_errors_total{{{path}}}"), stats.errors.get());

@@ -14,7 +14,7 @@ use model::{Clock, SystemClock, TimeRange};
 use query::Engine;
 use receive::{Door, Receiver};
 use serve::{Endpoint, Server};
-use storage_api::{Admin, Refusal, Select};
+use storage_api::{Admin, Refusal};
 use tokio::{
     runtime::Handle,
     signal::unix::{Signal, SignalKind, signal},
@@ -150,12 +150,9 @@ fn open(role: Role, mut settings: Settings, opening: Opening) -> Result<Opened, 
     sources.extend([receiver.clone() as _, Arc::new(refused) as _, reloads.clone() as _, Arc::new(process) as _]);
     settings.serve.names_stats = backend.names.as_ref().map(|names| Arc::clone(&names.stats));
     let (admin, web) = (Arc::clone(&backend.admin), Web::new(settings.web));
-    let server = |select: Arc<dyn Select>, sources| {
-        let engine = Arc::new(Engine::new(Arc::clone(&select), Arc::clone(&clock), settings.engine.clone()));
-        Server::new(engine, select, Arc::clone(&admin), Arc::clone(&clock), sources, settings.serve.clone())
-    };
-    let of_all = Arc::new(AllTenants::new(Arc::clone(&backend.select), Arc::clone(&admin)));
-    let (server, of_all_tenants) = (server(Arc::clone(&backend.select), sources), server(of_all, Vec::new()));
+    let engine = Arc::new(Engine::new(Arc::clone(&backend.select), Arc::clone(&clock), settings.engine));
+    let server = Server::new(engine, Arc::clone(&backend.select), Arc::clone(&admin), clock, sources, settings.serve);
+    let of_all_tenants = server.over(Arc::new(AllTenants::new(Arc::clone(&backend.select), Arc::clone(&admin))));
     let node = backend.node.clone();
     Ok(Opened { backend, single: Single { role, receiver, server, of_all_tenants, admin, node, web, stats }, reloads })
 }

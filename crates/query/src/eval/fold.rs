@@ -3,7 +3,8 @@
 //! 1. `aggr by (…) (rollup(selector[…]))` needs no rows: each thread rolls a series up and adds it to the state of its group.
 //! 2. Each batch has states of its own; they are merged in the order of batches, so that the result does not depend on threads.
 //! 3. Only the labels that the grouping reads are asked of the store.
-//! 4. States that come from where the samples are (`pushdown`) are merged like those of a batch. Groups come out in the order of their labels.
+//! 4. States that come from where the samples are (`pushdown`) are merged like those of a batch. Groups come out in the order of their labels then, since
+//!    nobody knows in which order they were met first.
 
 use std::{
     borrow::Cow,
@@ -138,6 +139,7 @@ impl Evaluation<'_> {
         let wants_keys = labels != LabelsWanted::None;
         // The names of single series are not in the groups that they came to.
         let sub_plan = if names_each { None } else { self.sub_plan(plan, Some(fold)) };
+        let may_come_folded = sub_plan.is_some();
         let stream = self.open(selector, *range, labels, samples_wanted(plan), sub_plan)?;
         let found = AtomicBool::new(false);
         let all = self.fold_stream(&*stream, plan, fold, wants_keys, &found)?;
@@ -147,7 +149,10 @@ impl Evaluation<'_> {
         }
         let depends_on_order = matches!(fold.kind, FoldKind::Sum | FoldKind::Avg);
         let series = if depends_on_order { all.series.finish() } else { 0 };
-        let rows = all.finish(fold, plan, self.query.dialect, scope);
+        let mut rows = all.finish(fold, plan, self.query.dialect, scope);
+        if may_come_folded {
+            rows.sort_by(|one, other| one.labels.cmp(&other.labels));
+        }
         if let Some(watch) = &self.watch {
             watch.folded(series, &rows, fold.grouping.is_some());
         }
@@ -354,10 +359,7 @@ impl Folded {
             }
             Row { labels, values, drop_name }
         };
-        let mut rows: Vec<Row> = labels.into_iter().zip(self.folds).map(row).collect();
-        // So that it does not show where the groups were met first.
-        rows.sort_by(|one, other| one.labels.cmp(&other.labels));
-        rows
+        labels.into_iter().zip(self.folds).map(row).collect()
     }
 }
 
