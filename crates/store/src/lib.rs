@@ -131,6 +131,12 @@ impl Store {
         }
     }
 
+    /// How many parts and places in the log were found damaged since the start: rows of them are not here any more.
+    pub fn damages(&self) -> u64 {
+        let counters = &self.inner.counters;
+        counters.quarantined_parts.load(Ordering::Relaxed) + counters.damaged_records.load(Ordering::Relaxed)
+    }
+
     /// Does blocking work on a thread where that is allowed.
     fn blocking<'a, R: Send + 'a>(
         &'a self,

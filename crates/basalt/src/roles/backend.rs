@@ -24,8 +24,13 @@ use storage_api::{Admin, Batch, BoxFuture, Insert, InsertError, Inserted, Select
 use store::{Reporter, Severity, Store};
 
 use super::{
-    Failure, Role, names_file::NamesFile, ownership::OwnedShards, refill::Refill, reports::Reports,
-    retention_guard::RetentionGuard, storage::StorageNode,
+    Failure, Role,
+    names_file::NamesFile,
+    ownership::{self, OwnedShards},
+    refill::Refill,
+    reports::Reports,
+    retention_guard::RetentionGuard,
+    storage::StorageNode,
 };
 use crate::{
     cluster::{self, ClusterOptions},
@@ -104,6 +109,9 @@ impl Backend {
             stats.head_samples,
         );
         let node_role = if role == Role::Storage { NodeRole::Storage } else { NodeRole::Single };
+        if role == Role::Single {
+            ownership::forget(&*disk).map_err(Failure)?;
+        }
         let mut select: Arc<dyn Select> = store.clone();
         if settings.deny_outside_retention {
             select = Arc::new(RetentionGuard::new(select, Arc::clone(clock), settings.store.retention_ms));
@@ -118,7 +126,9 @@ impl Backend {
         if role == Role::Storage {
             let reports = Arc::new(Reports::open(Arc::clone(&disk), store.clone()).map_err(Failure)?);
             let is_empty = stats.part_samples + stats.head_samples == 0;
-            let owned = OwnedShards::open(disk, Arc::clone(&reports), is_empty).map_err(Failure)?;
+            let damaged = Arc::clone(&store);
+            let damages = move || damaged.damages();
+            let owned = OwnedShards::open(disk, Arc::clone(&reports), is_empty, Box::new(damages)).map_err(Failure)?;
             let (owned, stand, fit) = (Arc::new(owned), Arc::clone(&reports), Arc::clone(&reports));
             service = service.with_insert(store.clone()).with_copies(store.clone());
             service = service.with_reports(owned.clone(), Arc::new(move |range| word(&stand, &owned, range)));
@@ -308,7 +318,9 @@ impl MetricsSource for GatherMetrics {
         }
         for node in self.0.members().nodes() {
             let address = node.address();
-            out.line(format_args!("basalt_node_unreachable_total{{addr={address:?}}}"), get(&node.stats().unreachable));
+            let stats = node.stats();
+            out.line(format_args!("basalt_node_unreachable_total{{addr={address:?}}}"), get(&stats.unreachable));
+            out.line(format_args!("basalt_node_received_bytes_total{{addr={address:?}}}"), get(&stats.bytes_received));
         }
     }
 }

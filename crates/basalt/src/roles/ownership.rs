@@ -2,19 +2,24 @@
 //!
 //! 1. A shard that a report of an insert names for the first time gets a *token*: a number made of the shard's map. Every other map that is heard of while the
 //!    node owns the shard changes the token. So two nodes have equal tokens for a shard if they became its owners by one map and have heard of the same
-//!    maps since: one that was away while another map was in force has heard of fewer.
+//!    maps since: one that was away while another map was in force has heard of fewer. A map that gives the shard to others, while some insert still sends it
+//!    here, changes the token into one that no other node has: what is written by that map is not here.
 //! 2. A shard is lost when every insert that the node knows has reported in this life and none names it. If it comes back, its token is a number that no other
 //!    node has: what was written meanwhile is not here.
 //! 3. Tokens are kept on disk, since a node that forgot them would differ from its peers. What is not there yet is written before a report is answered.
 //!
-//! 4. A folder that held samples before any insert was heard of has more than its peers: all its shards count as lost before.
+//! 4. A folder that held samples before any insert was heard of, or that was opened as a single node, has more than its peers: all its shards count as lost
+//!    before. One in which something was damaged and set aside has less: its tokens become numbers that no other node has.
 //!
 //! Two nodes with equal tokens, both of which lack nothing (see `route`), have the same rows of a shard.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use disk::{Disk, publish_file};
@@ -101,6 +106,13 @@ impl Ownership {
         text
     }
 
+    /// The node has lost rows: no other node is like it from now on.
+    pub fn differ(&mut self) {
+        let unlike = cluster::epoch();
+        self.lost = ShardSet::all();
+        self.tokens.iter_mut().filter(|token| **token != 0).for_each(|token| *token = unlike);
+    }
+
     /// The shards that the node owns, by token.
     pub fn owned(&self) -> Vec<(u64, ShardSet)> {
         let mut by_token: BTreeMap<u64, ShardSet> = BTreeMap::new();
@@ -122,15 +134,18 @@ impl Ownership {
             self.lost = ShardSet::all();
             self.tokens.fill(0);
         }
-        let is_new_map = !report.owned.is_empty() && self.maps.insert(report.map_version);
+        // One for all shards, since every token goes over the wire with its shards.
+        let unlike = cluster::epoch();
+        // An insert that has no map yet sends nothing to anybody.
+        let is_new_map = report.map_version != 0 && self.maps.insert(report.map_version);
         for shard in 0..SHARDS as u16 {
             let token = &mut self.tokens[usize::from(shard)];
             match (*token, report.owned.has(shard)) {
-                (0, true) if self.lost.has(shard) => *token = cluster::epoch(),
+                (0, true) if self.lost.has(shard) => *token = unlike,
                 (0, true) => *token = mixed(report.map_version).max(1),
-                (_, _) if *token != 0 && is_new_map => {
-                    *token = token.wrapping_add(mixed(!report.map_version)).max(1);
-                }
+                (0, false) => {}
+                (_, true) if is_new_map => *token = token.wrapping_add(mixed(!report.map_version)).max(1),
+                (_, false) if is_new_map => *token = unlike,
                 _ => {}
             }
         }
@@ -153,9 +168,17 @@ impl Ownership {
     }
 }
 
+/// How many things were found damaged since the start of the process.
+pub type Damages = dyn Fn() -> u64 + Send + Sync;
+
 /// Takes reports, for what they say of ownership, before somebody else does for the rest.
 pub struct OwnedShards {
     ownership: Mutex<Ownership>,
+    /// What every answer tells of it.
+    told: Mutex<Arc<[(u64, ShardSet)]>>,
+    /// How much was damaged since the start of the process, and how much of that the tokens account for.
+    damages: Box<Damages>,
+    damages_known: AtomicU64,
     /// Files are published one after the other.
     publishing: AsyncMutex<()>,
     disk: Arc<dyn Disk>,
@@ -164,24 +187,41 @@ pub struct OwnedShards {
 
 impl OwnedShards {
     /// Reads what was kept. `is_empty` is whether there are no samples.
-    pub fn open(disk: Arc<dyn Disk>, reports: Arc<Reports>, is_empty: bool) -> Result<Self, String> {
-        let ownership = Mutex::new(Ownership::open(&*disk, is_empty)?);
-        Ok(Self { ownership, publishing: AsyncMutex::default(), disk, reports })
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        reports: Arc<Reports>,
+        is_empty: bool,
+        damages: Box<Damages>,
+    ) -> Result<Self, String> {
+        let mut ownership = Ownership::open(&*disk, is_empty)?;
+        let known = damages();
+        if known > 0 {
+            ownership.differ();
+            publish(&*disk, &ownership)?;
+        }
+        let (told, damages_known) = (Mutex::new(ownership.owned().into()), AtomicU64::new(known));
+        let (ownership, publishing) = (Mutex::new(ownership), AsyncMutex::default());
+        Ok(Self { ownership, told, damages, damages_known, publishing, disk, reports })
     }
 
     /// The shards that the node owns, by token.
     pub fn owned(&self) -> Vec<(u64, ShardSet)> {
-        self.ownership.lock().owned()
+        match (self.damages)() > self.damages_known.load(Relaxed) {
+            true => Vec::new(),
+            false => self.told.lock().to_vec(),
+        }
     }
 
     /// Most reports change nothing and are not waited for.
     async fn note(&self, report: &InsertReport) -> Result<(), InsertError> {
         let mut known = self.reports.remembered();
         known.push(report.insert);
+        let damages = (self.damages)();
+        let is_damaged = damages > self.damages_known.load(Relaxed);
         {
             let mut ownership = self.ownership.lock();
             let mut next = ownership.clone();
-            if !next.take(report, &known) {
+            if !next.take(report, &known) && !is_damaged {
                 *ownership = next;
                 return Ok(());
             }
@@ -189,13 +229,16 @@ impl OwnedShards {
         let _turn = self.publishing.lock().await;
         let mut next = self.ownership.lock().clone();
         next.take(report, &known);
-        let (text, disk) = (next.text(), Arc::clone(&self.disk));
-        let writing = spawn_blocking(move || publish_file(&*disk, Path::new(FILE), text.as_bytes()));
-        let failed = |why: &dyn std::fmt::Display| {
-            InsertError::NotDurable(format!("cannot keep since when shards are owned: {why}"))
-        };
-        writing.await.map_err(|why| failed(&why))?.map_err(|why| failed(&why))?;
+        if is_damaged {
+            next.differ();
+        }
+        let (kept, disk) = (next.clone(), Arc::clone(&self.disk));
+        let writing = spawn_blocking(move || publish(&*disk, &kept)).await;
+        let written = writing.unwrap_or_else(|why| Err(format!("writing {FILE:?} ended badly: {why}")));
+        written.map_err(InsertError::NotDurable)?;
+        *self.told.lock() = next.owned().into();
         *self.ownership.lock() = next;
+        self.damages_known.fetch_max(damages, Relaxed);
         Ok(())
     }
 }
@@ -207,6 +250,18 @@ impl TakeReports for OwnedShards {
             self.reports.take_report(report).await
         })
     }
+}
+
+fn publish(disk: &dyn Disk, ownership: &Ownership) -> Result<(), String> {
+    let written = publish_file(disk, Path::new(FILE), ownership.text().as_bytes());
+    written.map_err(|why| format!("cannot keep since when shards are owned in {FILE:?}: {why}"))
+}
+
+/// Whoever writes into the folder without inserts makes it unlike its peers.
+pub fn forget(disk: &dyn Disk) -> Result<(), String> {
+    let failed = |why: disk::Error| format!("cannot remove {FILE:?}: {why}");
+    let path = Path::new(FILE);
+    if disk.exists(path).map_err(failed)? { disk.remove_file(path).map_err(failed) } else { Ok(()) }
 }
 
 fn number(word: &str) -> Option<u64> {
@@ -248,16 +303,40 @@ mod tests {
     }
 
     #[test]
+    fn who_was_passed_over_by_a_map_is_unlike_those_who_were_not() {
+        let (mut kept, mut passed_over) = (Ownership::default(), Ownership::default());
+        for node in [&mut kept, &mut passed_over] {
+            node.take(&report(1, 10, &[3]), &[1, 2]);
+            node.take(&report(2, 10, &[3]), &[1, 2]);
+        }
+        assert_eq!(kept.tokens[3], passed_over.tokens[3]);
+        kept.take(&report(1, 11, &[3]), &[1, 2]);
+        passed_over.take(&report(1, 0, &[]), &[1, 2]);
+        assert!(passed_over.maps.len() == 1 && passed_over.tokens[3] != 0, "it has no map yet");
+        passed_over.take(&report(1, 11, &[]), &[1, 2]);
+        assert!(passed_over.tokens[3] != 0, "the other insert sends it here as before");
+        // Back to the map of before: rows that came by the other one are on one of them only.
+        kept.take(&report(1, 10, &[3]), &[1, 2]);
+        passed_over.take(&report(1, 10, &[3]), &[1, 2]);
+        assert_ne!(kept.tokens[3], passed_over.tokens[3]);
+    }
+
+    #[test]
     fn what_is_lost_comes_back_with_a_token_of_its_own() {
         let mut one = Ownership::default();
         one.take(&report(1, 10, &[3]), &[1, 2]);
         let token = one.tokens[3];
         one.take(&report(1, 11, &[]), &[1, 2]);
-        assert_eq!(one.tokens[3], token, "the other insert may still send it");
+        assert!(one.tokens[3] != token && one.tokens[3] != 0, "the other insert may still send it");
         one.take(&report(2, 11, &[]), &[1, 2]);
         assert_eq!(one.tokens[3], 0);
         one.take(&report(1, 10, &[3]), &[1, 2]);
         assert!(one.tokens[3] != 0 && one.tokens[3] != token);
+        let (token, mut other) = (one.tokens[3], one.clone());
+        other.differ();
+        assert!(other.tokens[3] != token && other.tokens[4] == 0, "damage makes it unlike any other");
+        other.take(&report(1, 12, &[4]), &[1, 2]);
+        assert_ne!(other.tokens[4], mixed(12), "what comes back was damaged too");
         assert_eq!(Ownership::parse("maps zz"), None);
         assert_eq!(Ownership::parse("1 2"), None);
     }
