@@ -3,6 +3,7 @@
 mod histories;
 mod load;
 mod nodes;
+mod selects;
 mod writes;
 
 use std::{net::TcpListener, process::Command, time::Instant};
@@ -304,8 +305,12 @@ fn tenants_never_see_each_other() {
     assert_eq!(of_all("count(kube_node_info)"), [(":".to_string(), 24.0)]);
     assert_eq!(of_all("count(kube_node_info{vm_account_id=\"8\"})"), [(":".to_string(), 12.0)]);
     assert_eq!(of_all("count(kube_node_info{vm_account_id=~\"7|9\",vm_project_id!=\"1\"})"), []);
-    let values = cluster.good("/select/multitenant/prometheus/api/v1/label/vm_account_id/values", &[]);
+    let range = [("start", "1"), ("end", time.as_str())];
+    let values = cluster.good("/select/multitenant/prometheus/api/v1/label/vm_account_id/values", &range);
     assert_eq!(values["data"], serde_json::json!(["7", "8"]));
+    let deleted = "/select/multitenant/prometheus/api/v1/admin/tsdb/delete_series?match[]=kube_node_info";
+    let deleted = cluster.select.client().post(deleted, "text/plain", None, b"").expect("an answer");
+    assert_eq!(deleted.status, 400, "a delete is of one tenant");
     let path = address("/select/prometheus/api/v1/query", &[("query", "count(kube_node_info)"), ("time", &time)]);
     let headers = [("AccountID", "7"), ("ProjectID", "1")];
     let by_headers = cluster.select.client().request("GET", &path, &headers, b"");
