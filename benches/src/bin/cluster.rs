@@ -1,7 +1,9 @@
 //! A whole cluster beside a single node: `cluster ingest [--program=PATH] [--pairs=N] [--series=N] [--scrapes=N] [--connections=N]
-//! [--samples-per-request=N] [--seed=N] [--idle-ms=N] [--settle-s=N] [--folder=DIR] [--write=PAGE]`.
+//! [--samples-per-request=N] [--seed=N] [--idle-ms=N] [--settle-s=N] [--folder=DIR] [--write=PAGE]`, or `cluster queries [--program=PATH] [--pairs=N] [--series=N]
+//! [--scrapes=N] [--only=TEXT] [--least-ms=N] [--queries=N] [--seed=N] [--idle-ms=N] [--settle-s=N] [--folder=DIR] [--write=PAGE]`.
 //!
-//! Prints one table; with `--write` it also replaces the part `cluster-ingest` of a page.
+//! Prints one table; with `--write` it also replaces the part `cluster-ingest` or `cluster-queries` of a page. `--only` leaves queries out whose names do not hold
+//! the text.
 
 use std::{
     io,
@@ -11,20 +13,22 @@ use std::{
 };
 
 use traffic::{
-    cluster::ingest,
+    cluster::{ingest, queries},
     document,
     flags::Flags,
     paired::{Plan, record},
+    queries::{DASHBOARD, Plan as QueryPlan, Query},
     server::Patience,
 };
 
 const PROGRAM: &str = "target/release/basalt";
-const USAGE: &str = "usage: cluster ingest [--FLAG=VALUE …]";
+const USAGE: &str = "usage: cluster ingest|queries [--FLAG=VALUE …]";
 
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
     let outcome = match words.next().as_deref() {
         Some("ingest") => measure_ingest(words),
+        Some("queries") => measure_queries(words),
         _ => Err(io::Error::other(USAGE)),
     };
     match outcome {
@@ -70,6 +74,40 @@ fn measure_ingest(words: impl Iterator<Item = String>) -> io::Result<()> {
     print!("{text}");
     if !write.is_empty() {
         document::replace(Path::new(&write), "cluster-ingest", &text)?;
+    }
+    Ok(())
+}
+
+fn measure_queries(words: impl Iterator<Item = String>) -> io::Result<()> {
+    let mut flags = Flags::parse(words).map_err(io::Error::other)?;
+    let usual = QueryPlan::default();
+    let mut read = || -> Result<_, String> {
+        let plan = QueryPlan {
+            series: flags.take("series", usual.series)?,
+            scrapes: flags.take("scrapes", usual.scrapes)?,
+            pairs: flags.take("pairs", usual.pairs)?,
+            least: Duration::from_millis(flags.take("least-ms", 1_000)?),
+            queries_least: flags.take("queries", usual.queries_least)?,
+            seed: flags.take("seed", usual.seed)?,
+            patience: Patience {
+                idle: Duration::from_millis(flags.take("idle-ms", 2_000)?),
+                most: Duration::from_secs(flags.take("settle-s", 300)?),
+            },
+            ..usual.clone()
+        };
+        let program: String = flags.take("program", PROGRAM.to_owned())?;
+        let folder: PathBuf = flags.take("folder", std::env::temp_dir())?;
+        let only: String = flags.take("only", String::new())?;
+        Ok((plan, program, folder, only, flags.take("write", String::new())?))
+    };
+    let (plan, program, folder, only, write) = read().map_err(io::Error::other)?;
+    flags.finish().map_err(io::Error::other)?;
+    let asked: Vec<Query> = DASHBOARD.into_iter().filter(|query| query.name.contains(&only)).collect();
+    let costs = queries::run(&plan, &program, &asked, &folder, |step| eprintln!("{step}"))?;
+    let text = queries::table(&plan, &costs);
+    print!("{text}");
+    if !write.is_empty() {
+        document::replace(Path::new(&write), "cluster-queries", &text)?;
     }
     Ok(())
 }

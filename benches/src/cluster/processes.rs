@@ -13,6 +13,7 @@ use crate::server::{Patience, Server};
 pub struct Cluster {
     program: String,
     folder: PathBuf,
+    copies: usize,
     /// Where each storage takes rows and answers.
     ports: Vec<[u16; 2]>,
     /// The storages that run.
@@ -35,7 +36,20 @@ impl Cluster {
             nodes.join(",")
         );
         let insert = Server::start(&command, &folder.join("insert"))?;
-        Ok(Self { program: program.to_owned(), folder: folder.to_owned(), ports, storages, insert, ended_cpu_s: 0.0 })
+        let (program, folder) = (program.to_owned(), folder.to_owned());
+        Ok(Self { program, folder, copies, ports, storages, insert, ended_cpu_s: 0.0 })
+    }
+
+    /// Starts a select that asks all storages, with more flags.
+    pub fn start_select(&self, name: &str, flags: &str) -> io::Result<Server> {
+        let nodes: Vec<String> = self.ports.iter().map(|[_, queries]| format!("127.0.0.1:{queries}")).collect();
+        let command = format!(
+            "{} select -httpListenAddr=127.0.0.1:$PORT -replicationFactor={} {flags} -storageNode={}",
+            self.program,
+            self.copies,
+            nodes.join(",")
+        );
+        Server::start(&command, &self.folder.join(name))
     }
 
     /// Ends a storage the hard way.

@@ -1,7 +1,7 @@
 //! Gives all servers the same traffic, which ends now.
 //!
 //! 1. The traffic is recorded piece by piece, so that a day of it needs no room for a day of bodies.
-//! 2. Each piece goes to every server. In the end all flush and merge, and are left until they are idle.
+//! 2. Each piece goes to every server. In the end all flush and merge, and are left until they are idle ([`feed`]).
 
 use std::io;
 use std::path::Path;
@@ -27,6 +27,18 @@ pub struct Fed {
 
 /// Feeds the plan's traffic to the servers.
 pub fn feed(plan: &Plan, servers: &[&Server], folder: &Path, mut progress: impl FnMut(&str)) -> io::Result<Fed> {
+    let fed = send(plan, servers, folder, &mut progress)?;
+    for server in servers {
+        progress("flushing and merging");
+        if !server.flush_and_merge(&plan.patience)? {
+            return Err(io::Error::other("background work has not ended in time"));
+        }
+    }
+    Ok(fed)
+}
+
+/// Sends the plan's traffic to the servers, which need not be those that keep it.
+pub fn send(plan: &Plan, servers: &[&Server], folder: &Path, mut progress: impl FnMut(&str)) -> io::Result<Fed> {
     let end_ms = now_ms()? / STEP_MS_DEFAULT * STEP_MS_DEFAULT;
     let mut traffic = Traffic::new(Shape {
         seed: plan.seed,
@@ -51,12 +63,6 @@ pub fn feed(plan: &Plan, servers: &[&Server], folder: &Path, mut progress: impl 
         samples += recorded;
     }
     std::fs::remove_file(&path)?;
-    for server in servers {
-        progress("flushing and merging");
-        if !server.flush_and_merge(&plan.patience)? {
-            return Err(io::Error::other("background work has not ended in time"));
-        }
-    }
     Ok(Fed { samples, end_s: end_ms / 1_000 })
 }
 

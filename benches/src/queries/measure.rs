@@ -62,7 +62,7 @@ fn cpu_alone(plan: &Plan, server: &Server, query: &Query, end_s: i64, cache: Cac
 }
 
 /// The times to all answers, sorted. Every client asks at least once.
-fn ask(
+pub fn ask(
     plan: &Plan,
     server: &Server,
     query: &Query,

@@ -21,7 +21,8 @@ use crate::server::{Patience, Server};
 
 pub use answer::Answer;
 pub use dashboard::{Cache, DASHBOARD, Kind, Query};
-pub use measure::{Cost, Crowd};
+pub use feed::send;
+pub use measure::{Cost, Crowd, ask};
 pub use report::table;
 
 /// What both servers are told about queries beside their usual flags: the newest samples count, nothing is refused for
