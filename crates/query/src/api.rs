@@ -9,7 +9,7 @@ use std::{
 use model::{Matcher, Tenant};
 use storage_api::{Cancel, Completeness, SelectError};
 
-use crate::labels::Labels;
+use crate::{budget::Held, labels::Labels};
 
 /// Whose meaning an expression has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -91,6 +91,8 @@ pub struct Answer {
     pub trace: Option<TraceNode>,
     /// Whether data of some nodes are missing; `None` where that cannot be.
     pub is_partial: Option<bool>,
+    /// Counts what it holds among what all queries hold, as long as it is there.
+    pub held: Option<Arc<Held>>,
 }
 
 /// The value of a query.

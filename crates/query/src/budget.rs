@@ -2,8 +2,9 @@
 //!
 //! 1. Memory is counted where rows and states are made. While a function runs, what it makes counts beside its arguments; when it is done, only its result
 //!    counts ([`Ledger::settle`]).
-//! 2. Samples are counted as they are read.
-//! 3. Whoever works for long asks from time to time whether the query must end.
+//! 2. What the answer holds counts until it is sent ([`Held`]): a client that reads slowly takes its share from others.
+//! 3. Samples are counted as they are read.
+//! 4. Whoever works for long asks from time to time whether the query must end.
 
 use std::sync::{
     Arc,
@@ -13,7 +14,7 @@ use std::sync::{
 use storage_api::{Budget, Effort, SelectError};
 
 use crate::{
-    api::{Query, QueryError},
+    api::{AnswerSeries, Points, Query, QueryError, Value},
     frame::{Operand, Row},
     options::EngineOptions,
 };
@@ -192,6 +193,14 @@ impl Ledger {
         Ok(())
     }
 
+    /// The query ends, and so many bytes are its answer.
+    pub fn leave(&self, bytes: usize) -> Held {
+        // At no moment does it look as if they were free.
+        let held = Held::new(bytes, &self.all);
+        self.all.held.fetch_sub(self.held.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+        held
+    }
+
     /// Series and samples that were read.
     pub fn read(&self) -> (u64, u64) {
         (self.series.load(Ordering::Relaxed), self.samples.load(Ordering::Relaxed))
@@ -200,6 +209,27 @@ impl Ledger {
     /// The most bytes that were held at once.
     pub fn peak(&self) -> u64 {
         self.peak.load(Ordering::Relaxed)
+    }
+}
+
+/// Bytes of an answer, which count until it is sent.
+#[derive(Debug)]
+pub struct Held {
+    bytes: u64,
+    all: Arc<AllQueries>,
+}
+
+impl Held {
+    /// Counts what an answer holds that no query made anew.
+    pub fn new(bytes: usize, all: &Arc<AllQueries>) -> Self {
+        all.held.fetch_add(bytes as u64, Ordering::Relaxed);
+        Self { bytes: bytes as u64, all: Arc::clone(all) }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.all.held.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -212,6 +242,24 @@ impl Drop for Ledger {
 /// Bytes that a row holds.
 pub fn row_bytes(row: &Row) -> usize {
     size_of::<Row>() + row.labels.bytes() + row.values.capacity() * size_of::<f64>()
+}
+
+/// Bytes that a value holds.
+pub fn value_bytes(value: &Value) -> usize {
+    let points = |points: &Points| match points {
+        Points::Grid { values, .. } => values.capacity() * size_of::<f64>(),
+        // Series share their times.
+        Points::Own { times, values } => {
+            (times.capacity() / Arc::strong_count(times) + values.capacity()) * size_of::<f64>()
+        }
+    };
+    match value {
+        Value::Scalar(..) => 0,
+        Value::Text(_, text) => text.len(),
+        Value::Vector(all) | Value::Matrix(all) => {
+            all.iter().map(|one| size_of::<AnswerSeries>() + one.labels.bytes() + points(&one.points)).sum()
+        }
+    }
 }
 
 /// Bytes that an operand holds.

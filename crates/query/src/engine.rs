@@ -18,7 +18,7 @@ use storage_api::{Select, Version};
 use crate::{
     answer,
     api::{ActiveQuery, Answer, Query, QueryError, Span, Stats, Value},
-    budget::{AllQueries, Ledger, row_bytes},
+    budget::{AllQueries, Held, Ledger, row_bytes, value_bytes},
     cache::{Cacheable, Kept, Known, Partial, Pieces, ResultCache},
     check, dialect,
     eval::{Common, Evaluation, Print, Tail, Watch, together},
@@ -219,7 +219,8 @@ impl Engine {
         let stats =
             Stats { series_fetched, samples_scanned, bytes_moved, memory_peak: *peak, elapsed: begin.elapsed() };
         let trace = evaluation.trace.finish(format!("query {}", query.text), begin);
-        Ok(Answer { value, stats, warnings, infos, trace, is_partial: None })
+        let held = Some(Arc::new(evaluation.ledger.leave(value_bytes(&value))));
+        Ok(Answer { value, stats, warnings, infos, trace, is_partial: None, held })
     }
 
     fn evaluation<'a>(&'a self, asked: &Asked<'a>, grid: Grid, watch: Option<Watch>) -> Evaluation<'a> {
@@ -308,7 +309,8 @@ impl Engine {
         let (samples_scanned, memory_peak) = (evaluation.ledger.read().1, evaluation.ledger.peak());
         let bytes_moved = evaluation.ledger.bytes_moved();
         let stats = Stats { series_fetched, samples_scanned, bytes_moved, memory_peak, elapsed: asked.begin.elapsed() };
-        Ok(Answer { value, stats, warnings: Vec::new(), infos: Vec::new(), trace: None, is_partial: None })
+        let held = Some(Arc::new(evaluation.ledger.leave(value_bytes(&value))));
+        Ok(Answer { value, stats, warnings: Vec::new(), infos: Vec::new(), trace: None, is_partial: None, held })
     }
 
     /// The answer that was computed before from the same data.
@@ -317,7 +319,9 @@ impl Engine {
         self.counters.cache_hits.fetch_add(1, Ordering::Relaxed);
         let (warnings, infos) = kept.notes.clone();
         let stats = Stats { series_fetched: kept.series_fetched, elapsed: begin.elapsed(), ..Stats::default() };
-        Some(Answer { value: kept.value.clone(), stats, warnings, infos, trace: None, is_partial: None })
+        let value = kept.value.clone();
+        let held = Some(Arc::new(Held::new(value_bytes(&value), &self.all)));
+        Some(Answer { value, stats, warnings, infos, trace: None, is_partial: None, held })
     }
 
     fn check_points(&self, grid: &Grid) -> Result<(), QueryError> {

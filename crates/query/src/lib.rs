@@ -21,6 +21,7 @@ mod trace;
 mod vmrange;
 
 pub use api::{ActiveQuery, Answer, AnswerSeries, Dialect, Points, Query, QueryError, Span, Stats, TraceNode, Value};
+pub use budget::Held;
 pub use engine::{Engine, EngineStats};
 pub use eval::{PartialAnswers, PartialStats};
 pub use frame::{ABSENT, is_absent};

@@ -360,7 +360,8 @@ mod tests {
 
     fn text(value: Value, dialect: Dialect, change: impl FnOnce(&mut Answer, &mut Shape)) -> String {
         let stats = Stats { series_fetched: 12, elapsed: Duration::from_millis(29), ..Stats::default() };
-        let mut answer = Answer { value, stats, warnings: vec![], infos: vec![], trace: None, is_partial: None };
+        let mut answer =
+            Answer { value, stats, warnings: vec![], infos: vec![], trace: None, is_partial: None, held: None };
         let mut shape = Shape { dialect, with_stats: true, stats_wanted: false };
         change(&mut answer, &mut shape);
         let mut out = Vec::new();

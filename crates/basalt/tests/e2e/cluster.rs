@@ -355,6 +355,33 @@ fn the_folder_of_a_single_node_opens_as_a_storage() {
     assert_eq!(number(&answer["data"]["result"][0]["value"][1]), 12.0);
 }
 
+#[test]
+fn a_select_asks_single_nodes_too() {
+    let folders = [folder(), folder()];
+    let singles = folders.each_ref().map(|folder| Basalt::start(folder.path(), &["-vmselectAddr=127.0.0.1:0"]));
+    // A single node is no storage: nobody shares series out, and each may have its own.
+    for (number, single) in singles.iter().enumerate() {
+        let line = format!("m{{of=\"{number}\"}} {number} {}000\n", END - 15);
+        let taken = single.client().post("/api/v1/import/prometheus", "text/plain", None, line.as_bytes());
+        assert!(taken.expect("it answers").is_success());
+    }
+    let nodes = singles.each_ref().map(|single| address_behind(single, "accepting vmselect conns at")).join(",");
+    let select = role("select", &[format!("-storageNode={nodes}"), "-search.latencyOffset=0s".to_string()]);
+    let time = END.to_string();
+    let ask = |node: &Basalt, query: &str| {
+        let path = address("/api/v1/query", &[("query", query), ("time", &time)]);
+        json(&node.client().get(&path).expect("an answer"))
+    };
+    let answer = ask(&select, "count(m) + sum(m)");
+    assert_eq!(number(&answer["data"]["result"][0]["value"][1]), 3.0, "{answer}");
+    assert_eq!(answer["isPartial"], Value::Bool(false));
+    assert_eq!(
+        number(&ask(&singles[1], "count(m)")["data"]["result"][0]["value"][1]),
+        1.0,
+        "it answers by itself as well"
+    );
+}
+
 /// The address that a log line ends with, which may stand in quotes.
 fn address_behind(node: &Basalt, text: &str) -> String {
     let line = node.process.wait_for_line(text, PATIENCE).expect("the log says so");

@@ -109,7 +109,7 @@ impl Driver {
         };
         let value = value(&body["data"]);
         let (stats, warnings, infos) = (Stats::default(), texts("warnings"), texts("infos"));
-        Ok(Answer { value, stats, warnings, infos, trace: None, is_partial: None })
+        Ok(Answer { value, stats, warnings, infos, trace: None, is_partial: None, held: None })
     }
 }
 

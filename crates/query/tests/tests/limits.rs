@@ -51,6 +51,30 @@ fn a_query_over_a_limit_is_refused_with_the_figure_and_the_flag() {
 }
 
 #[test]
+fn an_answer_counts_until_it_is_sent() {
+    let options = EngineOptions { memory_max: 4 << 20, latency_offset: Duration::ZERO, ..EngineOptions::default() };
+    let driver = filled(options);
+    let ask = || driver.range(Dialect::MetricsQl, "m", (NOW - 600_000, NOW, 1_000));
+    let held = || driver.engine.stats().memory_held;
+    let first = ask().expect("there is room for one");
+    let of_one = held();
+    assert!(of_one > 200 * 601 * 8, "{of_one} bytes");
+    let mut answers = vec![first.clone(), first];
+    let refused = loop {
+        match ask() {
+            Ok(answer) => answers.push(answer),
+            Err(why) => break why,
+        }
+        assert!(answers.len() < 10, "nothing counts");
+    };
+    assert!(matches!(&refused, QueryError::Limit(what) if what.contains("ask again later")), "{refused:?}");
+    assert_eq!(held(), of_one * (answers.len() as u64 - 1), "a copy shares what is counted");
+    drop(answers);
+    assert_eq!(held(), 0);
+    assert!(ask().is_ok(), "there is room again");
+}
+
+#[test]
 fn what_folds_holds_groups_and_not_series() {
     let options = EngineOptions {
         memory_per_query_max: 200_000,
