@@ -4,7 +4,9 @@
 //!    that time are gone: the node *lacks* all shards.
 //! 2. A node that lacks shards is filled up from others, its *sources*: each offers the parts of a snapshot for some shards, and part by part they are copied. A shard
 //!    of which all parts are copied lacks nothing any more.
-//! 3. All of it is one small file, which is published before anything rests on it.
+//! 3. Where something was damaged and set aside, nobody knows of which shards it was. The node answers for none alone until it has been filled up with all of them; but it is
+//!    not behind: what is deleted is deleted here too.
+//! 4. All of it is one small file, which is published before anything rests on it.
 
 use std::{collections::BTreeSet, fmt::Write};
 
@@ -18,6 +20,8 @@ pub struct Holdings {
     /// Who the node was in lives whose data are gone, or copied.
     former: BTreeSet<u128>,
     lacking: ShardSet,
+    /// Something was damaged since all was here.
+    damaged: bool,
     /// Addresses of nodes to copy from; none while nobody wants it to be filled up.
     pub from: Vec<String>,
     /// What is copied counts as if it had arrived then.
@@ -42,7 +46,7 @@ impl Holdings {
     /// A node that never lost anything.
     pub fn new(node: u128) -> Self {
         let (former, lacking) = (BTreeSet::new(), ShardSet::empty());
-        Self { node, former, lacking, from: Vec::new(), arrival: 0, sources: Vec::new() }
+        Self { node, former, lacking, damaged: false, from: Vec::new(), arrival: 0, sources: Vec::new() }
     }
 
     /// Who the node is.
@@ -58,9 +62,8 @@ impl Holdings {
     /// The node was `former` once, and holds nothing of that time.
     pub fn lose(&mut self, former: u128) {
         self.former.insert(former);
-        self.lacking = ShardSet::all();
         // What was copied already is copied again: who knows what has changed since.
-        self.sources.clear();
+        self.lack_all();
     }
 
     /// Whether rows of a shard are lacking.
@@ -68,13 +71,32 @@ impl Holdings {
         &self.lacking
     }
 
+    /// Something was damaged and set aside.
+    pub fn damage(&mut self) {
+        self.damaged = true;
+        if !self.from.is_empty() {
+            // What was copied already may be what is damaged.
+            self.lack_all();
+        }
+    }
+
+    fn lack_all(&mut self) {
+        self.lacking = ShardSet::all();
+        self.sources.clear();
+    }
+
+    /// Shards of which rows may not be here.
+    pub fn may_lack(&self) -> ShardSet {
+        if self.damaged { ShardSet::all() } else { self.lacking.clone() }
+    }
+
     /// It is to be filled up from these addresses; all of it, if nothing is known to be lacking.
     pub fn begin(&mut self, from: Vec<String>, arrival: u64) {
         if self.from.is_empty() {
             self.arrival = arrival;
         }
-        if self.lacking.is_empty() {
-            self.lacking = ShardSet::all();
+        if self.lacking.is_empty() || (self.damaged && self.from.is_empty()) {
+            self.lack_all();
         }
         self.sources.retain(|source| from.contains(&source.address));
         self.from = from;
@@ -119,8 +141,9 @@ impl Holdings {
         }
     }
 
-    /// Nobody is asked any more.
+    /// All that should be here is copied.
     pub fn end(&mut self) {
+        self.damaged = false;
         (self.from, self.arrival) = (Vec::new(), 0);
         self.sources.clear();
     }
@@ -134,6 +157,9 @@ impl Holdings {
         }
         if !self.lacking.is_empty() {
             let _ = writeln!(text, "lacking {}", words(&self.lacking));
+        }
+        if self.damaged {
+            text.push_str("damaged since all was here\n");
         }
         if !self.from.is_empty() {
             let _ = writeln!(text, "arrival {}\nfrom {}", self.arrival, self.from.join(" "));
@@ -162,6 +188,7 @@ impl Holdings {
                 self.former.insert(u128::from_str_radix(rest, 16).ok()?);
             }
             "lacking" => self.lacking = read_words(rest)?,
+            "damaged" => self.damaged = true,
             "arrival" => self.arrival = rest.parse().ok()?,
             "from" => self.from = rest.split(' ').map(str::to_string).collect(),
             "source" => {
@@ -236,6 +263,30 @@ mod tests {
         node.settle("c", true);
         node.end();
         assert!(node.lacks().and(&owned).is_empty() && !node.is_news(5));
+        assert_eq!(Holdings::parse(&node.to_text()), Ok(node));
+    }
+
+    #[test]
+    fn what_was_damaged_is_whole_again_when_all_was_copied_since() {
+        let mut node = Holdings::new(7);
+        node.damage();
+        assert!(node.lacks().is_empty() && node.may_lack() == ShardSet::all(), "it is not behind, and not whole");
+        assert_eq!(Holdings::parse(&node.to_text()), Ok(node.clone()));
+        node.begin(vec!["a".into()], 44);
+        node.offered(offer("a", ShardSet::all(), &[1]));
+        node.copied("a", 1);
+        node.damage();
+        assert!(node.source("a").is_none() && node.lacks() == &ShardSet::all(), "the copy may be what was damaged");
+        node.offered(offer("a", ShardSet::all(), &[]));
+        node.settle("a", true);
+        assert_eq!(node.may_lack(), ShardSet::all());
+        node.end();
+        assert!(node.may_lack().is_empty());
+        // One shard that was lost, and damage after that.
+        let mut node = Holdings { lacking: shards(3..4), ..node };
+        node.damage();
+        node.begin(vec!["a".into()], 45);
+        assert_eq!(node.lacks(), &ShardSet::all());
         assert_eq!(Holdings::parse(&node.to_text()), Ok(node));
     }
 

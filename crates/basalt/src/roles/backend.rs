@@ -15,12 +15,12 @@ use std::{
 use basalt_http::{MetricsSource, MetricsText};
 use disk::{Disk, RealDisk};
 use gather::{Gather, GatherOptions, Members};
-use model::{Clock, TimeRange};
+use model::Clock;
 use query::PartialAnswers;
 use route::{Discovery, NodeList, ShardMap};
 use rpc::{Node, NodeListener, NodeOptions, Role as NodeRole, Service};
 use serve::Counting;
-use storage_api::{Admin, Batch, BoxFuture, Insert, InsertError, Inserted, Select, ShardWord};
+use storage_api::{Admin, Batch, BoxFuture, Insert, InsertError, Inserted, Select};
 use store::{Reporter, Severity, Store};
 
 use super::{
@@ -129,9 +129,10 @@ impl Backend {
             let damaged = Arc::clone(&store);
             let damages = move || damaged.damages();
             let owned = OwnedShards::open(disk, Arc::clone(&reports), is_empty, Box::new(damages)).map_err(Failure)?;
-            let (owned, stand, fit) = (Arc::new(owned), Arc::clone(&reports), Arc::clone(&reports));
+            let (owned, fit) = (Arc::new(owned), Arc::clone(&reports));
             service = service.with_insert(store.clone()).with_copies(store.clone());
-            service = service.with_reports(owned.clone(), Arc::new(move |range| word(&stand, &owned, range)));
+            // What it holds the service asks the store.
+            service = service.with_reports(owned.clone(), Arc::new(move |range| owned.word(range)));
             service = service.deletes_while(Arc::new(move || match fit.is_catching_up() {
                 true => Err("a storage node is catching up, what is deleted now would come to it later".into()),
                 false => Ok(()),
@@ -190,11 +191,6 @@ impl Backend {
             Ok(())
         }
     }
-}
-
-/// What a storage says of its shards; what it holds the service asks the store.
-fn word(reports: &Reports, owned: &OwnedShards, range: TimeRange) -> ShardWord {
-    ShardWord { complete: reports.complete(range), owned: owned.owned(), ..ShardWord::unknown() }
 }
 
 /// The nodes of a list. Those that stood in the list before keep their connections.

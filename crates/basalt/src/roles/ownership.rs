@@ -23,9 +23,10 @@ use std::{
 };
 
 use disk::{Disk, publish_file};
-use model::SHARDS;
+use model::{SHARDS, TimeRange};
 use parking_lot::Mutex;
-use storage_api::{BoxFuture, InsertError, InsertReport, ReportAnswer, ShardSet, TakeReports};
+use route::Holdings;
+use storage_api::{BoxFuture, InsertError, InsertReport, ReportAnswer, ShardSet, ShardWord, TakeReports};
 use tokio::{sync::Mutex as AsyncMutex, task::spawn_blocking};
 
 use super::reports::Reports;
@@ -198,17 +199,23 @@ impl OwnedShards {
         if known > 0 {
             ownership.differ();
             publish(&*disk, &ownership)?;
+            reports.was_damaged()?;
         }
         let (told, damages_known) = (Mutex::new(ownership.owned().into()), AtomicU64::new(known));
         let (ownership, publishing) = (Mutex::new(ownership), AsyncMutex::default());
         Ok(Self { ownership, told, damages, damages_known, publishing, disk, reports })
     }
 
-    /// The shards that the node owns, by token.
-    pub fn owned(&self) -> Vec<(u64, ShardSet)> {
+    /// What the node says of its shards over a range.
+    pub fn word(&self, range: TimeRange) -> ShardWord {
         match (self.damages)() > self.damages_known.load(Relaxed) {
-            true => Vec::new(),
-            false => self.told.lock().to_vec(),
+            // Until it is kept what that means.
+            true => ShardWord::unknown(),
+            false => ShardWord {
+                complete: self.reports.complete(range),
+                owned: self.told.lock().to_vec(),
+                ..ShardWord::unknown()
+            },
         }
     }
 
@@ -236,6 +243,12 @@ impl OwnedShards {
         let writing = spawn_blocking(move || publish(&*disk, &kept)).await;
         let written = writing.unwrap_or_else(|why| Err(format!("writing {FILE:?} ended badly: {why}")));
         written.map_err(InsertError::NotDurable)?;
+        if is_damaged {
+            log::error!(
+                "something was damaged and set aside: this node counts as incomplete until it is filled up: POST /internal/refill?from=…"
+            );
+            self.reports.change(Holdings::damage).await.map_err(InsertError::NotDurable)?;
+        }
         *self.told.lock() = next.owned().into();
         *self.ownership.lock() = next;
         self.damages_known.fetch_max(damages, Relaxed);

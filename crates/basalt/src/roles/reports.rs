@@ -92,7 +92,7 @@ impl Reports {
             return ShardSet::empty();
         }
         let now = self.began.elapsed();
-        let lacking = self.holdings.lock().lacks().clone();
+        let lacking = self.holdings.lock().may_lack();
         let standing = self.standing.lock();
         let mut shards = ShardSet::empty();
         for shard in 0..SHARDS as u16 {
@@ -145,6 +145,17 @@ impl Reports {
         change(&mut changed);
         self.publish(NODE, changed.to_text()).await?;
         *self.holdings.lock() = changed;
+        Ok(())
+    }
+
+    /// Something was found damaged when the folder was opened.
+    pub fn was_damaged(&self) -> Result<(), String> {
+        let mut holdings = self.holdings.lock();
+        let mut changed = holdings.clone();
+        changed.damage();
+        publish_file(&*self.disk, Path::new(NODE), changed.to_text().as_bytes())
+            .map_err(|why| format!("cannot write {NODE:?}: {why}"))?;
+        *holdings = changed;
         Ok(())
     }
 

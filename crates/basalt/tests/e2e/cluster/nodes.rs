@@ -4,7 +4,9 @@
 //! their own agree about it. What a storage listens on is behind the links, and may be another port in each of its lives.
 
 use std::{
+    fs,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
     process::Command,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -125,6 +127,22 @@ impl StorageNode {
     pub fn lose_everything(&mut self) {
         assert!(self.node.is_none(), "a disk is taken from a node that runs");
         self.folder = folder();
+    }
+
+    /// Cuts the files of all its parts in half. It must not run.
+    pub fn damage_parts(&self) {
+        assert!(self.node.is_none(), "files are cut of a node that runs");
+        let list = |path: PathBuf| -> Vec<PathBuf> {
+            let entries = fs::read_dir(&path).expect("a folder");
+            entries.map(|entry| entry.expect("an entry").path()).collect()
+        };
+        let files: Vec<PathBuf> = list(self.folder.path().join("parts")).into_iter().flat_map(list).collect();
+        assert!(!files.is_empty(), "there are no parts");
+        for path in files {
+            let file = fs::OpenOptions::new().write(true).open(&path).expect("a file of a part");
+            let bytes = file.metadata().expect("a length").len();
+            file.set_len(bytes / 2).expect("it is cut");
+        }
     }
 
     /// Changes the link from one insert, or (behind them) from the select.

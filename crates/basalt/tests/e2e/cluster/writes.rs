@@ -123,6 +123,46 @@ fn inserts(nodes: &Nodes) -> Vec<String> {
     names.map(|insert| insert["id"].as_str().expect("a name").to_string()).collect()
 }
 
+/// Whether an answer says that it is partial, and whether it has everything.
+fn partial(nodes: &Nodes) -> (Option<bool>, bool) {
+    let query = format!("/select/0/prometheus/api/v1/query?query=count(writes)&time={}", TIME / 1000 + 10);
+    let answer: Value = serde_json::from_str(&nodes.select.as_ref().expect("it runs").ok(&query)).expect("JSON");
+    (answer["isPartial"].as_bool(), answer["data"]["result"][0]["value"][1].as_str().unwrap_or("0") == "200")
+}
+
+/// Has the first storage filled up from the two others.
+fn refill(nodes: &Nodes, wait: &str) {
+    let others = [1, 2].map(|other: usize| nodes.storages[other].select_address().to_string());
+    let path = format!("/internal/refill?from={}{wait}", others.join(","));
+    let answer = node(&nodes.storages[0]).client().post(&path, "text/plain", None, b"").expect("an answer");
+    assert!(answer.is_success(), "{}", answer.text());
+}
+
+#[test]
+fn a_storage_with_a_damaged_part_counts_as_whole_only_when_it_is_filled_again() {
+    let mut nodes = Nodes::start(Shape { inserts: 1, storages: 3, copies: 2 });
+    (0..3).for_each(|batch| assert_eq!(write(insert(&nodes), batch).0, 204));
+    wait_until("all is said", || nodes.is_settled());
+    nodes.storages[0].stop();
+    nodes.storages[0].damage_parts();
+    nodes.storages[0].start(&[]);
+    wait_until("all is said", || nodes.is_settled());
+    for _ in 0..2 {
+        assert_eq!(partial(&nodes), (Some(false), true), "the others have everything");
+        nodes.storages[1].kill9();
+        assert_eq!(partial(&nodes), (Some(true), false), "what it shared with the damaged one is nowhere");
+        nodes.storages[1].start(&[]);
+        // Now the part is set aside already, and nothing else is damaged.
+        nodes.storages[0].kill9();
+        nodes.storages[0].start(&[]);
+        wait_until("all is said", || nodes.is_settled());
+    }
+    refill(&nodes, "&wait=1");
+    wait_until("all is said", || nodes.is_settled());
+    nodes.storages[1].kill9();
+    wait_until("two of three are whole", || partial(&nodes) == (Some(false), true));
+}
+
 #[test]
 fn a_storage_that_lost_its_disk_counts_as_whole_only_when_it_is_filled_again() {
     let mut nodes = Nodes::start(Shape { inserts: 1, storages: 3, copies: 2 });
@@ -134,11 +174,6 @@ fn a_storage_that_lost_its_disk_counts_as_whole_only_when_it_is_filled_again() {
     // So slowly that it is not done at once.
     nodes.storages[0].start(&["-storage.refillMaxRate=1KiB"]);
     wait_until("it knows what it lacks", || node(&nodes.storages[0]).metric("basalt_refill_lacking_shards") > 0.0);
-    let partial = |nodes: &Nodes| {
-        let query = format!("/select/0/prometheus/api/v1/query?query=count(writes)&time={}", TIME / 1000 + 10);
-        let answer: Value = serde_json::from_str(&nodes.select.as_ref().expect("it runs").ok(&query)).expect("JSON");
-        (answer["isPartial"].as_bool(), answer["data"]["result"][0]["value"][1].as_str().unwrap_or("0") == "200")
-    };
     assert_eq!(partial(&nodes), (Some(false), true), "the others have everything");
     nodes.storages[1].kill9();
     assert_eq!(partial(&nodes).0, Some(true), "what it shared with the empty one is nowhere");
@@ -149,12 +184,6 @@ fn a_storage_that_lost_its_disk_counts_as_whole_only_when_it_is_filled_again() {
     };
     nodes.storages[1].start(&[]);
     assert_eq!(delete(&nodes), 503, "what is deleted now would be copied later");
-    let refill = |nodes: &Nodes, wait: &str| {
-        let others = [1, 2].map(|other: usize| nodes.storages[other].select_address().to_string());
-        let path = format!("/internal/refill?from={}{wait}", others.join(","));
-        let answer = node(&nodes.storages[0]).client().post(&path, "text/plain", None, b"").expect("an answer");
-        assert!(answer.is_success(), "{}", answer.text());
-    };
     refill(&nodes, "");
     wait_until("something comes", || node(&nodes.storages[0]).metric("basalt_refill_bytes_total") > 0.0);
     nodes.storages[0].kill9();
