@@ -9,7 +9,7 @@ use std::{fmt::Write, io, path::Path, time::Duration};
 
 use super::processes::Cluster;
 use crate::{
-    queries::{Answer, Cache, Plan, Query, SEARCH_FLAGS, ask, send},
+    queries::{Answer, Cache, Plan, Query, SEARCH_FLAGS, ask, send, settle},
     server::Server,
 };
 
@@ -55,12 +55,7 @@ pub fn run(
     let single = Server::start(&single, &folder.path().join("single"))?;
     let cluster = Cluster::start(program, folder.path(), STORAGES, COPIES)?;
     let fed = send(plan, &[&single, &cluster.insert], folder.path(), &mut progress)?;
-    progress("flushing and merging");
-    for server in cluster.storages.iter().flatten().chain([&single]) {
-        if !server.flush_and_merge(&plan.patience)? {
-            return Err(io::Error::other("background work has not ended in time"));
-        }
-    }
+    settle(plan, cluster.storages.iter().flatten().chain([&single]), &mut progress)?;
     let select = cluster.start_select("select", SEARCH_FLAGS)?;
     let select_raw = cluster.start_select("select-raw", &format!("{SEARCH_FLAGS} -dedup.minScrapeInterval=1ms"))?;
     let contest = Contest { plan, single, cluster, select, select_raw, end_s: fed.end_s };

@@ -28,13 +28,23 @@ pub struct Fed {
 /// Feeds the plan's traffic to the servers.
 pub fn feed(plan: &Plan, servers: &[&Server], folder: &Path, mut progress: impl FnMut(&str)) -> io::Result<Fed> {
     let fed = send(plan, servers, folder, &mut progress)?;
+    settle(plan, servers.iter().copied(), progress)?;
+    Ok(fed)
+}
+
+/// Has all servers flush and merge, and waits until they are idle.
+pub fn settle<'a>(
+    plan: &Plan,
+    servers: impl IntoIterator<Item = &'a Server>,
+    mut progress: impl FnMut(&str),
+) -> io::Result<()> {
     for server in servers {
         progress("flushing and merging");
         if !server.flush_and_merge(&plan.patience)? {
             return Err(io::Error::other("background work has not ended in time"));
         }
     }
-    Ok(fed)
+    Ok(())
 }
 
 /// Sends the plan's traffic to the servers, which need not be those that keep it.

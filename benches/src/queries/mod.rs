@@ -21,7 +21,7 @@ use crate::server::{Patience, Server};
 
 pub use answer::Answer;
 pub use dashboard::{Cache, DASHBOARD, Kind, Query};
-pub use feed::send;
+pub use feed::{send, settle};
 pub use measure::{Cost, Crowd, ask};
 pub use report::table;
 

@@ -57,18 +57,19 @@ impl Admin for Store {
     }
 
     fn cardinality<'a>(&'a self, request: CardinalityRequest) -> BoxFuture<'a, Result<Cardinality, AdminError>> {
-        self.blocking(move |inner| {
-            cardinality::count(inner, &request).map_err(|error| match error {
-                SelectError::TooManySeries { .. } | SelectError::BadMatcher(_) => {
-                    AdminError::Invalid(error.to_string())
-                }
-                other => failed(other),
-            })
-        })
+        self.blocking(move |inner| cardinality::count(inner, &request).map_err(not_counted))
     }
 
     fn stats(&self) -> StoreStats {
         self.inner.stats()
+    }
+}
+
+/// Series that an operator asked for could not be counted: too many, or wrongly named, are his affair.
+pub fn not_counted(error: SelectError) -> AdminError {
+    match error {
+        SelectError::TooManySeries { .. } | SelectError::BadMatcher(_) => AdminError::Invalid(error.to_string()),
+        other => failed(other),
     }
 }
 

@@ -8,10 +8,11 @@
 use std::sync::Arc;
 
 use index::CompiledSelector;
-use storage_api::{AdminError, DeleteRequest, SelectError, SelectRequest};
+use storage_api::{AdminError, DeleteRequest, SelectRequest};
 use wal::Ticket;
 
 use crate::{
+    admin::not_counted,
     inner::Inner,
     select::count_series,
     tombstone::{TOMBSTONE_BYTES_MAX, Tombstone},
@@ -52,10 +53,7 @@ impl Inner {
         let mut select = SelectRequest::raw(request.tenant, request.selector.clone(), request.range);
         select.samples = storage_api::SamplesWanted::None;
         select.budget.series_max = request.series_max;
-        count_series(self, &select).map_err(|error| match error {
-            SelectError::TooManySeries { .. } => AdminError::Invalid(error.to_string()),
-            other => AdminError::Failed(other.to_string()),
-        })
+        count_series(self, &select).map_err(not_counted)
     }
 
     /// Takes a tombstone into the picture and into what the next manifest says.
