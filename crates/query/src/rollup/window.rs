@@ -10,6 +10,8 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+pub use storage_api::{WindowLength as Length, WindowSpacing as Spacing};
+
 use super::local::Reach;
 use crate::frame::Grid;
 
@@ -31,34 +33,6 @@ pub struct Layout {
     pub grid: Grid,
     /// How windows get their length.
     pub length: Length,
-}
-
-/// How windows get their length.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Length {
-    /// It was said, or follows from a rule of dialect `promql`; samples before a window do not matter.
-    Fixed(i64),
-    /// By the rules of dialect `metricsql`.
-    Spaced(Spacing),
-}
-
-/// The rules of dialect `metricsql` for lengths and for the sample before a window.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Spacing {
-    /// The length that was said.
-    pub said: Option<i64>,
-    /// The step of the query.
-    pub step: i64,
-    /// Whether the query is for a single instant; then the step stands for the distance of samples.
-    pub is_instant: bool,
-    /// No sample counts for longer than this, if it is positive.
-    pub lookback: i64,
-    /// Every sample counts for as long as this.
-    pub staleness_min: i64,
-    /// Whether a window whose length was not said may be made longer.
-    pub may_adjust: bool,
-    /// Whether no length may pass `lookback` if it was not said.
-    pub within_lookback: bool,
 }
 
 impl Layout {
@@ -107,7 +81,7 @@ impl Bounds {
     pub fn find(layout: &Layout, times: &[i64]) -> Self {
         let (length, before_max) = match layout.length {
             Length::Fixed(length) => (length, 0),
-            Length::Spaced(spacing) => spacing.lengths(times),
+            Length::Spaced(spacing) => lengths(&spacing, times),
         };
         let (mut from, mut to) = (Vec::with_capacity(layout.points), Vec::with_capacity(layout.points));
         let (mut first, mut behind) = (0, 0);
@@ -157,26 +131,24 @@ fn seek(times: &[i64], start: usize, time: i64) -> usize {
     low + times[low..high].partition_point(|at| *at <= time)
 }
 
-impl Spacing {
-    /// How long windows are, and how far before a window a sample may lie to count as the one before it.
-    fn lengths(&self, times: &[i64]) -> (i64, i64) {
-        let mut before_max = if self.is_instant { self.step } else { stretched(usual_interval(times, self.step)) };
-        if self.lookback > 0 {
-            before_max = before_max.min(self.lookback);
-        }
-        before_max = before_max.max(self.staleness_min);
-        if let Some(length) = self.said.filter(|length| *length > 0) {
-            return (length, before_max);
-        }
-        let mut length = self.step;
-        if self.may_adjust {
-            length = length.max(before_max);
-        }
-        if self.within_lookback && self.lookback > 0 {
-            length = length.min(self.lookback);
-        }
-        (length, before_max)
+/// How long windows are, and how far before a window a sample may lie to count as the one before it.
+fn lengths(spacing: &Spacing, times: &[i64]) -> (i64, i64) {
+    let mut before_max = if spacing.is_instant { spacing.step } else { stretched(usual_interval(times, spacing.step)) };
+    if spacing.lookback > 0 {
+        before_max = before_max.min(spacing.lookback);
     }
+    before_max = before_max.max(spacing.staleness_min);
+    if let Some(length) = spacing.said.filter(|length| *length > 0) {
+        return (length, before_max);
+    }
+    let mut length = spacing.step;
+    if spacing.may_adjust {
+        length = length.max(before_max);
+    }
+    if spacing.within_lookback && spacing.lookback > 0 {
+        length = length.min(spacing.lookback);
+    }
+    (length, before_max)
 }
 
 /// How far the samples of a column usually lie apart.
@@ -395,11 +367,11 @@ mod tests {
             within_lookback: false,
         };
         let times: Vec<i64> = (0..30).map(|i| i * 15_000).collect();
-        assert_eq!(spacing.lengths(&times), (22_500, 22_500));
-        assert_eq!(Spacing { may_adjust: false, ..spacing }.lengths(&times), (1_000, 22_500));
-        assert_eq!(Spacing { said: Some(60_000), ..spacing }.lengths(&times), (60_000, 22_500));
-        assert_eq!(Spacing { lookback: 5_000, within_lookback: true, ..spacing }.lengths(&times), (5_000, 5_000));
-        assert_eq!(Spacing { is_instant: true, ..spacing }.lengths(&times), (1_000, 1_000));
-        assert_eq!(Spacing { staleness_min: 60_000, ..spacing }.lengths(&times), (60_000, 60_000));
+        assert_eq!(lengths(&spacing, &times), (22_500, 22_500));
+        assert_eq!(lengths(&Spacing { may_adjust: false, ..spacing }, &times), (1_000, 22_500));
+        assert_eq!(lengths(&Spacing { said: Some(60_000), ..spacing }, &times), (60_000, 22_500));
+        assert_eq!(lengths(&Spacing { lookback: 5_000, within_lookback: true, ..spacing }, &times), (5_000, 5_000));
+        assert_eq!(lengths(&Spacing { is_instant: true, ..spacing }, &times), (1_000, 1_000));
+        assert_eq!(lengths(&Spacing { staleness_min: 60_000, ..spacing }, &times), (60_000, 60_000));
     }
 }

@@ -17,7 +17,7 @@ pub use answering::{PartialAnswers, PartialStats};
 
 use metricsql::Grouping as Written;
 use model::{Selector, TimeRange};
-use storage_api::{Grouping, SUB_PLAN_POINTS_MAX, SUB_PLAN_VERSION, SubPlan, WindowGrid, WindowLength, WindowSpacing};
+use storage_api::{Grouping, SUB_PLAN_POINTS_MAX, SUB_PLAN_VERSION, SubPlan, WindowGrid};
 
 use super::{
     Evaluation,
@@ -28,7 +28,7 @@ use crate::{
     api::{Dialect, QueryError},
     frame::Grid,
     functions::fold::FoldKind,
-    rollup::{Arguments, Layout, Length, PromqlFunction, Recipe, Spacing, What},
+    rollup::{Arguments, Layout, PromqlFunction, Recipe, What},
 };
 
 /// From what a recipe was made.
@@ -106,21 +106,6 @@ fn grouping_of(written: Option<&Written>) -> Grouping {
 }
 
 fn window_grid(layout: &Layout) -> WindowGrid {
-    let length = match layout.length {
-        Length::Fixed(length) => WindowLength::Fixed(length),
-        Length::Spaced(spacing) => {
-            let Spacing { said, step, is_instant, lookback, staleness_min, may_adjust, within_lookback } = spacing;
-            WindowLength::Spaced(WindowSpacing {
-                said,
-                step,
-                is_instant,
-                lookback,
-                staleness_min,
-                may_adjust,
-                within_lookback,
-            })
-        }
-    };
     WindowGrid {
         first_end: layout.first_end,
         step: layout.step,
@@ -128,7 +113,7 @@ fn window_grid(layout: &Layout) -> WindowGrid {
         line_start: layout.grid.start,
         line_step: layout.grid.step,
         line_points: layout.grid.points,
-        length,
+        length: layout.length,
     }
 }
 
@@ -149,16 +134,8 @@ fn layout_of(grid: &WindowGrid) -> Option<Layout> {
     if !is_sound {
         return None;
     }
-    let length = match grid.length {
-        WindowLength::Fixed(length) => Length::Fixed(length),
-        WindowLength::Spaced(spacing) => {
-            let WindowSpacing { said, step, is_instant, lookback, staleness_min, may_adjust, within_lookback } =
-                spacing;
-            Length::Spaced(Spacing { said, step, is_instant, lookback, staleness_min, may_adjust, within_lookback })
-        }
-    };
     let line = Grid { start: grid.line_start, step: grid.line_step, points: grid.line_points };
-    Some(Layout { first_end: grid.first_end, step: grid.step, points: grid.points, grid: line, length })
+    Some(Layout { first_end: grid.first_end, step: grid.step, points: grid.points, grid: line, length: grid.length })
 }
 
 /// A sub-plan as what it was made of.
