@@ -57,6 +57,9 @@ fn options() -> Result<Options, String> {
     let folder: PathBuf = flags.take("folder", std::env::temp_dir())?;
     let write = flags.take("write", String::new())?;
     flags.finish()?;
+    if ours.is_empty() || rival.is_empty() {
+        return Err("--ours and --rival are commands that start a server; only --other may be empty".to_owned());
+    }
     // An empty command leaves the third program out.
     let commands = [ours, rival.clone(), rival, other];
     let contestants = commands.into_iter().filter(|command| !command.is_empty()).map(Contestant::of_command).collect();

@@ -134,6 +134,7 @@ impl Inner {
 
     fn publish_flush(&self, closed: &ClosedGeneration, metas: Vec<PartMeta>) -> Result<(), StoreError> {
         let opened = self.open_new_parts(&metas)?;
+        self.note_arrivals(&metas, self.clock.now_ms());
         self.metadata.publish(&*self.disk, Path::new(layout::METADATA))?;
         let mut published = self.published.lock();
         let before = (published.parts.len(), published.wal_floor, published.floor_seq);

@@ -17,6 +17,7 @@ use part::{PartMeta, Searches};
 use wal::Wal;
 
 use crate::{
+    arrivals::Arrivals,
     background::Signals,
     counters::Counters,
     error::StoreError,
@@ -52,6 +53,8 @@ pub struct Inner {
     /// Parts that a merge reads.
     pub merging: Mutex<HashSet<u64>>,
     pub merge_done: Condvar,
+    /// When rows came in last, for each day.
+    pub arrivals: Arrivals,
     /// One flush at a time.
     pub flushing: Mutex<()>,
     /// Snapshots and their numbers.

@@ -11,6 +11,7 @@
 //! Architecture invariant: knows nothing of expressions, HTTP and other nodes.
 
 mod admin;
+mod arrivals;
 mod background;
 mod cardinality;
 mod copying;

@@ -62,7 +62,7 @@ impl Inner {
             let state = self.shared.get();
             let free: Vec<&PartMeta> =
                 state.parts.iter().map(|part| part.meta()).filter(|meta| !merging.contains(&meta.id)).collect();
-            let Some(job) = next_merge(&free, now) else { return Ok(Outcome::Idle) };
+            let Some(job) = next_merge(&free, &self.arrivals, now) else { return Ok(Outcome::Idle) };
             merging.extend(&job.parts);
             let held = Held { inner: self, parts: job.parts.clone() };
             (job, held)
@@ -145,6 +145,10 @@ impl Inner {
         self.counters.merges_active.fetch_sub(1, Ordering::Relaxed);
         let Some(metas) = merged? else { return Ok(Outcome::Stopped) };
         self.replace_parts(&job.parts, &metas)?;
+        if parts.iter().any(|part| Partition::of_range(part.meta().range, now).is_none()) {
+            // Only now is it known which days the rows came for.
+            self.note_arrivals(&metas, now);
+        }
         add(&self.counters.merges, 1);
         self.merge_done.notify_all();
         Ok(Outcome::Done)
@@ -231,6 +235,11 @@ impl Inner {
             }
         }
         Ok(())
+    }
+
+    /// Rows of these parts came in.
+    pub fn note_arrivals(&self, metas: &[PartMeta], now: i64) {
+        metas.iter().for_each(|meta| self.arrivals.note(meta.range, now));
     }
 
     /// Opens parts that were just written.

@@ -21,6 +21,7 @@ use part::{Part, PartError, Searches};
 use wal::Wal;
 
 use crate::{
+    arrivals::Arrivals,
     background::Signals,
     counters::{Counters, add},
     error::StoreError,
@@ -87,6 +88,7 @@ pub fn open(
         next_part: AtomicU64::new(next_part),
         merging: Mutex::new(HashSet::new()),
         merge_done: Condvar::new(),
+        arrivals: Arrivals::since(clock.now_ms()),
         flushing: Mutex::new(()),
         snapshots: Mutex::new(0),
         snapshots_hour: AtomicI64::new(i64::MIN),

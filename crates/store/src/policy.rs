@@ -2,14 +2,19 @@
 //!
 //! 1. A part that lies in several partitions (written by a backfill) is split first.
 //! 2. In a running partition parts are merged by size: when so many of one tier are there, they become one of the next. A sample is rewritten once per tier.
-//! 3. A cold partition ends as one dense part.
+//! 3. A cold partition ends as one dense part, once nothing has come for it for a while: an hour, or a day if what came late is little beside what is dense
+//!    already. Until then it is merged by size like a running one, so that a backfill or a trickle of late samples does not rewrite it with each flush.
 //! 4. Tombstones that hide rows of old parts are applied when the parts are merged anyway, or when a forced merge asks for it.
 
 use std::collections::BTreeMap;
 
 use part::{Effort, PartMeta};
 
-use crate::{options::HOUR_MS, partition::Partition};
+use crate::{
+    arrivals::Arrivals,
+    options::{DAY_MS, HOUR_MS},
+    partition::Partition,
+};
 
 /// So many parts of one tier are merged.
 pub const MERGE_PARTS: usize = 8;
@@ -22,6 +27,11 @@ const TIER_SAMPLES: u64 = 1 << 20;
 const TIER_FACTOR: u64 = 8;
 /// A partition is cold when it has been over for so long: scrapes that were late or sent again have come in by then.
 pub const COLD_AFTER_MS: i64 = 3 * HOUR_MS;
+/// It becomes dense when nothing came for it for so long …
+pub const QUIET_MS: i64 = HOUR_MS;
+/// … or for so long, where only one sample in so many is not dense yet.
+pub const QUIET_LITTLE_MS: i64 = DAY_MS;
+const LITTLE_SHARE: u64 = 16;
 
 /// Work for a merge thread.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +43,7 @@ pub struct MergeJob {
 }
 
 /// The most urgent merge among parts that no other merge holds, if there is one.
-pub fn next_merge(free: &[&PartMeta], now: i64) -> Option<MergeJob> {
+pub fn next_merge(free: &[&PartMeta], arrivals: &Arrivals, now: i64) -> Option<MergeJob> {
     if let Some(spill) = free.iter().find(|meta| Partition::of_range(meta.range, now).is_none()) {
         return Some(MergeJob { parts: vec![spill.id], effort: spill.effort.max(Effort::Flush) });
     }
@@ -44,8 +54,18 @@ pub fn next_merge(free: &[&PartMeta], now: i64) -> Option<MergeJob> {
     }
     // Recent partitions first: they are the ones that are asked.
     partitions.into_iter().rev().find_map(|(partition, parts)| {
-        if partition.end.saturating_add(COLD_AFTER_MS) <= now { merge_cold(parts) } else { merge_tier(parts) }
+        let cold = partition.end.saturating_add(COLD_AFTER_MS) <= now;
+        let quiet = cold && arrivals.last(partition).saturating_add(quiet_ms(&parts)) <= now;
+        if quiet { merge_cold(parts) } else { merge_tier(parts) }
     })
+}
+
+/// How long nothing must have come before a cold partition is made dense.
+fn quiet_ms(parts: &[&PartMeta]) -> i64 {
+    let samples = |parts: &mut dyn Iterator<Item = &&PartMeta>| parts.map(|meta| meta.samples).sum::<u64>();
+    let late = samples(&mut parts.iter().filter(|meta| meta.effort != Effort::Cold));
+    let little = late > 0 && late.saturating_mul(LITTLE_SHARE) < samples(&mut parts.iter());
+    if little { QUIET_LITTLE_MS } else { QUIET_MS }
 }
 
 fn merge_tier(parts: Vec<&PartMeta>) -> Option<MergeJob> {
@@ -93,7 +113,6 @@ mod tests {
     use model::TimeRange;
 
     use super::*;
-    use crate::options::DAY_MS;
 
     fn meta(id: u64, day: i64, samples: u64, effort: Effort) -> PartMeta {
         PartMeta {
@@ -111,8 +130,13 @@ mod tests {
         }
     }
 
+    /// The next merge when nothing has come for ages.
     fn next(parts: &[PartMeta], now: i64) -> Option<MergeJob> {
-        next_merge(&parts.iter().collect::<Vec<_>>(), now)
+        next_since(parts, i64::MIN, now)
+    }
+
+    fn next_since(parts: &[PartMeta], last_arrival: i64, now: i64) -> Option<MergeJob> {
+        next_merge(&parts.iter().collect::<Vec<_>>(), &Arrivals::since(last_arrival), now)
     }
 
     #[test]
@@ -143,6 +167,26 @@ mod tests {
         assert_eq!(next(&parts, now - 1), None);
         assert_eq!(next(&[meta(3, 20_000, 14, Effort::Cold)], now), None);
         assert!(next(&[meta(3, 20_000, 14, Effort::Merge)], now).is_some());
+    }
+
+    #[test]
+    fn a_cold_partition_is_left_alone_while_rows_come_for_it() {
+        let now = 20_100 * DAY_MS;
+        let fresh = [meta(1, 20_090, 9, Effort::Flush), meta(2, 20_090, 5, Effort::Flush)];
+        assert_eq!(next_since(&fresh, now - QUIET_MS + 1, now), None);
+        assert!(next_since(&fresh, now - QUIET_MS, now).is_some());
+        // A few late samples beside a dense part wait for a day.
+        let few = [meta(1, 20_090, 16 * 5, Effort::Cold), meta(2, 20_090, 5, Effort::Flush)];
+        assert_eq!(next_since(&few, now - QUIET_LITTLE_MS + 1, now), None);
+        assert!(next_since(&few, now - QUIET_LITTLE_MS, now).is_some());
+        let many = [meta(1, 20_090, 16 * 5, Effort::Cold), meta(2, 20_090, 6, Effort::Flush)];
+        assert!(next_since(&many, now - QUIET_MS, now).is_some());
+        // Days that have become a month are dense already; nothing came late.
+        let days = [meta(1, 20_000, 9, Effort::Cold), meta(2, 20_001, 9, Effort::Cold)];
+        assert!(next_since(&days, now - QUIET_MS, now).is_some());
+        // Meanwhile they are merged by size.
+        let parts: Vec<PartMeta> = (0..MERGE_PARTS as u64).map(|id| meta(id, 20_090, 9, Effort::Flush)).collect();
+        assert_eq!(next_since(&parts, now, now).map(|job| job.effort), Some(Effort::Flush));
     }
 
     #[test]

@@ -43,6 +43,7 @@ impl Inner {
         dropped?;
         self.versions.all_changed();
         self.versions.forget_before(oldest);
+        self.arrivals.forget_before(oldest);
         Ok(expired.len())
     }
 

@@ -88,6 +88,7 @@ impl TakeCopy for Taking {
             return Ok(0);
         }
         self.inner.replace_parts(&[], &taken).map_err(failed)?;
+        self.inner.note_arrivals(&taken, self.inner.clock.now_ms());
         self.inner.versions.all_changed();
         Ok(taken.iter().map(|meta| meta.samples).sum())
     }
