@@ -27,6 +27,8 @@ pub struct ShardMap {
     nodes: Vec<NodeName>,
     /// The owners of each shard: places in `nodes`.
     owners: Vec<Vec<u16>>,
+    /// How many shards each node has.
+    shares: Vec<usize>,
     version: u64,
 }
 
@@ -62,7 +64,9 @@ impl ShardMap {
             }
         }
         let version = version(&identities, &owners);
-        Ok(Self { nodes, owners, version })
+        let mut shares = vec![0; nodes.len()];
+        owners.iter().flatten().for_each(|owner| shares[usize::from(*owner)] += 1);
+        Ok(Self { nodes, owners, shares, version })
     }
 
     /// The nodes; owners are places in this list.
@@ -78,6 +82,11 @@ impl ShardMap {
     /// The nodes that hold a series.
     pub fn owners_of(&self, id: SeriesId) -> &[u16] {
         self.owners(id.shard())
+    }
+
+    /// How many shards each node holds, in the order of the nodes.
+    pub fn shares(&self) -> &[usize] {
+        &self.shares
     }
 
     /// The shards that a node holds.

@@ -58,6 +58,12 @@ impl Outgoing {
         Self { tenant, ..Self::default() }
     }
 
+    /// Makes room for so many rows and samples, so that they are not copied while they become more.
+    pub fn reserve(&mut self, rows: usize, samples: usize) {
+        self.rows.reserve(rows);
+        self.samples.reserve(samples);
+    }
+
     /// Adds a run of samples; it joins the row before if that is of the same series.
     pub fn push(&mut self, slot: u32, samples: &[Sample]) {
         self.samples.extend_from_slice(samples);

@@ -5,13 +5,16 @@
 //! 3. What senders told about a metric goes where a series of that name alone would go.
 
 use head::{AdmitAll, Head, ResolveScratch, ResolvedRow};
-use model::{KeyBuilder, METRIC_NAME, Sample, SeriesId, Tenant};
+use model::{KeyBuilder, METRIC_NAME, SHARDS, Sample, SeriesId, Tenant};
 use storage_api::{Batch, InsertError, Inserted, MetricMetadata, ShardSet};
 
 use crate::{
     map::ShardMap,
     outgoing::{Outgoing, Told},
 };
+
+/// Room is made for so much of a node's even share: series do not spread quite evenly over shards.
+const RESERVE_PERCENT: usize = 110;
 
 /// See the module.
 #[derive(Debug)]
@@ -36,6 +39,7 @@ pub fn split(
     let rows = head.resolve(&guard, batch, scratch, &AdmitAll);
     let rows = rows.map_err(|full| InsertError::Overloaded(full.to_string()))?;
     let mut split = Split::of(batch.tenant, map);
+    split.reserve(map, batch.series.len(), batch.samples.len());
     let mut start = 0;
     for (series, row) in batch.series.iter().zip(rows) {
         let samples = &batch.samples[start..series.samples_end as usize];
@@ -55,6 +59,14 @@ impl Split {
     pub fn of(tenant: Tenant, map: &ShardMap) -> Self {
         let nodes = map.nodes().iter().map(|_| Outgoing::of(tenant)).collect();
         Self { nodes, shards: ShardSet::empty(), inserted: Inserted::default() }
+    }
+
+    /// Makes room for what each node will about get of so many rows and samples.
+    fn reserve(&mut self, map: &ShardMap, rows: usize, samples: usize) {
+        for (node, share) in self.nodes.iter_mut().zip(map.shares()) {
+            let part = |all: usize| all * share * RESERVE_PERCENT / (100 * SHARDS);
+            node.reserve(part(rows), part(samples));
+        }
     }
 
     /// Adds samples of a series for all its owners.
