@@ -10,6 +10,7 @@
 //! 3. With too many odd values the block is no decimal at all, and its order-preserving bit patterns take the
 //!    mantissas' place.
 
+use crate::floats::{floats, products, quotients};
 use crate::wide::wide;
 
 /// The most digits behind the point, and the most zeros before it: the powers that a float holds exactly.
@@ -243,16 +244,13 @@ const fn too_wide(number: f64) -> bool {
     number.abs().to_bits() as i64 >= ROUNDER_LIMIT.to_bits() as i64
 }
 
-/// An `i64` as the nearest float, in steps that AVX2 has: the halves become floats by their position in a mantissa,
-/// and only their sum is rounded.
-#[inline(always)]
-const fn to_float(number: i64) -> f64 {
-    const LOW: u64 = 0x4330_0000_0000_0000;
-    const HIGH: u64 = 0x4530_0000_8000_0000;
-    const BOTH: f64 = f64::from_bits(0x4530_0000_8010_0000);
-    let low = f64::from_bits(number as u64 & 0xffff_ffff | LOW);
-    let high = f64::from_bits(number as u64 >> 32 ^ HIGH);
-    (high - BOTH) + low
+/// Appends the floats of mantissas.
+pub(crate) fn to_values(mantissas: &[i64], scale: Scale, values: &mut Vec<f64>) {
+    match scale.digits {
+        0 => floats(mantissas, values),
+        1.. => quotients(mantissas, scale.power(), values),
+        _ => products(mantissas, scale.power(), values),
+    }
 }
 
 wide! {
@@ -277,18 +275,6 @@ wide! {
             failed += u64::from((back.to_bits() != value.to_bits()) | too_wide(scaled));
         }
         failed as usize
-    }
-
-    /// Appends the floats of mantissas.
-    pub(crate) fn to_values(mantissas: &[i64], scale: Scale, values: &mut Vec<f64>) {
-        let power = scale.power();
-        if scale.digits == 0 {
-            values.extend(mantissas.iter().map(|&mantissa| to_float(mantissa)));
-        } else if scale.digits > 0 {
-            values.extend(mantissas.iter().map(|&mantissa| to_float(mantissa) / power));
-        } else {
-            values.extend(mantissas.iter().map(|&mantissa| to_float(mantissa) * power));
-        }
     }
 
     /// The keys of floats.
@@ -351,13 +337,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn integers_become_the_floats_of_the_hardware(number: i64, shift in 0_u32..64) {
-            let number = number >> shift;
-            prop_assert_eq!(to_float(number).to_bits(), (number as f64).to_bits());
-            prop_assert_eq!(to_float(-(number >> 1)).to_bits(), (-(number >> 1) as f64).to_bits());
-        }
-
         #[test]
         fn decimal_texts_are_decimals(mantissa in -999_999_999_999_999_i64..=999_999_999_999_999, digits in 0_i8..15) {
             let value: f64 = format!("{mantissa}e-{digits}").parse().unwrap();

@@ -15,6 +15,7 @@ mod bitpack;
 pub mod bytes;
 mod cold;
 mod decimal;
+mod floats;
 pub mod fuzz;
 mod ints;
 mod lanes;

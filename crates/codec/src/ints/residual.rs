@@ -13,7 +13,7 @@ use super::plan::Fold;
 use crate::VECTOR_SAMPLES;
 use crate::bitpack::Vector;
 use crate::bytes::zigzag;
-use crate::lanes::{Sums, prefix_sum};
+use crate::lanes::{Sums, prefix_sum, prefix_sum_twice};
 use crate::wide::wide;
 
 /// Residuals of which the middle one is taken for the middle of all.
@@ -197,10 +197,9 @@ pub(crate) fn restore(
 
 fn sum_up(folded: &Vector, count: usize, fold: Fold, kind: Kind, state: &mut State, numbers: &mut Sums) {
     if kind == Kind::Delta2 {
-        let mut slopes = [0; VECTOR_SAMPLES];
-        prefix_sum(folded, fold.folded, fold.base, state.slope, &mut slopes);
-        state.slope = slopes[count - 1];
-        prefix_sum(&slopes.map(i64::cast_unsigned), false, 0, state.previous, numbers);
+        prefix_sum_twice(folded, fold.folded, fold.base, state.slope, state.previous, numbers);
+        let before = if count > 1 { numbers[count - 2] } else { state.previous };
+        state.slope = numbers[count - 1].wrapping_sub(before);
     } else {
         prefix_sum(folded, fold.folded, fold.base, state.previous, numbers);
     }

@@ -169,6 +169,7 @@ pub(crate) struct Stored<'a> {
     bitmap: &'a [u8],
     positions: &'a [u8],
     excess_width: u32,
+    /// The excess bits, and what follows them: whoever takes some may load a whole word.
     excess: &'a [u8],
     packed: &'a [u8],
 }
@@ -225,7 +226,8 @@ impl<'a> Stored<'a> {
         let exceptions = usize::from(reader.u8()?);
         self.positions = reader.bytes(exceptions)?;
         self.excess_width = u32::from(reader.u8()?);
-        self.excess = reader.bytes((exceptions * self.excess_width as usize).div_ceil(8))?;
+        self.excess = reader.rest();
+        reader.bytes((exceptions * self.excess_width as usize).div_ceil(8))?;
         let in_range = self.positions.iter().all(|&position| usize::from(position) < self.stored);
         if in_range && self.excess_width + self.carrier.width() <= WIDTH_MAX as u32 && self.excess_width > 0 {
             Ok(())
@@ -262,22 +264,28 @@ impl<'a> Stored<'a> {
     }
 
     fn put_excess(&self, numbers: &mut Vector) {
-        let width = self.carrier.width();
-        let excess_width = self.excess_width;
-        let mut bits = 0_u128;
-        let mut held = 0;
-        let mut bytes = self.excess.iter();
+        let (width, excess_width) = (self.carrier.width(), self.excess_width as usize);
+        let mask = u64::MAX >> (64 - excess_width);
+        let mut bit = 0;
         for &position in self.positions {
-            while held < excess_width {
-                bits |= u128::from(*bytes.next().unwrap_or(&0)) << held;
-                held += 8;
-            }
-            let excess = bits as u64 & u64::MAX >> (64 - excess_width);
-            bits >>= excess_width;
-            held -= excess_width;
+            let excess = look(self.excess, bit, excess_width) & mask;
             numbers[usize::from(position)] |= excess << width;
+            bit += excess_width;
         }
     }
+}
+
+/// At least `width` bits from `bit` on; bytes behind the last one count as zero.
+#[inline(always)]
+fn look(bytes: &[u8], bit: usize, width: usize) -> u64 {
+    let rest = &bytes[bit / 8..];
+    if let (Some(word), 0..=56) = (rest.first_chunk(), width) {
+        return u64::from_le_bytes(*word) >> (bit % 8);
+    }
+    let mut padded = [0; 16];
+    let len = rest.len().min(padded.len());
+    padded[..len].copy_from_slice(&rest[..len]);
+    (u128::from_le_bytes(padded) >> (bit % 8)) as u64
 }
 
 wide! {
