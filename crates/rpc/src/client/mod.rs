@@ -26,7 +26,7 @@ use http::uri::PathAndQuery;
 use prost::Message;
 use tokio::{runtime::Handle, sync::Mutex};
 use tonic::{
-    Request,
+    Request, Status,
     client::Grpc,
     transport::{Channel, Endpoint},
 };
@@ -205,27 +205,33 @@ impl Node {
 
     /// One question, one answer. The work is done by the runtime, so that any thread may wait for it.
     async fn call_raw(&self, path: &'static str, question: Bytes, time_max: Duration) -> Result<Bytes, RpcError> {
-        let mut grpc = self.grpc();
         let began = Instant::now();
-        let asking = self.runtime.spawn(async move {
-            let answer = async {
-                let gone = |why: tonic::transport::Error| tonic::Status::from_error(Box::new(why));
-                grpc.ready().await.map_err(gone)?;
-                let mut request = Request::new(question);
-                request.set_timeout(time_max);
-                grpc.unary(request, PathAndQuery::from_static(path), RawCodec).await
-            };
-            tokio::time::timeout(time_max, answer).await
-        });
-        let outcome = match AbortOnDrop(asking).await {
-            Ok(Ok(Ok(answer))) => {
-                let answer = answer.into_inner();
+        let asking = self.runtime.spawn(ask_in_time(self.grpc(), path, question, time_max));
+        let answer = AbortOnDrop(asking).await.unwrap_or_else(|why| Err(Failed::Ended(why.to_string())));
+        self.judge(answer, time_max, began).await
+    }
+
+    /// The same for a caller that is a task of the runtime itself: another one would only be one more to wake.
+    async fn call_here(&self, path: &'static str, question: Bytes, time_max: Duration) -> Result<Bytes, RpcError> {
+        let began = Instant::now();
+        let answer = ask_in_time(self.grpc(), path, question, time_max).await;
+        self.judge(answer, time_max, began).await
+    }
+
+    async fn judge(
+        &self,
+        answer: Result<Bytes, Failed>,
+        time_max: Duration,
+        began: Instant,
+    ) -> Result<Bytes, RpcError> {
+        let outcome = match answer {
+            Ok(answer) => {
                 self.stats.bytes_received.fetch_add(answer.len() as u64, Ordering::Relaxed);
                 return Ok(answer);
             }
-            Ok(Ok(Err(status))) => from_status(&status, &self.address),
-            Ok(Err(_)) => RpcError::TimedOut(format!("{} did not answer within {time_max:?}", self.address)),
-            Err(why) => RpcError::Unreachable(format!("{}: the call ended badly: {why}", self.address)),
+            Err(Failed::Said(status)) => from_status(&status, &self.address),
+            Err(Failed::Late) => RpcError::TimedOut(format!("{} did not answer within {time_max:?}", self.address)),
+            Err(Failed::Ended(why)) => RpcError::Unreachable(format!("{}: the call ended badly: {why}", self.address)),
         };
         if outcome.is_absence() {
             self.stats.unreachable.fetch_add(1, Ordering::Relaxed);
@@ -239,6 +245,33 @@ impl Node {
         Grpc::new(self.channel.clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX)
+    }
+}
+
+/// Why there is no answer.
+enum Failed {
+    Said(Box<Status>),
+    Late,
+    Ended(String),
+}
+
+async fn ask_in_time(
+    mut grpc: Grpc<Channel>,
+    path: &'static str,
+    question: Bytes,
+    time_max: Duration,
+) -> Result<Bytes, Failed> {
+    let answer = async {
+        let gone = |why: tonic::transport::Error| Status::from_error(Box::new(why));
+        grpc.ready().await.map_err(gone)?;
+        let mut request = Request::new(question);
+        request.set_timeout(time_max);
+        grpc.unary(request, PathAndQuery::from_static(path), RawCodec).await
+    };
+    match tokio::time::timeout(time_max, answer).await {
+        Ok(Ok(answer)) => Ok(answer.into_inner()),
+        Ok(Err(status)) => Err(Failed::Said(Box::new(status))),
+        Err(_) => Err(Failed::Late),
     }
 }
 
