@@ -211,8 +211,8 @@ impl Maker<'_> {
         let op = match self.rng.below(10) {
             0..=4 => *self.rng.pick(&arithmetic),
             5..=7 => *self.rng.pick(&comparisons),
-            // Over a range, `or` may unite series that are there at different times.
-            _ if !self.is_promql() && top => *self.rng.pick(&["and", "or", "unless"]),
+            // In dialect `metricsql`, `or` over a range may unite series that are there at different times.
+            _ if self.is_promql() || top => *self.rng.pick(&["and", "or", "unless"]),
             _ => *self.rng.pick(&["and", "unless"]),
         };
         let returns_bool = is_comparison(op) && self.rng.chance(0.4);
