@@ -1,9 +1,12 @@
 //! The comparison of queries in a form of some seconds, so that it cannot rot: Basalt, as far as it is built, beside
 //! Debian's VictoriaMetrics; else that against itself.
 
-use std::path::{Path, PathBuf};
+mod common;
+
+use std::path::Path;
 use std::time::Duration;
 
+use common::newest_build;
 use traffic::paired::Contestant;
 use traffic::queries::{Cost, DASHBOARD, Plan, SEARCH_FLAGS, run, table};
 use traffic::server::{BASALT_COMMAND, Patience, Server, VICTORIA_METRICS_COMMAND};
@@ -47,14 +50,7 @@ fn both_answer_the_same() {
 
 /// The command for the newest build that answers queries.
 fn ours(folder: &Path) -> Option<String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("benches lies in the workspace");
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    let builds = ["release", "debug"].map(|profile| target.join(profile).join("basalt"));
-    let built = |path: &PathBuf| path.metadata().and_then(|metadata| metadata.modified()).ok();
-    let Some(newest) = builds.iter().filter(|path| built(path).is_some()).max_by_key(|path| built(path)) else {
-        eprintln!("there is no build of basalt in {}: the rival is compared with itself", target.display());
-        return None;
-    };
+    let newest = newest_build()?;
     let flags = BASALT_COMMAND.split_once(' ').expect("a command has flags").1;
     let command = format!("{} {flags} {SEARCH_FLAGS}", newest.display());
     let answers = Server::start(&command, &folder.join("probe"))

@@ -121,23 +121,8 @@ fn rollups(c: &mut Criterion) {
         ["sum(rate(c_total[5m]))", "sum(sum_over_time(c_total[5m]))", "sum(max_over_time(c_total[1h]))", "sum(c_total)"]
     {
         for dialect in [Dialect::MetricsQl, Dialect::PromQl] {
-            let query = Query {
-                tenant: Tenant::DEFAULT,
-                text: text.into(),
-                dialect,
-                span: Span::Range { start: END - (SAMPLES as i64 - 300) * INTERVAL_MS, end: END, step: 60_000 },
-                lookback: None,
-                latency_offset: None,
-                extra_filters: Vec::new(),
-                round_digits: None,
-                may_cache: false,
-                trace: false,
-                limit: 0,
-                deadline: None,
-                cancel: storage_api::Cancel::default(),
-                completeness: storage_api::Completeness::required(),
-                remote_addr: String::new(),
-            };
+            let start = END - (SAMPLES as i64 - 300) * INTERVAL_MS;
+            let query = Query::new(Tenant::DEFAULT, text, dialect, Span::Range { start, end: END, step: 60_000 });
             group.bench_function(BenchmarkId::new(format!("{dialect:?}"), text), |b| {
                 b.iter(|| black_box(engine.run(&query).is_ok()));
             });

@@ -76,6 +76,29 @@ pub struct Query {
     pub remote_addr: String,
 }
 
+impl Query {
+    /// An expression and when it is evaluated; nothing else is asked for, no former result is used, and the answer must not lack anything.
+    pub fn new(tenant: Tenant, text: impl Into<String>, dialect: Dialect, span: Span) -> Self {
+        Self {
+            tenant,
+            text: text.into(),
+            dialect,
+            span,
+            lookback: None,
+            latency_offset: None,
+            extra_filters: Vec::new(),
+            round_digits: None,
+            may_cache: false,
+            trace: false,
+            limit: 0,
+            deadline: None,
+            cancel: Cancel::default(),
+            completeness: Completeness::required(),
+            remote_addr: String::new(),
+        }
+    }
+}
+
 /// What a query comes to.
 #[derive(Debug, Clone)]
 pub struct Answer {

@@ -117,23 +117,7 @@ impl Driver {
 }
 
 pub fn query(dialect: Dialect, text: &str, span: Span) -> Query {
-    Query {
-        tenant: Tenant::DEFAULT,
-        text: text.into(),
-        dialect,
-        span,
-        lookback: None,
-        latency_offset: None,
-        extra_filters: Vec::new(),
-        round_digits: None,
-        may_cache: false,
-        trace: false,
-        limit: 0,
-        deadline: None,
-        cancel: storage_api::Cancel::default(),
-        completeness: storage_api::Completeness::required(),
-        remote_addr: String::new(),
-    }
+    Query::new(Tenant::DEFAULT, text, dialect, span)
 }
 
 /// Series and their samples, absent ones left out.

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use basalt_http::Params;
 use query::{Query, Span};
-use storage_api::Cancel;
 
 use super::Asked;
 use crate::{Server, args, asker::Asker, error::ApiError, prometheus_args as read};
@@ -61,21 +60,16 @@ impl Server {
             self.query_text(params)?;
         }
         let query = Query {
-            tenant: asker.tenant,
-            text: text.to_string(),
-            dialect: asker.dialect,
-            span,
             lookback: lookback.or(self.options.queries.lookback),
-            latency_offset: None,
             extra_filters: args::extra_filters(params)?,
             round_digits: params.get("round_digits").and_then(|digits| digits.parse().ok()),
             may_cache: !params.switch("nocache"),
             trace: params.switch("trace"),
             limit: limit.map_or(0, |limit| limit.saturating_add(1)),
             deadline: self.deadline(timeout),
-            cancel: Cancel::default(),
             completeness: self.completeness(params),
             remote_addr: asker.remote_addr.clone(),
+            ..Query::new(asker.tenant, text, asker.dialect, span)
         };
         Ok(Asked { query, limit, with_stats: false })
     }

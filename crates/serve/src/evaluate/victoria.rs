@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use basalt_http::{Params, StatusCode};
 use metricsql::{Expr, ExprKind, Options};
 use query::{Query, Span};
-use storage_api::Cancel;
 
 use super::Asked;
 use crate::{Server, args, asker::Asker, error::ApiError, time};
@@ -47,10 +46,6 @@ impl Server {
     ) -> Result<Asked, ApiError> {
         let limit = limit(params)?;
         let query = Query {
-            tenant: asker.tenant,
-            text: text.to_string(),
-            dialect: asker.dialect,
-            span,
             lookback: lookback_ms.map(|ms| Duration::from_millis(ms as u64)),
             latency_offset: latency_offset(params)?,
             extra_filters: args::extra_filters(params)?,
@@ -59,9 +54,9 @@ impl Server {
             trace: params.switch("trace"),
             limit: limit.map_or(0, |limit| limit.saturating_add(1)),
             deadline: self.deadline(duration(params, "timeout")?),
-            cancel: Cancel::default(),
             completeness: self.completeness(params),
             remote_addr: asker.remote_addr.clone(),
+            ..Query::new(asker.tenant, text, asker.dialect, span)
         };
         Ok(Asked { query, limit, with_stats: true })
     }

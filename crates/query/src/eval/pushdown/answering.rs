@@ -165,22 +165,12 @@ impl PartialAnswers {
 /// A query of which the plan could be a part.
 fn query_of(remade: &Remade, tenant: Tenant, budget: &Budget) -> Query {
     let grid = remade.layout.grid;
+    let span = Span::Range { start: grid.start, end: grid.end(), step: grid.step };
     Query {
-        tenant,
-        text: String::new(),
-        dialect: remade.dialect,
-        span: Span::Range { start: grid.start, end: grid.end(), step: grid.step },
-        lookback: None,
-        latency_offset: None,
-        extra_filters: Vec::new(),
-        round_digits: None,
-        may_cache: false,
-        trace: false,
-        limit: 0,
         deadline: budget.deadline,
         cancel: budget.cancel.clone(),
         completeness: budget.completeness.clone(),
-        remote_addr: String::new(),
+        ..Query::new(tenant, "", remade.dialect, span)
     }
 }
 
