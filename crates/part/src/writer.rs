@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// Bytes are handed to the disk in pieces of about this size …
-const WRITE_BYTES: usize = 1 << 20;
+const WRITE_BYTES: usize = 256 << 10;
 /// … and synced each time so many have gathered, so that the last sync is short and the log's syncs do not wait behind it.
 const SYNC_BYTES: u64 = 32 << 20;
 /// So many different encoded columns are remembered in search of equal ones.
@@ -438,7 +438,8 @@ struct Output {
 
 impl Output {
     fn new(file: Box<dyn DiskFile>) -> Self {
-        Self { file, buffer: Vec::with_capacity(WRITE_BYTES + (WRITE_BYTES >> 2)), written: 0, synced: 0 }
+        // The buffer grows with what is written: late samples are split into dozens of small parts at once.
+        Self { file, buffer: Vec::new(), written: 0, synced: 0 }
     }
 
     fn position(&self) -> u64 {
