@@ -25,7 +25,7 @@ const fn to_float(number: i64) -> f64 {
 /// Appends the floats of numbers.
 pub(crate) fn floats(numbers: &[i64], out: &mut Vec<f64>) {
     #[cfg(target_arch = "x86_64")]
-    if x86::has_avx512() {
+    if crate::wide::has_avx512() {
         #[expect(unsafe_code, reason = "calling the AVX-512 build needs the feature check just above")]
         // SAFETY: `has_avx512` saw every feature that the callee enables on this processor.
         return unsafe { x86::floats(numbers, out) };
@@ -36,7 +36,7 @@ pub(crate) fn floats(numbers: &[i64], out: &mut Vec<f64>) {
 /// Appends the numbers divided by a power of ten from 10 to 10^22, each rounded as a division rounds it.
 pub(crate) fn quotients(numbers: &[i64], power: f64, out: &mut Vec<f64>) {
     #[cfg(target_arch = "x86_64")]
-    if x86::has_avx512() {
+    if crate::wide::has_avx512() {
         #[expect(unsafe_code, reason = "calling the AVX-512 build needs the feature check just above")]
         // SAFETY: `has_avx512` saw every feature that the callee enables on this processor.
         return unsafe { x86::quotients(numbers, power, out) };
@@ -68,14 +68,6 @@ mod x86 {
     use std::mem::MaybeUninit;
 
     const LANES: usize = 4;
-
-    #[inline(always)]
-    pub(super) fn has_avx512() -> bool {
-        std::arch::is_x86_feature_detected!("avx512f")
-            && std::arch::is_x86_feature_detected!("avx512dq")
-            && std::arch::is_x86_feature_detected!("avx512vl")
-            && std::arch::is_x86_feature_detected!("fma")
-    }
 
     #[target_feature(enable = "avx512f,avx512dq,avx512vl,fma")]
     pub(super) fn floats(numbers: &[i64], out: &mut Vec<f64>) {

@@ -50,13 +50,9 @@ pub(crate) fn prefix_sum_twice(residuals: &Vector, folded: bool, base: i64, slop
             }
         };
     }
-    let (mut slope, mut sum) = (slope, start);
-    for (out, &residual) in sums.iter_mut().zip(residuals) {
-        let residual = if folded { unzigzag(residual) } else { residual as i64 };
-        slope = slope.wrapping_add(residual).wrapping_add(base);
-        sum = sum.wrapping_add(slope);
-        *out = sum;
-    }
+    let mut slopes = [0; VECTOR_SAMPLES];
+    prefix_sum(residuals, folded, base, slope, &mut slopes);
+    portable_prefix_sum(&slopes.map(i64::cast_unsigned), start, sums, |slope| slope as i64);
 }
 
 /// out[i] is the next of `numbers` where bit i of the bitmap is set, else 0. The bitmap has at least `count` bits.

@@ -37,13 +37,22 @@ macro_rules! wide {
 
 pub(crate) use wide;
 
+/// Whether this processor has all of these features.
+#[cfg(target_arch = "x86_64")]
+macro_rules! has {
+    ($($feature:tt),+) => { true $(&& std::arch::is_x86_feature_detected!($feature))+ };
+}
+
 /// Whether this processor runs the AVX2 builds.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub(crate) fn has_avx2() -> bool {
-    std::arch::is_x86_feature_detected!("avx2")
-        && std::arch::is_x86_feature_detected!("bmi1")
-        && std::arch::is_x86_feature_detected!("bmi2")
-        && std::arch::is_x86_feature_detected!("lzcnt")
-        && std::arch::is_x86_feature_detected!("popcnt")
+    has!("avx2", "bmi1", "bmi2", "lzcnt", "popcnt")
+}
+
+/// Whether this processor runs what is written by hand for AVX-512, in registers of 256 bits.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub(crate) fn has_avx512() -> bool {
+    has!("avx512f", "avx512dq", "avx512vl", "fma")
 }

@@ -62,9 +62,10 @@ pub fn next_merge(free: &[&PartMeta], arrivals: &Arrivals, now: i64) -> Option<M
 
 /// How long nothing must have come before a cold partition is made dense.
 fn quiet_ms(parts: &[&PartMeta]) -> i64 {
-    let samples = |parts: &mut dyn Iterator<Item = &&PartMeta>| parts.map(|meta| meta.samples).sum::<u64>();
-    let late = samples(&mut parts.iter().filter(|meta| meta.effort != Effort::Cold));
-    let little = late > 0 && late.saturating_mul(LITTLE_SHARE) < samples(&mut parts.iter());
+    let all: u64 = parts.iter().map(|meta| meta.samples).sum();
+    let dense: u64 = parts.iter().filter(|meta| meta.effort == Effort::Cold).map(|meta| meta.samples).sum();
+    let late = all - dense;
+    let little = late > 0 && late.saturating_mul(LITTLE_SHARE) < all;
     if little { QUIET_LITTLE_MS } else { QUIET_MS }
 }
 
