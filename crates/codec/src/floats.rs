@@ -4,11 +4,16 @@
 //!    six steps; with it that is one. Registers of 256 bits are used there too: wider ones slow the clock of the whole
 //!    core down.
 //! 2. A division takes eight cycles for four numbers, and here all are divided by the same power. Its reciprocal gives a
-//!    quotient that is nearly right; what it is wrong by is known exactly from a fused multiplication, and two
-//!    corrections by it end at the correctly rounded quotient (Markstein's theorem: one does from a quotient that is
-//!    within one unit of the last place, which the first makes it). These are the bits that a division gives.
+//!    quotient that is at most two units of the last place off; what it is wrong by is known exactly from a fused
+//!    multiplication. Corrected by that, and rounded once, it has the bits that a division gives: it is 2^-52 units off
+//!    before it is rounded, and no quotient lies so close to where rounding changes. For a float and 10^k that distance is
+//!    a multiple of 2^-(2 + floor(log2 5^k)) units, and never zero: 2^-50 for k = 21. 10^22 is left to the division.
 
 use crate::wide::wide;
+
+/// Up to this power a quotient is right after one correction.
+#[cfg(target_arch = "x86_64")]
+const CORRECTED_POWER_MAX: f64 = 1e21;
 
 /// An `i64` as the nearest float, in steps that AVX2 has: the halves become floats by their position in a mantissa,
 /// and only their sum is rounded.
@@ -36,7 +41,7 @@ pub(crate) fn floats(numbers: &[i64], out: &mut Vec<f64>) {
 /// Appends the numbers divided by a power of ten from 10 to 10^22, each rounded as a division rounds it.
 pub(crate) fn quotients(numbers: &[i64], power: f64, out: &mut Vec<f64>) {
     #[cfg(target_arch = "x86_64")]
-    if crate::wide::has_avx512() {
+    if power <= CORRECTED_POWER_MAX && crate::wide::has_avx512() {
         #[expect(unsafe_code, reason = "calling the AVX-512 build needs the feature check just above")]
         // SAFETY: `has_avx512` saw every feature that the callee enables on this processor.
         return unsafe { x86::quotients(numbers, power, out) };
@@ -80,8 +85,7 @@ mod x86 {
         let reciprocals = _mm256_set1_pd(1.0 / power);
         let divide = |numbers: __m256d| {
             let near = _mm256_mul_pd(numbers, reciprocals);
-            let nearer = _mm256_fmadd_pd(_mm256_fnmadd_pd(near, powers, numbers), reciprocals, near);
-            _mm256_fmadd_pd(_mm256_fnmadd_pd(nearer, powers, numbers), reciprocals, nearer)
+            _mm256_fmadd_pd(_mm256_fnmadd_pd(near, powers, numbers), reciprocals, near)
         };
         append(numbers, out, divide, |number| number as f64 / power);
     }
@@ -136,6 +140,33 @@ mod tests {
         for (number, found) in numbers.iter().zip(&found[1..]) {
             assert_eq!(found.to_bits(), expected(*number).to_bits(), "{number}");
         }
+    }
+
+    /// Floats whose quotients by 10^digits lie as close as can be to where rounding changes: X · 2^e = (an odd number) · 5^digits ± 1.
+    fn hardest(digits: u32) -> Vec<i64> {
+        let five = 5_i128.pow(digits);
+        let logarithm = five.ilog2();
+        let mut found = Vec::new();
+        for exponent in [logarithm + 1, logarithm + 2] {
+            let half = (five + 1) / 2;
+            let inverse = (0..exponent).fold(1, |product, _| product * half % five);
+            for remainder in [inverse, five - inverse] {
+                let first = (1_i128 << 52) + (remainder - (1 << 52)).rem_euclid(five);
+                let all = (first..1 << 53).step_by(five as usize);
+                let near_end = (1_i128 << 53) - 1 - ((1_i128 << 53) - 1 - remainder).rem_euclid(five);
+                found.extend(all.take(500).chain([near_end]).filter(|mantissa| *mantissa >= 1 << 52));
+            }
+        }
+        found.into_iter().flat_map(|mantissa| [mantissa as i64, -(mantissa as i64)]).collect()
+    }
+
+    #[test]
+    fn quotients_next_to_a_change_of_rounding_are_right() {
+        for digits in 1..=22 {
+            let (power, numbers) = (10_f64.powi(digits as i32), hardest(digits));
+            check(&numbers, |number| number as f64 / power, |numbers, out| quotients(numbers, power, out));
+        }
+        assert!(hardest(1).len() > 1000 && !hardest(21).is_empty());
     }
 
     proptest! {

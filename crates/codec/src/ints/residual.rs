@@ -13,7 +13,7 @@ use super::plan::Fold;
 use crate::VECTOR_SAMPLES;
 use crate::bitpack::Vector;
 use crate::bytes::zigzag;
-use crate::lanes::{Sums, prefix_sum, prefix_sum_twice};
+use crate::lanes::{Sums, prefix_sum, prefix_sum_twice, stretch};
 use crate::wide::wide;
 
 /// Residuals of which the middle one is taken for the middle of all.
@@ -137,22 +137,15 @@ wide! {
         }
     }
 
-    fn multiply(folded: &Vector, fold: Fold, divisor: i64, multiplied: &mut Vector) {
-        for (out, &residual) in multiplied.iter_mut().zip(folded) {
-            *out = fold.residual(residual).wrapping_mul(divisor) as u64;
-        }
-    }
-
-    fn restore_raw(folded: &Vector, fold: Fold, divisor: i64, state: State, numbers: &mut [i64; VECTOR_SAMPLES]) {
-        let origin = state.previous;
-        if divisor == 1 && !fold.folded {
+    fn restore_raw(folded: &Vector, fold: Fold, origin: i64, numbers: &mut Sums) {
+        if fold.folded {
+            for (number, &residual) in numbers.iter_mut().zip(folded) {
+                *number = origin.wrapping_add(fold.residual(residual));
+            }
+        } else {
             let base = origin.wrapping_add(fold.base);
             for (number, &residual) in numbers.iter_mut().zip(folded) {
                 *number = base.wrapping_add(residual as i64);
-            }
-        } else {
-            for (number, &residual) in numbers.iter_mut().zip(folded) {
-                *number = origin.wrapping_add(fold.residual(residual).wrapping_mul(divisor));
             }
         }
     }
@@ -182,25 +175,22 @@ pub(crate) fn restore(
     state: &mut State,
     numbers: &mut Sums,
 ) {
-    if kind == Kind::Raw {
-        return restore_raw(folded, fold, divisor, *state, numbers);
+    // What stands on the state's line is the same, whether it is multiplied before it is summed up or after.
+    let on_line = divisor == 1;
+    let start = if on_line { *state } else { State { previous: 0, slope: 0 } };
+    match kind {
+        Kind::Raw => restore_raw(folded, fold, start.previous, numbers),
+        Kind::Delta => prefix_sum(folded, fold.folded, fold.base, start.previous, numbers),
+        Kind::Delta2 => prefix_sum_twice(folded, fold.folded, fold.base, start.slope, start.previous, numbers),
     }
-    if divisor == 1 {
-        sum_up(folded, count, fold, kind, state, numbers);
-    } else {
-        let mut multiplied = [0; VECTOR_SAMPLES];
-        multiply(folded, fold, divisor, &mut multiplied);
-        sum_up(&multiplied, count, Fold::default(), kind, state, numbers);
+    if !on_line {
+        stretch(numbers, divisor, state.slope, state.previous);
     }
-    state.previous = numbers[count - 1];
-}
-
-fn sum_up(folded: &Vector, count: usize, fold: Fold, kind: Kind, state: &mut State, numbers: &mut Sums) {
     if kind == Kind::Delta2 {
-        prefix_sum_twice(folded, fold.folded, fold.base, state.slope, state.previous, numbers);
         let before = if count > 1 { numbers[count - 2] } else { state.previous };
         state.slope = numbers[count - 1].wrapping_sub(before);
-    } else {
-        prefix_sum(folded, fold.folded, fold.base, state.previous, numbers);
+    }
+    if kind != Kind::Raw {
+        state.previous = numbers[count - 1];
     }
 }
