@@ -75,28 +75,43 @@ impl Select for Gather {
         })
     }
 
-    fn version(&self, tenant: Tenant, range: TimeRange) -> Version {
+    fn versions(&self, tenant: Tenant, ranges: &[TimeRange]) -> Vec<Version> {
+        if ranges.is_empty() {
+            return Vec::new();
+        }
         let members = self.members();
-        let joining = Joining {
-            collapse: false,
-            one_per_timestamp: false,
-            dedup_interval_ms: self.options.dedup_interval_ms,
-            range,
+        let asked = |range: &TimeRange| {
+            let joining = Joining {
+                collapse: false,
+                one_per_timestamp: false,
+                dedup_interval_ms: self.options.dedup_interval_ms,
+                range: *range,
+            };
+            joining.range_asked()
         };
-        let range = joining.range_asked();
-        let mut answers = ask(&self.runtime, &members, move |node| async move { node.version(tenant, range).await });
+        let asked: Arc<[TimeRange]> = ranges.iter().map(asked).collect();
+        let mut answers = ask(&self.runtime, &members, move |node| {
+            let asked = Arc::clone(&asked);
+            async move { node.versions(tenant, &asked).await }
+        });
         let asking = async move {
-            let mut versions = Vec::new();
+            let mut all = Vec::new();
             while let Some((node, answer)) = answers.next().await {
-                versions.push((node, answer.ok()?));
+                all.push((node, answer.ok()?));
             }
-            versions.sort_unstable_by_key(|(node, _)| *node);
-            Some(versions)
+            all.sort_unstable_by_key(|(node, _)| *node);
+            Some(all)
         };
-        let Some(versions) = wait(&self.runtime, asking).flatten() else { return Version(self.unique()) };
-        let mut hash = DefaultHasher::new();
-        (members.version(), versions).hash(&mut hash);
-        Version(hash.finish())
+        let Some(all) = wait(&self.runtime, asking).flatten() else {
+            return ranges.iter().map(|_| Version(self.unique())).collect();
+        };
+        let together = |place: usize| {
+            let mut hash = DefaultHasher::new();
+            members.version().hash(&mut hash);
+            all.iter().for_each(|(node, (epoch, versions))| (node, epoch, versions[place]).hash(&mut hash));
+            Version(hash.finish())
+        };
+        (0..ranges.len()).map(together).collect()
     }
 }
 

@@ -190,7 +190,8 @@ impl Engine {
             return Ok(answer);
         }
         let cacheable = Cacheable::of(query, &expr, &times, &self.options, now);
-        let version = cacheable.as_ref().map(|cacheable| self.select.version(query.tenant, cacheable.range));
+        let version =
+            cacheable.as_ref().and_then(|cacheable| self.select.versions(query.tenant, &[cacheable.range]).pop());
         if let (Some(cacheable), Some(version)) = (&cacheable, version)
             && let Some(answer) = self.kept(cacheable, version, begin)
         {

@@ -161,8 +161,8 @@ impl Select for Fake {
         Box::pin(async move { Ok(u64::from(tenant.account)) })
     }
 
-    fn version(&self, _: Tenant, range: TimeRange) -> Version {
-        Version(range.min as u64)
+    fn versions(&self, _: Tenant, ranges: &[TimeRange]) -> Vec<Version> {
+        ranges.iter().map(|range| Version(range.min as u64)).collect()
     }
 }
 
@@ -329,7 +329,9 @@ async fn small_questions_have_answers() {
     let values = ValuesRequest { label: "pod".into(), names };
     assert_eq!(node.label_values(&values).await.map(|found| found.texts), Ok(vec!["pod".into()]));
     assert_eq!(node.series_count(Tenant::new(42, 0)).await, Ok(42));
-    assert_eq!(node.version(Tenant::DEFAULT, TimeRange::new(6, 9)).await, Ok((77, Version(6))));
+    let ranges = [TimeRange::new(6, 9), TimeRange::new(-3, 5), TimeRange::ALL];
+    let versions = ranges.map(|range| Version(range.min as u64)).to_vec();
+    assert_eq!(node.versions(Tenant::DEFAULT, &ranges).await, Ok((77, versions)));
     assert_eq!(node.flush().await, Ok(()));
     let failed = node.merge("2026_11").await.expect_err("the fake cannot");
     assert!(failed.to_string().contains("cannot merge 2026_11"), "{failed}");

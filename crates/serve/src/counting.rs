@@ -112,8 +112,8 @@ impl Select for Counting {
         self.select.takes_sub_plans()
     }
 
-    fn version(&self, tenant: Tenant, range: TimeRange) -> Version {
-        self.select.version(tenant, range)
+    fn versions(&self, tenant: Tenant, ranges: &[TimeRange]) -> Vec<Version> {
+        self.select.versions(tenant, ranges)
     }
 }
 

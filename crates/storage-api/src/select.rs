@@ -55,12 +55,12 @@ pub trait Select: Send + Sync {
         false
     }
 
-    /// A number that is raised whenever an answer over `range` could become another: by late writes, deletes and expiry, and by every write into
-    /// the range itself.
-    fn version(&self, tenant: Tenant, range: TimeRange) -> Version;
+    /// For each range a number that is raised whenever an answer over it could become another: by late writes, deletes and expiry, and by every write into
+    /// the range itself. They are asked for together because another node is asked once for all of them.
+    fn versions(&self, tenant: Tenant, ranges: &[TimeRange]) -> Vec<Version>;
 }
 
-/// See [`Select::version`]. Only equality has a meaning.
+/// See [`Select::versions`]. Only equality has a meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Version(pub u64);
 

@@ -191,8 +191,11 @@ impl Select for Store {
         select::shards(&self.inner, range)
     }
 
-    fn version(&self, _tenant: Tenant, range: TimeRange) -> Version {
+    fn versions(&self, _tenant: Tenant, ranges: &[TimeRange]) -> Vec<Version> {
         // A dedup interval is judged as a whole: what is written into it behind the range may hide what lies inside.
-        Version(self.inner.versions.of(select::widen(range, self.inner.options.dedup_interval_ms)))
+        let version = |range: &TimeRange| {
+            Version(self.inner.versions.of(select::widen(*range, self.inner.options.dedup_interval_ms)))
+        };
+        ranges.iter().map(version).collect()
     }
 }

@@ -137,8 +137,12 @@ impl Partial {
 
     /// The versions of the time that it reads.
     pub fn pieces(&self, select: &dyn Select) -> Pieces {
-        let versions = self.cut().into_iter().map(|piece| (piece, select.version(self.key.tenant, piece)));
-        Pieces(versions.collect())
+        self.versions(self.cut(), select)
+    }
+
+    fn versions(&self, pieces: Vec<TimeRange>, select: &dyn Select) -> Pieces {
+        let versions = select.versions(self.key.tenant, &pieces);
+        Pieces(pieces.into_iter().zip(versions).collect())
     }
 
     /// The time that it reads, in pieces.
@@ -163,11 +167,13 @@ impl Partial {
         if kept.grid.start > self.grid.start {
             return None;
         }
-        let is_same = |(piece, then): &&(TimeRange, Version)| {
-            let version = now.version(*piece).unwrap_or_else(|| select.version(self.key.tenant, *piece));
-            version == *then
-        };
         let pieces = kept.pieces.0.iter().skip_while(|(piece, _)| piece.max < self.reads_from());
+        // Those at the end were cut where the present was.
+        let others = pieces.clone().map(|(piece, _)| *piece).filter(|piece| now.version(*piece).is_none()).collect();
+        let others = self.versions(others, select);
+        let is_same = |(piece, then): &&(TimeRange, Version)| {
+            now.version(*piece).or_else(|| others.version(*piece)) == Some(*then)
+        };
         let (wanted, same) = (pieces.clone().count(), pieces.clone().take_while(is_same).count());
         let sure_to = pieces.take(same).last()?.0.max.min(kept.grid.end());
         let known = self.points_to(sure_to);

@@ -140,8 +140,8 @@ impl Select for WithoutHeads {
         self.0.series_count(tenant)
     }
 
-    fn version(&self, tenant: Tenant, range: TimeRange) -> Version {
-        self.0.version(tenant, range)
+    fn versions(&self, tenant: Tenant, ranges: &[TimeRange]) -> Vec<Version> {
+        self.0.versions(tenant, ranges)
     }
 }
 

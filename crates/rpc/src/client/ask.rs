@@ -9,7 +9,9 @@ use super::{Node, RemoteStream};
 use crate::{
     RpcError,
     wire::{
-        messages::{CardinalityQuestion, Nothing, Number, Scope, TenantMessage, Texts, WordMessage},
+        messages::{
+            CardinalityQuestion, Nothing, Number, RangesMessage, TenantMessage, Texts, VersionsMessage, WordMessage,
+        },
         path, requests,
         word::word,
     },
@@ -78,16 +80,19 @@ impl Node {
         Ok(answer.number)
     }
 
-    /// The version of a range there, which is only comparable to others of the same run.
-    pub async fn version(&self, tenant: Tenant, range: TimeRange) -> Result<(u64, Version), RpcError> {
+    /// The versions of ranges there, which are only comparable to others of the same run.
+    pub async fn versions(&self, tenant: Tenant, ranges: &[TimeRange]) -> Result<(u64, Vec<Version>), RpcError> {
         let epoch = self.hello().await?.epoch;
-        let question = Scope {
+        let question = RangesMessage {
             tenant: Some(requests::tenant_message(tenant)),
-            range: Some(requests::range_message(range)),
-            ..Scope::default()
+            ranges: ranges.iter().map(|range| requests::range_message(*range)).collect(),
         };
-        let answer: Number = self.call(path::VERSION, &question, self.options.call_time_max).await?;
-        Ok((epoch, Version(answer.number)))
+        let answer: VersionsMessage = self.call(path::VERSIONS, &question, self.options.call_time_max).await?;
+        if answer.versions.len() != ranges.len() {
+            let why = format!("{} versions for {} ranges", answer.versions.len(), ranges.len());
+            return Err(RpcError::Wrong(format!("{}: its answer has {why}", self.address)));
+        }
+        Ok((epoch, answer.versions.into_iter().map(Version).collect()))
     }
 
     pub(super) async fn ask_nothing(&self, path: &'static str, time_max: Duration) -> Result<(), RpcError> {

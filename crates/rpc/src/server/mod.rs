@@ -211,7 +211,7 @@ impl Service {
             path::LABEL_NAMES => self.label_names(&question).await,
             path::LABEL_VALUES => self.label_values(&question).await,
             path::SERIES_COUNT => self.series_count(&question).await,
-            path::VERSION => self.version(&question).await,
+            path::VERSIONS => self.versions(&question).await,
             path::FLUSH => self.flush().await,
             path::MERGE => self.merge(&question).await,
             path::SNAPSHOT_CREATE => self.create_snapshot().await,

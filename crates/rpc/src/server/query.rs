@@ -11,7 +11,7 @@ use super::{Service, decode, encode, wrong};
 use crate::{
     error::select_status,
     wire::{
-        messages::{NamesMessage, Number, Scope, TenantMessage, Texts},
+        messages::{NamesMessage, Number, RangesMessage, TenantMessage, Texts, VersionsMessage},
         requests,
     },
 };
@@ -50,14 +50,15 @@ impl Service {
         Ok(encode(&Number { number }))
     }
 
-    pub(super) async fn version(&self, question: &[u8]) -> Result<Bytes, Status> {
-        let scope = decode::<Scope>(question)?;
-        let tenant = requests::tenant(scope.tenant.as_ref()).map_err(wrong)?;
-        let range = requests::range(scope.range.as_ref()).map_err(wrong)?;
-        let number = self.asking(move |select| {
-            let version = select.version(tenant, range);
-            Box::pin(async move { Ok(version.0) })
+    pub(super) async fn versions(&self, question: &[u8]) -> Result<Bytes, Status> {
+        let question = decode::<RangesMessage>(question)?;
+        let tenant = requests::tenant(question.tenant.as_ref()).map_err(wrong)?;
+        let ranges = question.ranges.iter().map(|range| requests::range(Some(range))).collect::<Result<Vec<_>, _>>();
+        let ranges = ranges.map_err(wrong)?;
+        let versions = self.asking(move |select| {
+            let versions = select.versions(tenant, &ranges);
+            Box::pin(async move { Ok(versions) })
         });
-        Ok(encode(&Number { number: number.await? }))
+        Ok(encode(&VersionsMessage { versions: versions.await?.into_iter().map(|version| version.0).collect() }))
     }
 }

@@ -73,6 +73,22 @@ pub struct MatcherSet {
     pub all_of: Vec<MatcherMessage>,
 }
 
+/// Ranges of which something is asked for each.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct RangesMessage {
+    #[prost(message, optional, tag = "1")]
+    pub tenant: Option<TenantMessage>,
+    #[prost(message, repeated, tag = "2")]
+    pub ranges: Vec<RangeMessage>,
+}
+
+/// One for each of the ranges.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct VersionsMessage {
+    #[prost(fixed64, repeated, tag = "1")]
+    pub versions: Vec<u64>,
+}
+
 /// Which series are asked for, and what that may cost: part of every query.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct Scope {

@@ -10,7 +10,7 @@ pub mod sub_plan;
 pub mod word;
 
 /// Both sides must speak the same one.
-pub const WIRE_VERSION: u32 = 2;
+pub const WIRE_VERSION: u32 = 3;
 
 /// What a node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,7 +76,7 @@ pub mod path {
         LABEL_NAMES = "LabelNames";
         LABEL_VALUES = "LabelValues";
         SERIES_COUNT = "SeriesCount";
-        VERSION = "Version";
+        VERSIONS = "Versions";
         FLUSH = "Flush";
         MERGE = "Merge";
         SNAPSHOT_CREATE = "SnapshotCreate";

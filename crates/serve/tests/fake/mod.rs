@@ -145,8 +145,8 @@ impl Select for Fake {
         Box::pin(async move { Ok(self.series.len() as u64) })
     }
 
-    fn version(&self, _: Tenant, _: TimeRange) -> Version {
-        Version(0)
+    fn versions(&self, _: Tenant, ranges: &[TimeRange]) -> Vec<Version> {
+        vec![Version(0); ranges.len()]
     }
 }
 

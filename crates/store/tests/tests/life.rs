@@ -145,11 +145,12 @@ fn expired_parts_are_dropped() {
     driver.put(&[("__name__=m", NOW - 9 * DAY_MS, 1.0), ("__name__=m", NOW, 2.0)]);
     driver.flush().expect("it can be flushed");
     assert_eq!(driver.store.stats().parts, 2);
-    let before = driver.store.version(Tenant::DEFAULT, TimeRange::new(NOW - 9 * DAY_MS, NOW - 9 * DAY_MS));
+    let moment = [TimeRange::new(NOW - 9 * DAY_MS, NOW - 9 * DAY_MS)];
+    let before = driver.store.versions(Tenant::DEFAULT, &moment);
     driver.clock.advance(2 * DAY_MS);
     driver.store.work().expect("it works");
     assert_eq!(driver.store.stats().parts, 1);
-    assert_ne!(driver.store.version(Tenant::DEFAULT, TimeRange::new(NOW - 9 * DAY_MS, NOW - 9 * DAY_MS)), before);
+    assert_ne!(driver.store.versions(Tenant::DEFAULT, &moment), before);
     assert_eq!(
         disk.files().iter().filter(|path| path.starts_with("parts")).count(),
         2,

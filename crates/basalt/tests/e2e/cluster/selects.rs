@@ -115,6 +115,26 @@ fn aggregates_move_a_twentieth_of_what_samples_would() {
 }
 
 #[test]
+fn a_month_costs_a_storage_no_more_calls_than_an_hour() {
+    const MONTH_S: i64 = 30 * 86_400;
+    let nodes = loaded(THREE_OF_TWO);
+    let end = end_s();
+    let path =
+        format!("/select/0/prometheus/api/v1/query_range?query={QUERY}&start={}&end={end}&step=1800", end - MONTH_S);
+    let calls = || nodes.storages.iter().map(|storage| sum_of(node(storage), "basalt_node_calls_total")).sum::<f64>();
+    let mut answers = Vec::new();
+    for _ in 0..2 {
+        let mark = calls();
+        answers.push(select(&nodes).ok(&path));
+        // Whether the answer may come from the cache is one question for the whole month.
+        assert!(calls() - mark <= 5.0 * nodes.storages.len() as f64, "{} calls", calls() - mark);
+    }
+    let result = |answer: &String| serde_json::from_str::<Value>(answer).expect("JSON")["data"]["result"].clone();
+    assert_eq!(result(&answers[0]).as_array().map(Vec::len), Some(GROUPS));
+    assert_eq!(result(&answers[0]), result(&answers[1]));
+}
+
+#[test]
 fn no_packet_of_an_answer_waits_for_the_one_before() {
     let nodes = loaded(THREE_OF_TWO);
     let path = format!("/select/0/prometheus/api/v1/query?query=count(work)&time={}&nocache=1", end_s() - STEP_S);

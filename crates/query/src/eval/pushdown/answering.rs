@@ -207,7 +207,7 @@ impl Select for PartialAnswers {
         true
     }
 
-    fn version(&self, tenant: Tenant, range: TimeRange) -> Version {
-        self.store.version(tenant, range)
+    fn versions(&self, tenant: Tenant, ranges: &[TimeRange]) -> Vec<Version> {
+        self.store.versions(tenant, ranges)
     }
 }
