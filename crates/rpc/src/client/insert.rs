@@ -51,7 +51,7 @@ impl Node {
         let mut message = Vec::new();
         rows::write(batch, &mut message);
         self.stats.bytes_sent.fetch_add(message.len() as u64, Relaxed);
-        let answer = self.call_here(path::INSERT, message.into(), self.options.call_time_max).await?;
+        let answer = self.call_raw(path::INSERT, message.into(), self.options.call_time_max).await?;
         let unreadable = |why| RpcError::Wrong(format!("{}: cannot read its answer to rows: {why}", self.address));
         let reply = InsertReply::decode(answer).map_err(unreadable)?;
         if reply.stale {

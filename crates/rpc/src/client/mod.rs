@@ -203,16 +203,8 @@ impl Node {
         B::decode(answer).map_err(|why| RpcError::Wrong(format!("{}: cannot read its answer: {why}", self.address)))
     }
 
-    /// One question, one answer. The work is done by the runtime, so that any thread may wait for it.
+    /// One question, one answer. Who waits for it must be in a runtime.
     async fn call_raw(&self, path: &'static str, question: Bytes, time_max: Duration) -> Result<Bytes, RpcError> {
-        let began = Instant::now();
-        let asking = self.runtime.spawn(ask_in_time(self.grpc(), path, question, time_max));
-        let answer = AbortOnDrop(asking).await.unwrap_or_else(|why| Err(Failed::Ended(why.to_string())));
-        self.judge(answer, time_max, began).await
-    }
-
-    /// The same for a caller that is a task of the runtime itself: another one would only be one more to wake.
-    async fn call_here(&self, path: &'static str, question: Bytes, time_max: Duration) -> Result<Bytes, RpcError> {
         let began = Instant::now();
         let answer = ask_in_time(self.grpc(), path, question, time_max).await;
         self.judge(answer, time_max, began).await
@@ -231,7 +223,6 @@ impl Node {
             }
             Err(Failed::Said(status)) => from_status(&status, &self.address),
             Err(Failed::Late) => RpcError::TimedOut(format!("{} did not answer within {time_max:?}", self.address)),
-            Err(Failed::Ended(why)) => RpcError::Unreachable(format!("{}: the call ended badly: {why}", self.address)),
         };
         if outcome.is_absence() {
             self.stats.unreachable.fetch_add(1, Ordering::Relaxed);
@@ -252,7 +243,6 @@ impl Node {
 enum Failed {
     Said(Box<Status>),
     Late,
-    Ended(String),
 }
 
 async fn ask_in_time(
@@ -280,14 +270,6 @@ const HELLO_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// A task that nobody waits for any more ends.
 struct AbortOnDrop<T>(tokio::task::JoinHandle<T>);
-
-impl<T> Future for AbortOnDrop<T> {
-    type Output = Result<T, tokio::task::JoinError>;
-
-    fn poll(mut self: std::pin::Pin<&mut Self>, context: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
-        std::pin::Pin::new(&mut self.0).poll(context)
-    }
-}
 
 impl<T> Drop for AbortOnDrop<T> {
     fn drop(&mut self) {

@@ -79,10 +79,9 @@ impl Node {
             let receiving = async {
                 let gone = |why: tonic::transport::Error| tonic::Status::from_error(Box::new(why));
                 grpc.ready().await.map_err(gone)?;
-                let mut request = Request::new(question);
-                request.set_timeout(time_max);
+                // The question says how long the answer is waited for.
                 let path = PathAndQuery::from_static(path::SELECT);
-                let mut stream = grpc.server_streaming(request, path, RawCodec).await?.into_inner();
+                let mut stream = grpc.server_streaming(Request::new(question), path, RawCodec).await?.into_inner();
                 while let Some(message) = stream.message().await? {
                     stats.bytes_received.fetch_add(message.len() as u64, Ordering::Relaxed);
                     if sender.send(Ok(message)).await.is_err() {

@@ -7,12 +7,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use model::TimeRange;
-use storage_api::{AdminError, CopyPiece, GiveShards};
+use storage_api::{AdminError, Cancel, CopyPiece, GiveShards};
 use tokio::task::spawn_blocking;
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
-use super::{Service, decode, encode, wrong};
+use super::{
+    Service, decode, encode,
+    packets::{Packets, packets},
+    wrong,
+};
 use crate::{
     error::{admin_status, wrong_status},
     wire::{
@@ -21,9 +24,6 @@ use crate::{
         requests,
     },
 };
-
-/// Messages that wait for the network.
-const QUEUE_MESSAGES: usize = 4;
 
 impl Service {
     fn give(&self) -> Result<&Arc<dyn GiveShards>, Status> {
@@ -45,21 +45,17 @@ impl Service {
     }
 
     /// Streams what a part of a snapshot holds of some shards.
-    pub(super) fn copy_part(&self, question: &[u8]) -> Result<ReceiverStream<Result<Bytes, Status>>, Status> {
+    pub(super) fn copy_part(&self, question: &[u8]) -> Result<Packets, Status> {
         let give = Arc::clone(self.give()?);
         let CopyMessage { snapshot, part, shards } = decode(question)?;
         let shards = requests::shards(&shards).map_err(wrong)?;
-        let (out, messages) = tokio::sync::mpsc::channel(QUEUE_MESSAGES);
+        let (mut out, packets) = packets(Cancel::default());
         spawn_blocking(move || {
-            let gone = || AdminError::Unavailable("nobody takes the copy any more".into());
-            let mut take = |piece: CopyPiece<'_>| out.blocking_send(Ok(copy::write(piece))).map_err(|_| gone());
-            let last = match give.copy_part(&snapshot, part, &shards, &mut take) {
-                Ok(()) => Ok(copy::end()),
-                Err(error) => Err(admin_status(&error)),
-            };
-            // Nobody may be left to hear it.
-            let _ = out.blocking_send(last);
+            let gone = |_| AdminError::Unavailable("nobody takes the copy any more".into());
+            let mut take = |piece: CopyPiece<'_>| out.send(copy::write(piece)).map_err(gone);
+            let copied = give.copy_part(&snapshot, part, &shards, &mut take);
+            out.end(copied.map(|()| copy::end()).map_err(|error| admin_status(&error)));
         });
-        Ok(ReceiverStream::new(messages))
+        Ok(packets)
     }
 }

@@ -7,6 +7,7 @@
 mod copying;
 mod insert;
 mod operate;
+mod packets;
 mod query;
 mod select;
 
@@ -27,7 +28,6 @@ use model::TimeRange;
 use prost::Message;
 use storage_api::{Admin, GiveShards, InsertNumbered, Select, ShardSet, ShardWord, TakeReports};
 use tokio::{net::TcpListener, sync::Semaphore, task::spawn_blocking};
-use tokio_stream::wrappers::ReceiverStream;
 use tonic::{
     Request, Response, Status,
     body::Body,
@@ -35,6 +35,8 @@ use tonic::{
     transport::{Server, server::TcpIncoming},
 };
 use tower_service::Service as TowerService;
+
+use packets::Packets;
 
 use crate::{
     MESSAGE_BYTES_MAX, ServerTls,
@@ -324,18 +326,18 @@ impl UnaryService<Bytes> for Call {
 
 impl ServerStreamingService<Bytes> for Call {
     type Response = Bytes;
-    type ResponseStream = ReceiverStream<Result<Bytes, Status>>;
+    type ResponseStream = Packets;
     type Future = Answering<Self::ResponseStream>;
 
     fn call(&mut self, request: Request<Bytes>) -> Self::Future {
         let (service, path) = (Arc::clone(&self.service), std::mem::take(&mut self.path));
         Box::pin(async move {
             let question = request.into_inner();
-            let messages = match path.as_str() {
+            let packets = match path.as_str() {
                 path::COPY_PART => service.copy_part(&question),
                 _ => service.stream(&question),
             };
-            messages.map(Response::new)
+            packets?.begun().await.map(Response::new)
         })
     }
 }
