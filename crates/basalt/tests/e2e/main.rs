@@ -18,6 +18,8 @@ mod native;
 mod operator_flags;
 mod own_metrics;
 mod pressure;
+#[cfg(target_arch = "x86_64")]
+mod processors;
 mod prometheus;
 mod promql_api;
 mod promtool;

@@ -66,7 +66,7 @@ fn every_value_and_label_comes_back_to_the_bit() {
 }
 
 /// Kubernetes-shaped bodies, and what is in them.
-fn recorded(shape: &Shape, scrapes: std::ops::Range<u64>) -> (Vec<Vec<u8>>, Ledger) {
+pub fn recorded(shape: &Shape, scrapes: std::ops::Range<u64>) -> (Vec<Vec<u8>>, Ledger) {
     let mut bodies = Vec::new();
     Traffic::new(shape.clone()).requests(scrapes.clone(), |body| bodies.push(body.to_vec()));
     let mut traffic = Traffic::new(shape.clone());
