@@ -127,13 +127,13 @@ impl Way<'_> {
         while !left.is_empty() {
             let keys = self.keys(rows, left);
             let mut batch_rows = Vec::with_capacity(keys.len());
-            let mut batch_samples = Vec::new();
-            for (at, key) in left.iter().zip(&keys) {
+            let mut batch_samples = Vec::with_capacity(keys.len());
+            for (at, key) in left.iter().zip(keys.iter()) {
                 let at = *at as usize;
                 let begin = at.checked_sub(1).map_or(start, |before| rows[before].samples_end as usize) - start;
                 batch_samples.extend_from_slice(&samples[begin..rows[at].samples_end as usize - start]);
                 let row = OutRow { slot: rows[at].slot, samples_end: batch_samples.len() as u32 };
-                batch_rows.push(self.row(SeriesName::Key(key.as_bytes()), row, 0));
+                batch_rows.push(self.row(SeriesName::Key(key), row, 0));
             }
             let tenant = self.out.tenant;
             let batch = NumberedBatch { tenant, rows: &batch_rows, samples: &batch_samples, check: 0, metadata: &[] };
@@ -151,18 +151,18 @@ impl Way<'_> {
     }
 
     /// Keys of the first of these rows, as many as go together.
-    fn keys(&self, rows: &[OutRow], places: &[u32]) -> Vec<SeriesKey> {
-        let mut keys = Vec::new();
-        let mut bytes = 0;
+    fn keys(&self, rows: &[OutRow], places: &[u32]) -> Keys {
+        let mut keys = Keys::default();
+        let mut key = SeriesKey::default();
         for at in places {
-            let mut key = SeriesKey::default();
             let held = self.head.write_key(rows[*at as usize].slot, &mut key);
             assert!(held, "BUG: a slot was freed under a pin");
-            bytes += key.as_bytes().len();
-            if bytes > KEY_BYTES_PER_PIECE && !keys.is_empty() {
+            let key = key.as_bytes();
+            if keys.bytes.len() + key.len() > KEY_BYTES_PER_PIECE && keys.len() > 0 {
                 break;
             }
-            keys.push(key);
+            keys.bytes.extend_from_slice(key);
+            keys.ends.push(keys.bytes.len());
         }
         keys
     }
@@ -177,6 +177,24 @@ impl Way<'_> {
         }
         slots.iter().zip(numbers).for_each(|(slot, number)| self.numbers.set(*slot, *number));
         Ok(())
+    }
+}
+
+/// Keys one behind the other: a piece names thousands.
+#[derive(Default)]
+struct Keys {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Keys {
+    fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        starts.zip(&self.ends).map(|(start, end)| &self.bytes[start..*end])
     }
 }
 
