@@ -175,7 +175,7 @@ impl Evaluation<'_> {
             self.options.workers_per_query_max,
             || Reader::new(self, plan, wants_keys),
             |reader, batch| self.fold_batch(reader, batch, plan, fold, found),
-            |batch| all.merge(&batch, fold, self, plan.layout.points),
+            |batch| all.merge(batch, fold, self, plan.layout.points),
         )?;
         Ok(all)
     }
@@ -237,9 +237,10 @@ impl Evaluation<'_> {
         for index in 0..chunk.len() {
             chunk.key(index, &mut key)?;
             chunk.read(index, &mut data)?;
-            let state = Fold::from_state(fold.kind, self.query.dialect, plan.layout.points, &data.values);
-            let state = state.ok_or_else(|| {
-                QueryError::Internal(format!("a storage node gives a state of {} numbers", data.values.len()))
+            let state =
+                Fold::from_state(fold.kind, self.query.dialect, plan.layout.points, std::mem::take(&mut data.values));
+            let state = state.map_err(|numbers| {
+                QueryError::Internal(format!("a storage node gives a state of {numbers} numbers"))
             })?;
             folded.take(&key, state, fold, self)?;
         }
@@ -325,25 +326,32 @@ impl Folded {
     /// Takes over the groups of the next batch.
     fn merge(
         &mut self,
-        batch: &Self,
+        batch: Self,
         fold: &FoldPlan<'_>,
         evaluation: &Evaluation<'_>,
         points: usize,
     ) -> Result<(), QueryError> {
-        let bytes = Fold::bytes(fold.kind, evaluation.query.dialect, points);
         self.series.append(&batch.series);
-        for (number, theirs) in batch.folds.iter().enumerate() {
-            let labels = batch.groups.labels(number);
-            let Some(mine) = self.groups.number(labels.iter(), fold.groups_max) else { continue };
+        if self.folds.is_empty() && batch.folds.len() <= fold.groups_max {
+            *self = Self { series: std::mem::take(&mut self.series), ..batch };
+            return Ok(());
+        }
+        let bytes = Fold::bytes(fold.kind, evaluation.query.dialect, points);
+        let (groups, mut first) = (batch.groups, batch.first.into_iter());
+        for (number, theirs) in batch.folds.into_iter().enumerate() {
+            let first = first.next();
+            let Some(mine) = self.groups.number(groups.labels(number).iter(), fold.groups_max) else {
+                evaluation.ledger.release(bytes);
+                continue;
+            };
             if mine == self.folds.len() {
-                evaluation.ledger.hold(bytes)?;
-                self.folds.push(theirs.clone());
-                self.first.extend(batch.first.get(number).cloned());
+                self.folds.push(theirs);
+                self.first.extend(first);
             } else {
-                self.folds[mine].merge(theirs);
+                self.folds[mine].merge(&theirs);
+                evaluation.ledger.release(bytes);
             }
         }
-        evaluation.ledger.release(bytes * batch.folds.len());
         Ok(())
     }
 

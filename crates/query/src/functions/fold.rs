@@ -105,10 +105,10 @@ impl Fold {
         Self { kind, dialect, points, state, is_fresh: true }
     }
 
-    /// A state that was made elsewhere; `None` if it has another form.
-    pub fn from_state(kind: FoldKind, dialect: Dialect, points: usize, state: &[f64]) -> Option<Self> {
+    /// A state that was made elsewhere. If it has another form, of how many numbers it is.
+    pub fn from_state(kind: FoldKind, dialect: Dialect, points: usize, state: Vec<f64>) -> Result<Self, usize> {
         let fits = state.len() == kind.columns(dialect) * points && !kind.keeps_labels();
-        fits.then(|| Self { kind, dialect, points, state: state.to_vec(), is_fresh: false })
+        if fits { Ok(Self { kind, dialect, points, state, is_fresh: false }) } else { Err(state.len()) }
     }
 
     /// How many points the grid has.
@@ -152,9 +152,11 @@ impl Fold {
             (FoldKind::Min, _) => samples.for_each(|(_, (min, value))| *min = smaller(*min, *value)),
             (FoldKind::Max, _) => samples.for_each(|(_, (max, value))| *max = larger(*max, *value)),
             (FoldKind::Sum2, _) => samples.for_each(|(_, (sum, value))| *sum = or_zero(*sum) + value * value),
-            (FoldKind::Sum, Dialect::MetricsQl) => {
-                samples.for_each(|(_, (sum, value))| *sum = or_zero(*sum) + value);
-            }
+            // Without a branch for each point: most sums are this one.
+            (FoldKind::Sum, Dialect::MetricsQl) => first.iter_mut().zip(values).for_each(|(sum, value)| {
+                let next = or_zero(*sum) + value;
+                *sum = if is_sample(*value) { next } else { *sum };
+            }),
             (FoldKind::Sum, Dialect::PromQl) => {
                 samples.for_each(|(at, (sum, value))| add_compensated(sum, &mut rest[at], *value));
             }
@@ -252,6 +254,10 @@ impl Fold {
         let points = self.points;
         if self.kind == FoldKind::Any {
             self.state.resize(points, ABSENT);
+            return self.state;
+        }
+        if self.kind.columns(self.dialect) == 1 {
+            // The only column is the result.
             return self.state;
         }
         for at in 0..points {

@@ -17,6 +17,8 @@ use crate::frame::Grid;
 
 /// So many of the first intervals of a column tell how far its samples lie apart.
 pub const INTERVALS_LOOKED_AT: usize = 20;
+/// So many places are looked at one by one.
+const SEEK_NEAR: usize = 6;
 /// Which of these intervals, in order of length, is taken.
 const INTERVAL_QUANTILE: f64 = 0.6;
 
@@ -120,8 +122,18 @@ impl Bounds {
     }
 }
 
-/// The first place at or behind `start` whose time is greater than `time`. Doubles its steps, so that neither dense nor wide windows cost much.
+/// The first place at or behind `start` whose time is greater than `time`. Looks at the next few places, for most windows move by a sample or two; then doubles
+/// its steps, so that dense samples do not cost much.
+#[inline]
 fn seek(times: &[i64], start: usize, time: i64) -> usize {
+    let near = &times[start..times.len().min(start + SEEK_NEAR)];
+    match near.iter().position(|at| *at > time) {
+        Some(steps) => start + steps,
+        None => seek_far(times, start + near.len(), time),
+    }
+}
+
+fn seek_far(times: &[i64], start: usize, time: i64) -> usize {
     let (mut low, mut step) = (start, 1);
     while low + step <= times.len() && times[low + step - 1] <= time {
         low += step;
@@ -332,6 +344,17 @@ mod tests {
                 let (start, end) = (layout.end(i) - length, layout.end(i));
                 let want: Vec<i64> = times.iter().copied().filter(|time| start < *time && *time <= end).collect();
                 prop_assert_eq!(&times[bounds.from[i] as usize..bounds.to[i] as usize], &want[..]);
+            }
+        }
+    }
+
+    #[test]
+    fn places_near_and_far_are_found() {
+        let times: Vec<i64> = (0..200).map(|i| i * i / 7).collect();
+        for start in (0..=times.len()).step_by(3) {
+            for time in (-5..times[199] + 5).step_by(11) {
+                let wanted = start + times[start..].partition_point(|at| *at <= time);
+                assert_eq!(seek(&times, start, time), wanted, "from {start} to {time}");
             }
         }
     }
