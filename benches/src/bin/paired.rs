@@ -1,7 +1,8 @@
 //! The paired comparison of ingestion: `paired [--ours=COMMAND] [--rival=COMMAND] [--other=COMMAND] [--pairs=N] [--series=N]
-//! [--scrapes=N] [--connections=N] [--samples-per-request=N] [--seed=N] [--idle-ms=N] [--settle-s=N] [--folder=DIR] [--write=PAGE]`.
+//! [--scrapes=N] [--connections=N] [--samples-per-request=N] [--seed=N] [--idle-ms=N] [--settle-s=N] [--folder=DIR] [--write=PAGE]
+//! [--part=NAME]`.
 //!
-//! `--series=50000 --scrapes=40 --pairs=3` takes some minutes. Prints one table; with `--write` it also replaces the part `paired` of a page.
+//! `--series=50000 --scrapes=40 --pairs=3` takes some minutes. Prints one table; with `--write` it also replaces a part of a page (`--part=paired`).
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ struct Options {
     contestants: Vec<Contestant>,
     folder: PathBuf,
     write: String,
+    part: String,
 }
 
 fn main() -> ExitCode {
@@ -56,6 +58,7 @@ fn options() -> Result<Options, String> {
     let other: String = flags.take("other", PROMETHEUS_COMMAND.to_owned())?;
     let folder: PathBuf = flags.take("folder", std::env::temp_dir())?;
     let write = flags.take("write", String::new())?;
+    let part = flags.take("part", "paired".to_owned())?;
     flags.finish()?;
     if ours.is_empty() || rival.is_empty() {
         return Err("--ours and --rival are commands that start a server; only --other may be empty".to_owned());
@@ -63,7 +66,7 @@ fn options() -> Result<Options, String> {
     // An empty command leaves the third program out.
     let commands = [ours, rival.clone(), rival, other];
     let contestants = commands.into_iter().filter(|command| !command.is_empty()).map(Contestant::of_command).collect();
-    Ok(Options { plan, contestants, folder, write })
+    Ok(Options { plan, contestants, folder, write, part })
 }
 
 fn compare(options: &Options) -> io::Result<()> {
@@ -74,7 +77,7 @@ fn compare(options: &Options) -> io::Result<()> {
     let text = table(&options.plan, &options.contestants, &rounds);
     print!("{text}");
     if !options.write.is_empty() {
-        document::replace(Path::new(&options.write), "paired", &text)?;
+        document::replace(Path::new(&options.write), &options.part, &text)?;
     }
     Ok(())
 }

@@ -15,6 +15,8 @@ use std::{
 
 use super::processes::Cluster;
 use crate::{
+    figures::median,
+    machine,
     paired::{Plan, Recordings},
     replay::replay,
     server::Server,
@@ -118,37 +120,40 @@ fn wait(mut done: impl FnMut() -> io::Result<bool>) -> io::Result<()> {
     Ok(())
 }
 
-/// The rounds as a table.
+/// The rounds as a table, their medians first.
 pub fn table(plan: &Plan, rounds: &[Round]) -> String {
     let mut text = format!(
-        "{} series × {} scrapes, twice; 1 insert, {STORAGES} storages.\n\n| | {} |\n|---|{}\n",
+        "{} series × {} scrapes, twice; 1 insert, {STORAGES} storages. Machine: {}.\n\n| | median | {} |\n|---|---:|{}\n",
         plan.series,
         plan.scrapes,
+        machine::describe(),
         (1..=rounds.len()).map(|round| format!("round {round}")).collect::<Vec<_>>().join(" | "),
         "---:|".repeat(rounds.len())
     );
-    let mut line = |name: &str, figure: &dyn Fn(&Round) -> String| {
-        let figures: Vec<String> = rounds.iter().map(figure).collect();
-        // Writing to a text cannot fail.
-        let _ = writeln!(text, "| {name} | {} |", figures.join(" | "));
+    let mut line = |name: &str, decimals: usize, figure: &dyn Fn(&Round) -> f64| {
+        let figures: Vec<f64> = rounds.iter().map(figure).collect();
+        let _ = write!(text, "| {name} ");
+        for figure in std::iter::once(median(&figures)).chain(figures) {
+            // Writing to a text cannot fail.
+            let _ = write!(text, "| {figure:.decimals$} ");
+        }
+        text.push_str("|\n");
     };
     for (at, phase) in ["new", "known"].into_iter().enumerate() {
-        let per_cpu_s = |round: &Round, who: usize| round.samples[at] as f64 / round.cpu_s[at][who] / 1e3;
-        line(&format!("{phase}: single, thousand samples per CPU-second"), &|round| {
-            format!("{:.0}", per_cpu_s(round, 0))
-        });
-        line(&format!("{phase}: cluster, thousand samples per CPU-second"), &|round| {
-            format!("{:.0}", per_cpu_s(round, 1))
-        });
-        line(&format!("{phase}: CPU of the cluster over that of the single node"), &|round| {
-            format!("{:.2}", round.cpu_s[at][1] / round.cpu_s[at][0])
+        for (who, name) in ["single", "cluster"].into_iter().enumerate() {
+            line(&format!("{phase}: {name}, thousand samples per CPU-second"), 0, &|round| {
+                round.samples[at] as f64 / round.cpu_s[at][who] / 1e3
+            });
+        }
+        line(&format!("{phase}: CPU of the cluster over that of the single node"), 2, &|round| {
+            round.cpu_s[at][1] / round.cpu_s[at][0]
         });
     }
-    line("memory of the single node, MB", &|round| format!("{:.0}", round.memory_bytes[0] as f64 / 1e6));
-    line("memory of all nodes together, MB", &|round| format!("{:.0}", round.memory_bytes[1] as f64 / 1e6));
-    line("samples that a storage had missed", &|round| round.drained.0.to_string());
-    line("… and the seconds until it had them", &|round| format!("{:.1}", round.drained.1.as_secs_f64()));
-    line("thousand samples taken in a second meanwhile", &|round| format!("{:.0}", round.rates[0] / 1e3));
-    line("… and without hints beside it", &|round| format!("{:.0}", round.rates[1] / 1e3));
+    line("memory of the single node, MB", 0, &|round| round.memory_bytes[0] as f64 / 1e6);
+    line("memory of all nodes together, MB", 0, &|round| round.memory_bytes[1] as f64 / 1e6);
+    line("samples that a storage had missed", 0, &|round| round.drained.0 as f64);
+    line("… and the seconds until it had them", 1, &|round| round.drained.1.as_secs_f64());
+    line("thousand samples taken in a second meanwhile", 0, &|round| round.rates[0] / 1e3);
+    line("… and without hints beside it", 0, &|round| round.rates[1] / 1e3);
     text
 }
