@@ -43,7 +43,7 @@ fn the_commands_of_the_readme_do_what_it_says() {
         return;
     }
     let readme = readme();
-    let run = commands(&readme, "cargo run --release --");
+    let run = commands(&readme, "cargo run --profile quick --");
     let arguments: Vec<&str> =
         run.first().and_then(|line| line.split_once(" -- ")).expect("how to run it").1.split(' ').collect();
     let home = folder();
