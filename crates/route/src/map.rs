@@ -2,10 +2,12 @@
 //!
 //! 1. It is computed from the list of nodes and the replication factors alone, so that every process with the same list has the same map. Ports do not
 //!    count: inserts and selects reach the same node at different ones.
-//! 2. Each shard goes to as many groups as `-globalReplicationFactor` says. The score of a group is the best of its nodes, which gives a group with twice as
+//! 2. The score of a shard and a node is the rank that the shard has in the node's own order of all shards; a hash of both makes the order and tells equal
+//!    ranks apart. Every node has as many shards of each rank as every other, so that chance gives none of them many more than its share.
+//! 3. Each shard goes to as many groups as `-globalReplicationFactor` says. The score of a group is the best of its nodes, which gives a group with twice as
 //!    many nodes twice as many shards.
-//! 3. Inside a group each of its shards goes to as many nodes as the group's replication factor says.
-//! 4. The version is a hash of all owners: two maps are the same exactly if their versions are, and a map that comes back has its old version back.
+//! 4. Inside a group each of its shards goes to as many nodes as the group's replication factor says.
+//! 5. The version is a hash of all owners: two maps are the same exactly if their versions are, and a map that comes back has its old version back.
 
 use std::fmt;
 
@@ -39,11 +41,18 @@ impl ShardMap {
         let nodes = list.nodes().to_vec();
         let identities = list.identities();
         let names: Vec<u64> = identities.iter().map(|node| xxh3_64_with_seed(node.as_bytes(), SEED)).collect();
-        let score = |shard: u16, node: usize| xxh3_64_with_seed(&shard.to_le_bytes(), names[node]);
+        let scores: Vec<Vec<u64>> = names.iter().map(|name| scores(*name)).collect();
+        let score = |shard: u16, node: usize| scores[node][usize::from(shard)];
         let groups: Vec<(&str, Vec<usize>)> = list.groups().into_iter().collect();
 
         let shards: Vec<u16> = (0..SHARDS as u16).collect();
-        let weights: Vec<Place> = groups.iter().map(|(_, nodes)| Place { weight: nodes.len() }).collect();
+        let weights: Vec<Place> = groups
+            .iter()
+            .map(|(group, nodes)| Place {
+                weight: nodes.len(),
+                rounding: rounding(xxh3_64_with_seed(group.as_bytes(), SEED)),
+            })
+            .collect();
         let best = |shard: u16, group: usize| {
             let scores = groups[group].1.iter().map(|node| score(shard, *node));
             scores.max().expect("BUG: a group without nodes")
@@ -57,7 +66,8 @@ impl ShardMap {
                 .copied()
                 .filter(|shard| groups_of[usize::from(*shard)].contains(&(number as u16)))
                 .collect();
-            let places = vec![Place { weight: 1 }; members.len()];
+            let places =
+                members.iter().map(|node| Place { weight: 1, rounding: rounding(names[*node]) }).collect::<Vec<_>>();
             let held = assign(&here, &places, replication.in_group(group), |shard, place| score(shard, members[place]));
             for (shard, places) in here.iter().zip(held) {
                 owners[usize::from(*shard)].extend(places.into_iter().map(|place| members[usize::from(place)] as u16));
@@ -115,6 +125,24 @@ impl fmt::Debug for ShardMap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ShardMap({:016x}, {} nodes, {} copies)", self.version, self.nodes.len(), self.copies_max())
     }
+}
+
+/// The scores of all shards at a node: above by rank, below by hash.
+fn scores(name: u64) -> Vec<u64> {
+    const RANK_BITS: u32 = SHARDS.trailing_zeros();
+    let hashes: Vec<u64> = (0..SHARDS as u16).map(|shard| xxh3_64_with_seed(&shard.to_le_bytes(), name)).collect();
+    let mut order: Vec<usize> = (0..SHARDS).collect();
+    order.sort_unstable_by_key(|shard| (hashes[*shard], *shard));
+    let mut scores = vec![0; SHARDS];
+    for (rank, shard) in order.into_iter().enumerate() {
+        scores[shard] = (rank as u64) << (u64::BITS - RANK_BITS) | hashes[shard] >> RANK_BITS;
+    }
+    scores
+}
+
+/// See [`Place::rounding`].
+fn rounding(name: u64) -> u16 {
+    (name >> 48) as u16
 }
 
 /// A hash of what the map says, in an order that does not depend on ports.
@@ -176,13 +204,14 @@ mod tests {
         let some = [0, 1, 2, 511, 1023].map(|shard| map.owners(shard));
         assert_eq!(
             format!("{map:?} {some:?}"),
-            "ShardMap(5956a61c78a96143, 5 nodes, 2 copies) [[3, 2], [3, 4], [3, 0], [1, 2], [1, 4]]"
+            "ShardMap(6774af1b901e23a4, 5 nodes, 2 copies) [[3, 0], [3, 4], [3, 4], [1, 2], [1, 4]]"
         );
     }
 
     #[test]
     fn on_average_a_node_moves_its_share() {
-        for (count, copies, percent) in [(2, 1, 103), (3, 2, 102), (5, 1, 104), (9, 2, 106), (15, 3, 108), (30, 3, 125)]
+        for (count, copies, percent) in
+            [(2, 1, 103), (3, 2, 102), (5, 1, 103), (9, 2, 103), (15, 3, 103), (30, 3, 110), (30, 1, 130)]
         {
             const LISTS: usize = 20;
             let moves = |seed| moved(&map(nodes(count - 1, seed), copies), &map(nodes(count, seed), copies));
@@ -236,16 +265,14 @@ mod tests {
         }
 
         #[test]
-        fn a_node_that_comes_or_goes_moves_little_more_than_its_share(count in 2_usize..40, copies in 1_usize..4, seed in 0_u64..1000) {
+        fn a_node_that_comes_or_goes_moves_its_share(count in 2_usize..40, copies in 1_usize..4, seed in 0_u64..1000) {
             prop_assume!(copies < count);
             let (few, many) = (map(nodes(count - 1, seed), copies), map(nodes(count, seed), copies));
             prop_assert_ne!(few.version(), many.version());
             let share = SHARDS * copies / count;
             let (come, gone) = (moved(&few, &many), moved(&many, &few));
-            // One in a thousand of these lists moves more than one and a half of the share: all of them have 27 nodes or more, and one copy.
-            let most = if copies == 1 && count > 20 { share * 9 / 4 + 8 } else { share * 3 / 2 + 8 };
-            prop_assert!(come >= share * 3 / 4 && come <= most, "{} moved, the share is {}", come, share);
-            prop_assert!(gone <= most, "{} moved, the share is {}", gone, share);
+            prop_assert!(come >= share * 8 / 10 && come <= share * 3 / 2 + 8, "{} moved, the share is {}", come, share);
+            prop_assert!(gone <= share * 3 / 2 + 8, "{} moved, the share is {}", gone, share);
         }
 
         #[test]

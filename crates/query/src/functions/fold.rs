@@ -252,12 +252,9 @@ impl Fold {
     /// The values of the group, [`ABSENT`] where no series had a sample.
     pub fn finish(mut self) -> Vec<f64> {
         let points = self.points;
-        if self.kind == FoldKind::Any {
+        if self.kind.columns(self.dialect) <= 1 {
+            // The only column is the result; `any` has one when it has seen a series.
             self.state.resize(points, ABSENT);
-            return self.state;
-        }
-        if self.kind.columns(self.dialect) == 1 {
-            // The only column is the result.
             return self.state;
         }
         for at in 0..points {

@@ -17,8 +17,6 @@ use crate::frame::Grid;
 
 /// So many of the first intervals of a column tell how far its samples lie apart.
 pub const INTERVALS_LOOKED_AT: usize = 20;
-/// So many places are looked at one by one.
-const SEEK_NEAR: usize = 6;
 /// Which of these intervals, in order of length, is taken.
 const INTERVAL_QUANTILE: f64 = 0.6;
 
@@ -121,6 +119,9 @@ impl Bounds {
         })
     }
 }
+
+/// So many places are looked at one by one.
+const SEEK_NEAR: usize = 6;
 
 /// The first place at or behind `start` whose time is greater than `time`. Looks at the next few places, for most windows move by a sample or two; then doubles
 /// its steps, so that dense samples do not cost much.
