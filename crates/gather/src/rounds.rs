@@ -109,7 +109,6 @@ struct Questions {
     alone: SelectRequest,
     /// For samples.
     merged: SelectRequest,
-    samples_from: i64,
     assignment: Assignment,
 }
 
@@ -118,7 +117,6 @@ pub struct Rounds<'a> {
     gather: &'a Gather,
     members: Arc<Members>,
     request: Arc<SelectRequest>,
-    samples_from: i64,
     collapses: bool,
     words: Vec<Option<ShardWord>>,
     /// Who is not asked again.
@@ -129,12 +127,12 @@ pub struct Rounds<'a> {
 
 impl<'a> Rounds<'a> {
     /// Asks for the series of a request.
-    pub fn new(gather: &'a Gather, members: Arc<Members>, request: Arc<SelectRequest>, samples_from: i64) -> Self {
+    pub fn new(gather: &'a Gather, members: Arc<Members>, request: Arc<SelectRequest>) -> Self {
         let nodes = members.nodes().len();
         let collapses = gather.collapses(&members);
         let (words, given_up) = (vec![None; nodes], vec![false; nodes]);
         let settled = ShardSet::empty();
-        Self { gather, members, request, samples_from, collapses, words, given_up, settled, pieces: Vec::new() }
+        Self { gather, members, request, collapses, words, given_up, settled, pieces: Vec::new() }
     }
 
     /// All pieces of the answer.
@@ -269,7 +267,7 @@ impl<'a> Rounds<'a> {
             Some(_) => SelectRequest { samples: SamplesWanted::Raw, ..alone },
             None => alone,
         };
-        Arc::new(Questions { alone, merged, samples_from: self.samples_from, assignment: assignment.clone() })
+        Arc::new(Questions { alone, merged, assignment: assignment.clone() })
     }
 }
 
@@ -292,10 +290,10 @@ async fn answer(place: usize, node: Arc<Node>, asked: Arc<Questions>) -> Result<
     let alone_request = with(&asked.alone, alone);
     let merged_request = with(&asked.merged, merged);
     let asks_merged = !merged.is_empty();
-    let alone_answer = node.select_from(&alone_request, asked.samples_from);
+    let alone_answer = node.select(&alone_request);
     let merged_answer = async {
         match asks_merged {
-            true => node.select_from(&merged_request, asked.samples_from).await.map(Some),
+            true => node.select(&merged_request).await.map(Some),
             false => Ok(None),
         }
     };
@@ -379,7 +377,6 @@ pub fn stand_in(
     runtime: &Handle,
     members: &Arc<Members>,
     request: &SelectRequest,
-    samples_from: i64,
     (shards, without): (&ShardSet, &[usize]),
 ) -> Result<StandIns, SelectError> {
     let samples = match &request.samples {
@@ -391,7 +388,7 @@ pub fn stand_in(
     let request = Arc::new(request);
     let question = move |_, node: Arc<Node>| {
         let request = Arc::clone(&request);
-        async move { node.select_from(&request, samples_from).await }
+        async move { node.select(&request).await }
     };
     let mut answers = ask_each(runtime, members, |node| !without.contains(&node), question);
     let asking = async move {

@@ -25,15 +25,7 @@ use crate::{
 
 impl Select for Gather {
     fn select<'a>(&'a self, request: SelectRequest) -> BoxFuture<'a, Result<Box<dyn SeriesStream>, SelectError>> {
-        self.select_from(request, i64::MIN)
-    }
-
-    fn select_from<'a>(
-        &'a self,
-        request: SelectRequest,
-        samples_from: i64,
-    ) -> BoxFuture<'a, Result<Box<dyn SeriesStream>, SelectError>> {
-        Box::pin(async move { Ok(Box::new(self.gather(request, samples_from).await?) as Box<dyn SeriesStream>) })
+        Box::pin(async move { Ok(Box::new(self.gather(request).await?) as Box<dyn SeriesStream>) })
     }
 
     fn takes_sub_plans(&self) -> bool {
@@ -116,7 +108,7 @@ impl Select for Gather {
 }
 
 impl Gather {
-    async fn gather(&self, request: SelectRequest, samples_from: i64) -> Result<Merge, SelectError> {
+    async fn gather(&self, request: SelectRequest) -> Result<Merge, SelectError> {
         self.stats.requests.fetch_add(1, Relaxed);
         let members = self.members();
         let budget = request.budget.clone();
@@ -127,7 +119,11 @@ impl Gather {
             range: request.range,
         };
         let labels = request.labels.clone();
-        let mut asked = SelectRequest { range: joining.range_asked(), ..request };
+        let mut asked = SelectRequest {
+            range: joining.range_asked(),
+            samples_from: joining.samples_asked_from(request.samples_from),
+            ..request
+        };
         if !joining.keeps_single() {
             // Which samples count is decided here, where all of an interval are.
             asked.sub_plan = None;
@@ -139,12 +135,11 @@ impl Gather {
         // Series are merged by their whole keys.
         asked.labels = LabelsWanted::All;
         self.stats.sub_plans.fetch_add(u64::from(asked.sub_plan.is_some()), Relaxed);
-        let (asked, samples_from) = (Arc::new(asked), joining.samples_asked_from(samples_from));
+        let asked = Arc::new(asked);
         let mut coverage = Coverage::new(Arc::clone(&members), budget.completeness.clone());
-        let rounds = Rounds::new(self, Arc::clone(&members), Arc::clone(&asked), samples_from);
+        let rounds = Rounds::new(self, Arc::clone(&members), Arc::clone(&asked));
         let pieces = rounds.run(&mut coverage).await?;
-        let again =
-            Again { members: Arc::clone(&members), request: asked, samples_from, runtime: self.runtime.clone() };
+        let again = Again { members: Arc::clone(&members), request: asked, runtime: self.runtime.clone() };
         let shared = Shared { joining, labels, again, stats: Arc::clone(&self.stats) };
         Ok(Merge::new(pieces, coverage, members.copies(), budget, shared))
     }
@@ -224,14 +219,13 @@ impl Gather {
 pub struct Again {
     members: Arc<Members>,
     request: Arc<SelectRequest>,
-    samples_from: i64,
     runtime: Handle,
 }
 
 impl Again {
     /// Samples of these shards from all nodes but some, or why one gives none. Blocks the thread.
     pub fn stand_in(&self, shards: &ShardSet, without: &[usize]) -> Result<StandIns, SelectError> {
-        stand_in(&self.runtime, &self.members, &self.request, self.samples_from, (shards, without))
+        stand_in(&self.runtime, &self.members, &self.request, (shards, without))
     }
 
     /// The samples of one series one by one, from each of these nodes. Blocks the thread.
@@ -242,6 +236,7 @@ impl Again {
         let request = SelectRequest {
             selector: Selector::all_of(equal.collect()),
             samples: SamplesWanted::Raw,
+            samples_from: i64::MIN,
             labels: LabelsWanted::All,
             sub_plan: None,
             shards: None,

@@ -74,17 +74,9 @@ fn named(selector: &Selector) -> Option<Vec<&str>> {
 
 impl Select for Counting {
     fn select<'a>(&'a self, request: SelectRequest) -> BoxFuture<'a, Result<Box<dyn SeriesStream>, SelectError>> {
-        self.select_from(request, i64::MIN)
-    }
-
-    fn select_from<'a>(
-        &'a self,
-        request: SelectRequest,
-        samples_from: i64,
-    ) -> BoxFuture<'a, Result<Box<dyn SeriesStream>, SelectError>> {
         Box::pin(async move {
             let asked = Asked::of(&request);
-            let stream = self.select.select_from(request, samples_from).await?;
+            let stream = self.select.select(request).await?;
             if let Some(asked) = asked {
                 self.count(&asked, &*stream).await;
             }

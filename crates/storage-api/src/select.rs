@@ -25,16 +25,6 @@ pub trait Select: Send + Sync {
     /// Finds the series that have samples in the range (or, without samples asked for, that are known in it) and gives them as a stream.
     fn select<'a>(&'a self, request: SelectRequest) -> BoxFuture<'a, Result<Box<dyn SeriesStream>, SelectError>>;
 
-    /// As [`Select::select`], by one who knows what lies before an instant: series are found over the whole range, samples before `samples_from` need not be given.
-    fn select_from<'a>(
-        &'a self,
-        request: SelectRequest,
-        samples_from: i64,
-    ) -> BoxFuture<'a, Result<Box<dyn SeriesStream>, SelectError>> {
-        let _ = samples_from;
-        self.select(request)
-    }
-
     /// Label names of the series that the request means, sorted.
     fn label_names<'a>(&'a self, request: NamesRequest) -> BoxFuture<'a, Result<Vec<String>, SelectError>>;
 
@@ -77,6 +67,8 @@ pub struct SelectRequest {
     pub labels: LabelsWanted,
     /// Which samples the caller will read.
     pub samples: SamplesWanted,
+    /// Samples before this instant need not be given, for the caller knows what lies there; series are found over the whole range.
+    pub samples_from: i64,
     /// Only one sample per timestamp: the one that stands last in the order of values at equal times, numbers before NaN before stale.
     pub one_per_timestamp: bool,
     /// Only series of these virtual shards.
@@ -96,6 +88,7 @@ impl SelectRequest {
             range,
             labels: LabelsWanted::All,
             samples: SamplesWanted::Raw,
+            samples_from: i64::MIN,
             one_per_timestamp: false,
             shards: None,
             sub_plan: None,
@@ -365,7 +358,7 @@ pub trait SeriesChunk: Send {
     /// Writes the labels that were asked for of series `index` into `key`.
     fn key(&self, index: usize, key: &mut SeriesKey) -> Result<(), SelectError>;
 
-    /// Whether series `index` may have samples in the range that were not to be given ([`Select::select_from`]).
+    /// Whether series `index` may have samples in the range that were not to be given ([`SelectRequest::samples_from`]).
     fn has_before(&mut self, index: usize) -> Result<bool, SelectError> {
         let _ = index;
         Ok(true)

@@ -161,16 +161,8 @@ impl Drop for Store {
 
 impl Select for Store {
     fn select<'a>(&'a self, request: SelectRequest) -> BoxFuture<'a, Result<Box<dyn SeriesStream>, SelectError>> {
-        self.select_from(request, i64::MIN)
-    }
-
-    fn select_from<'a>(
-        &'a self,
-        request: SelectRequest,
-        samples_from: i64,
-    ) -> BoxFuture<'a, Result<Box<dyn SeriesStream>, SelectError>> {
         Box::pin(async move {
-            let plan = select::Plan::make(&self.inner, request, samples_from)?;
+            let plan = select::Plan::make(&self.inner, request)?;
             Ok(Box::new(Stream::new(plan)) as Box<dyn SeriesStream>)
         })
     }

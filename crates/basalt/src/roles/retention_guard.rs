@@ -39,16 +39,8 @@ impl RetentionGuard {
 
 impl Select for RetentionGuard {
     fn select<'a>(&'a self, request: SelectRequest) -> BoxFuture<'a, Result<Box<dyn SeriesStream>, SelectError>> {
-        self.select_from(request, i64::MIN)
-    }
-
-    fn select_from<'a>(
-        &'a self,
-        request: SelectRequest,
-        samples_from: i64,
-    ) -> BoxFuture<'a, Result<Box<dyn SeriesStream>, SelectError>> {
         match self.check(request.range) {
-            Ok(()) => self.select.select_from(request, samples_from),
+            Ok(()) => self.select.select(request),
             Err(refused) => Box::pin(async { Err(refused) }),
         }
     }

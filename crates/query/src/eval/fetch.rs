@@ -167,6 +167,7 @@ impl Evaluation<'_> {
         let request = SelectRequest {
             labels,
             samples,
+            samples_from,
             one_per_timestamp: dialect::one_per_timestamp(self.query.dialect),
             sub_plan,
             budget: budget.clone(),
@@ -177,7 +178,7 @@ impl Evaluation<'_> {
                 let found = stream.as_ref().ok().and_then(|stream| stream.series_total());
                 format!("select from {} to {}: {} series", range.min, range.max, found.unwrap_or(0))
             },
-            || block_on(self.select.select_from(request, samples_from)),
+            || block_on(self.select.select(request)),
         );
         let stream = stream.map_err(|error| select_error(error, &budget))?;
         self.ledger.read_series(stream.series_total().unwrap_or(0));

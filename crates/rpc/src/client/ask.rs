@@ -32,13 +32,8 @@ pub struct Found {
 impl Node {
     /// The series that the node has for a request, as a stream.
     pub async fn select(&self, request: &SelectRequest) -> Result<RemoteStream, RpcError> {
-        self.select_from(request, i64::MIN).await
-    }
-
-    /// As [`Self::select`], by one who does not need samples before an instant.
-    pub async fn select_from(&self, request: &SelectRequest, samples_from: i64) -> Result<RemoteStream, RpcError> {
         self.hello().await?;
-        let question = requests::select_message(request, samples_from);
+        let question = requests::select_message(request);
         self.open(&question, &request.budget, time_left(&request.budget)).await
     }
 

@@ -38,14 +38,13 @@ impl Service {
         let select = self.select()?.clone();
         let question = decode::<SelectMessage>(question)?;
         let request = requests::select_request(&question).map_err(wrong)?;
-        let samples_from = question.samples_from.unwrap_or(i64::MIN);
         let (mut out, packets) = packets(request.budget.cancel.clone());
         let asked_word = self.asker_of_words();
         let runtime = Handle::current();
         spawn_blocking(move || {
             let word = asked_word(request.range);
-            let finding = |request: SelectRequest| runtime.block_on(select.select_from(request, samples_from));
-            let end = answer(finding, request, &word, samples_from, &mut out);
+            let finding = |request: SelectRequest| runtime.block_on(select.select(request));
+            let end = answer(finding, request, &word, &mut out);
             out.end(end.map_err(|error| select_status(&error)));
         });
         Ok(packets)
@@ -57,10 +56,9 @@ fn answer(
     find: impl FnOnce(SelectRequest) -> Result<Box<dyn storage_api::SeriesStream>, SelectError>,
     request: SelectRequest,
     word: &ShardWord,
-    samples_from: i64,
     out: &mut PacketWriter,
 ) -> Result<Bytes, SelectError> {
-    let budget = request.budget.clone();
+    let (budget, samples_from) = (request.budget.clone(), request.samples_from);
     let completeness: Completeness = budget.completeness.clone();
     let mut send = |message: Bytes| out.send(message).map_err(|_| SelectError::Cancelled);
     let stream = find(request)?;

@@ -75,7 +75,7 @@ pub fn scope(message: Option<&Scope>) -> Result<(Tenant, Selector, TimeRange, Bu
     Ok((tenant(message.tenant.as_ref())?, Selector { any_of }, range(message.range.as_ref())?, budget))
 }
 
-pub fn select_message(request: &SelectRequest, samples_from: i64) -> SelectMessage {
+pub fn select_message(request: &SelectRequest) -> SelectMessage {
     let (labels_wanted, labels) = match &request.labels {
         LabelsWanted::All => (0, Vec::new()),
         LabelsWanted::None => (1, Vec::new()),
@@ -97,7 +97,7 @@ pub fn select_message(request: &SelectRequest, samples_from: i64) -> SelectMessa
         one_per_timestamp: request.one_per_timestamp,
         shards: request.shards.as_ref().map_or_else(Vec::new, |shards| shards.words().to_vec()),
         sub_plan: request.sub_plan.as_ref().map(sub_plan_message),
-        samples_from: (samples_from > i64::MIN).then_some(samples_from),
+        samples_from: (request.samples_from > i64::MIN).then_some(request.samples_from),
     }
 }
 
@@ -171,8 +171,20 @@ pub fn select_request(message: &SelectMessage) -> Result<SelectRequest, Wrong> {
     };
     let shards = if message.shards.is_empty() { None } else { Some(shards(&message.shards)?) };
     let sub_plan = message.sub_plan.as_ref().map(sub_plan).transpose()?;
+    let samples_from = message.samples_from.unwrap_or(i64::MIN);
     let one_per_timestamp = message.one_per_timestamp;
-    Ok(SelectRequest { tenant, selector, range, labels, samples, one_per_timestamp, shards, sub_plan, budget })
+    Ok(SelectRequest {
+        tenant,
+        selector,
+        range,
+        labels,
+        samples,
+        samples_from,
+        one_per_timestamp,
+        shards,
+        sub_plan,
+        budget,
+    })
 }
 
 pub fn names_message(request: &NamesRequest, label: &str) -> NamesMessage {
@@ -283,17 +295,19 @@ mod tests {
         let request = SelectRequest {
             labels: LabelsWanted::Only(vec!["a".into()]),
             samples: SamplesWanted::Heads(Cuts { at: Arc::new(vec![-5, 100, 101]), edges: 3, rising: true }),
+            samples_from: 5,
             shards: Some(shards),
             one_per_timestamp: true,
             budget: Budget { series_max: 7, completeness: Completeness::may_be_partial(), ..Budget::default() },
             ..SelectRequest::raw(Tenant::new(1, 2), selector, TimeRange::new(i64::MIN, i64::MAX))
         };
-        let read = select_request(&select_message(&request, 5)).expect("it comes back");
+        let read = select_request(&select_message(&request)).expect("it comes back");
         assert_eq!((read.tenant, read.range, &read.selector), (request.tenant, request.range, &request.selector));
         assert_eq!((&read.labels, &read.samples, &read.shards), (&request.labels, &request.samples, &request.shards));
         assert!(read.one_per_timestamp && read.sub_plan.is_none());
-        assert_eq!(select_message(&request, 5).samples_from, Some(5));
-        assert_eq!(select_message(&request, i64::MIN).samples_from, None);
+        assert_eq!(read.samples_from, 5);
+        let all = SelectRequest { samples_from: i64::MIN, ..request };
+        assert_eq!(select_message(&all).samples_from, None);
         assert_eq!((read.budget.series_max, read.budget.deadline), (7, None));
         assert!(read.budget.completeness.may_lack());
     }

@@ -77,11 +77,11 @@ pub struct PartSource {
 const KEYS_COMPARED: usize = 64;
 
 impl Plan {
-    /// Searches all sources and puts what they have into one list. Samples are wanted from an instant on only.
-    pub fn make(inner: &Inner, request: SelectRequest, samples_from: i64) -> Result<Self, SelectError> {
+    /// Searches all sources and puts what they have into one list.
+    pub fn make(inner: &Inner, request: SelectRequest) -> Result<Self, SelectError> {
         let Found { known_range, sources, pin } = Found::search(inner, &request)?;
         let dedup_interval_ms = inner.options.dedup_interval_ms;
-        let answer_range = known_range.intersect(TimeRange::new(samples_from, i64::MAX));
+        let answer_range = known_range.intersect(TimeRange::new(request.samples_from, i64::MAX));
         let read_range = widen(answer_range, dedup_interval_ms);
         let union = {
             let borrowed: Vec<&dyn SeriesSource> = sources.iter().map(Source::series).collect();

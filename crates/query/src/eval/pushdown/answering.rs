@@ -100,16 +100,17 @@ impl PartialAnswers {
         &self.stats
     }
 
-    async fn answer(&self, mut request: SelectRequest, from: i64) -> Result<Box<dyn SeriesStream>, SelectError> {
-        let Some(sub_plan) = request.sub_plan.take() else { return self.store.select_from(request, from).await };
+    async fn answer(&self, mut request: SelectRequest) -> Result<Box<dyn SeriesStream>, SelectError> {
+        let Some(sub_plan) = request.sub_plan.take() else { return self.store.select(request).await };
         let Some(remade) = Remade::of(&sub_plan) else {
             self.stats.ignored.fetch_add(1, Relaxed);
-            return self.store.select_from(request, from).await;
+            return self.store.select(request).await;
         };
         request.samples = match samples_wanted(&remade.plan(&request.selector, request.range)) {
             SamplesWanted::None => SamplesWanted::Raw,
             wanted => wanted,
         };
+        request.samples_from = i64::MIN;
         if remade.fold.is_some() {
             self.stats.folds.fetch_add(1, Relaxed);
             return self.fold(request, &remade).map(|groups| Box::new(groups) as Box<dyn SeriesStream>);
@@ -176,15 +177,7 @@ fn query_of(remade: &Remade, tenant: Tenant, budget: &Budget) -> Query {
 
 impl Select for PartialAnswers {
     fn select<'a>(&'a self, request: SelectRequest) -> BoxFuture<'a, Result<Box<dyn SeriesStream>, SelectError>> {
-        Box::pin(self.answer(request, i64::MIN))
-    }
-
-    fn select_from<'a>(
-        &'a self,
-        request: SelectRequest,
-        samples_from: i64,
-    ) -> BoxFuture<'a, Result<Box<dyn SeriesStream>, SelectError>> {
-        Box::pin(self.answer(request, samples_from))
+        Box::pin(self.answer(request))
     }
 
     fn label_names<'a>(&'a self, request: NamesRequest) -> BoxFuture<'a, Result<Vec<String>, SelectError>> {
