@@ -79,6 +79,14 @@ struct LowerBlock {
     values: Vec<f64>,
 }
 
+impl Drop for Part {
+    fn drop(&mut self) {
+        if let Some(searches) = &self.searches {
+            searches.forget(self.meta.id);
+        }
+    }
+}
+
 impl Part {
     /// Opens the part in `folder`.
     pub fn open(disk: &dyn Disk, folder: &Path) -> Result<Self, PartError> {
@@ -132,8 +140,9 @@ impl Part {
 
     /// Remembers what is searched here among the searches of other parts, all of which have other numbers.
     #[must_use]
-    pub fn remembering(self, searches: &Arc<Searches>) -> Self {
-        Self { searches: Some(Arc::clone(searches)), ..self }
+    pub fn remembering(mut self, searches: &Arc<Searches>) -> Self {
+        self.searches = Some(Arc::clone(searches));
+        self
     }
 
     /// What is known of the part.
