@@ -95,6 +95,11 @@ impl Server {
     /// Starts `command` on a free port of the loopback over the empty or existing folder `data`. Its output goes to the
     /// file `<data>.log`.
     pub fn start(command: &str, data: &Path) -> io::Result<Self> {
+        if !command.contains("$PORT") {
+            return Err(io::Error::other(format!(
+                "the command {command:?} does not say $PORT: nobody would find the server"
+            )));
+        }
         fs::create_dir_all(data)?;
         let address = free_address()?;
         let log = File::create(data.with_extension("log"))?;
@@ -325,5 +330,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let error = Server::start("/bin/false $PORT", &folder.path().join("data")).expect_err("it ended");
         assert!(error.to_string().contains("ended with"), "{error}");
+        let error = Server::start("/bin/true", &folder.path().join("data")).expect_err("it cannot be found");
+        assert!(error.to_string().contains("\"/bin/true\" does not say $PORT"), "{error}");
     }
 }

@@ -33,5 +33,6 @@ mod unpack;
 pub use base64::base64_decode;
 pub use error::{Malformed, UnpackError};
 pub use limits::LabelLimits;
+pub use proto::put_varint;
 pub use stream::StreamUnpacker;
 pub use unpack::{Packing, Unpacked};

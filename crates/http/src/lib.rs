@@ -21,6 +21,7 @@ mod gate;
 mod listener;
 mod metrics;
 mod params;
+mod percent;
 mod proxy_protocol;
 mod request;
 mod resolve;
@@ -46,6 +47,7 @@ pub use hyper::{
 pub use listener::{ListenError, Listener};
 pub use metrics::{Counter, MetricsSource, MetricsText};
 pub use params::{ParamError, Params};
+pub use percent::percent_decoded;
 pub use request::{BodyError, Request, RequestBody};
 pub use resolve::{ReadFile, ResolveError, Resolver};
 pub use secret::{Secret, is_equal};

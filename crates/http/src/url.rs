@@ -7,7 +7,7 @@ use hyper::{
     header::{HeaderName, HeaderValue},
 };
 
-use crate::base64::base64;
+use crate::{base64::base64, percent::percent_decoded};
 
 /// No address is longer.
 const URL_BYTES_MAX: usize = 16 << 10;
@@ -133,17 +133,12 @@ impl Url {
 /// The header for `user:password` as they stand in an address.
 fn basic(user: &str) -> Result<HeaderValue, UrlError> {
     let (user, password) = user.split_once(':').unwrap_or((user, ""));
-    let text = format!("{}:{}", percent_decoded(user), percent_decoded(password));
-    let value = format!("Basic {}", base64(text.as_bytes()));
-    let mut value = HeaderValue::try_from(value).map_err(|_| UrlError { why: "wrong user name or password" })?;
+    let wrong = UrlError { why: "wrong user name or password" };
+    let [Some(user), Some(password)] = [user, password].map(percent_decoded) else { return Err(wrong) };
+    let value = format!("Basic {}", base64(format!("{user}:{password}").as_bytes()));
+    let mut value = HeaderValue::try_from(value).map_err(|_| wrong)?;
     value.set_sensitive(true);
     Ok(value)
-}
-
-fn percent_decoded(text: &str) -> String {
-    // Forms are escaped alike, but for the plus that stands for a blank there.
-    let escaped = format!("{}=", text.replace('+', "%2b").replace('&', "%26").replace('=', "%3d"));
-    form_urlencoded::parse(escaped.as_bytes()).next().map_or_else(String::new, |(name, _)| name.into_owned())
 }
 
 /// Headers that are for one connection only and not for who stands behind it.

@@ -3,7 +3,7 @@
 //! What was refused is said in the header as at all doors, and in the body as a partial success, which is what OTLP's senders read.
 
 use basalt_http::{HeaderName, Request, Response, StatusCode, header, json, text};
-use decode::{firehose, otlp::Otlp};
+use decode::{firehose, otlp::Otlp, put_varint};
 use storage_api::Refusals;
 
 use crate::{
@@ -86,14 +86,6 @@ fn partial_success(refused: &Refusals) -> Vec<u8> {
     put_varint(&mut out, inner.len() as u64);
     out.extend_from_slice(&inner);
     out
-}
-
-fn put_varint(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Labels in paths, as clients of a push gateway send them: `…/metrics/job/<job>/<name>/<value>/…`, each name perhaps with `@base64` behind it.
 
-use basalt_http::StatusCode;
+use basalt_http::{StatusCode, percent_decoded};
 use decode::{base64_decode, rows::ExtraLabels};
 
 use crate::{door::IMPORT_PROMETHEUS, rejection::Rejection};
@@ -20,8 +20,8 @@ pub fn labels(path: &str) -> Result<Option<ExtraLabels>, Rejection> {
         return Err(wrong("want pairs of name and value"));
     }
     let read = |[name, value]: &[&str; 2]| {
-        let name = percent_decode(name).ok_or_else(|| wrong("a name that is no text"))?;
-        let value = percent_decode(value).ok_or_else(|| wrong("a value that is no text"))?;
+        let name = percent_decoded(name).ok_or_else(|| wrong("a name that is no text"))?;
+        let value = percent_decoded(value).ok_or_else(|| wrong("a value that is no text"))?;
         Ok(match name.strip_suffix("@base64") {
             Some(name) => (name.to_string(), base64_text(&value).ok_or_else(|| wrong("a value that is no base64"))?),
             None => (name, value),
@@ -29,20 +29,6 @@ pub fn labels(path: &str) -> Result<Option<ExtraLabels>, Rejection> {
     };
     let pairs = pairs.iter().map(read).collect::<Result<Vec<_>, Rejection>>()?;
     Ok(Some(ExtraLabels::new(pairs)?))
-}
-
-fn percent_decode(text: &str) -> Option<String> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            out.push(byte);
-            continue;
-        }
-        let mut digit = || char::from(bytes.next()?).to_digit(16);
-        out.push((digit()? << 4 | digit()?) as u8);
-    }
-    String::from_utf8(out).ok()
 }
 
 /// A text in base64.

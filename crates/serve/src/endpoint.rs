@@ -1,6 +1,6 @@
 //! Which endpoint a path leads to.
 
-use basalt_http::{Method, StatusCode};
+use basalt_http::{Method, StatusCode, percent_decoded};
 use model::{Tenant, TenantParseError};
 use query::Dialect;
 
@@ -208,20 +208,6 @@ fn dialect_prefix(path: &str) -> Option<(Option<Dialect>, &str)> {
         let rest = path.strip_prefix(prefix).filter(|rest| rest.starts_with('/'))?;
         Some((*dialect, rest))
     })
-}
-
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            out.push(byte);
-            continue;
-        }
-        let mut digit = || char::from(bytes.next()?).to_digit(16);
-        out.push((digit()? * 16 + digit()?) as u8);
-    }
-    String::from_utf8(out).ok()
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use crate::{
     asker::Asker,
     error::ApiError,
     packing::{Outgoing, Sink},
+    varint::zigzag,
 };
 
 const ESCAPE: u8 = 0;
@@ -43,10 +44,6 @@ impl Server {
 /// Which times the blocks are cut to by who reads them.
 fn prologue(range: TimeRange) -> Vec<u8> {
     [range.min, range.max].iter().flat_map(|time| zigzag(*time).to_be_bytes()).collect()
-}
-
-fn zigzag(number: i64) -> u64 {
-    (number << 1 ^ number >> 63) as u64
 }
 
 fn write_series(name: &[u8], data: &SeriesData, blocks: &mut BlockWriter, out: &mut Outgoing) -> Result<(), Gone> {

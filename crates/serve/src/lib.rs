@@ -43,6 +43,7 @@ mod prometheus_args;
 mod raw;
 mod remote_read;
 mod status;
+mod varint;
 mod work;
 
 use std::{

@@ -4,8 +4,10 @@
 //! 2. A column that does not change, or changes by the same step, is told by its first number and the step. Times are otherwise the differences of
 //!    their differences, values their differences; long ones are packed with zstd where that helps.
 
-use super::zigzag;
-use crate::number::decimal;
+use crate::{
+    number::decimal,
+    varint::{put_varint, zigzag},
+};
 
 /// Samples of a block.
 const ROWS_MAX: usize = 8192;
@@ -153,14 +155,6 @@ fn put_column(numbers: &[i64], differences: u8, scratch: &mut Vec<u8>, out: &mut
         }
     }
     kind
-}
-
-fn put_varint(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
 }
 
 #[cfg(test)]

@@ -10,10 +10,13 @@ use model::SeriesKey;
 use storage_api::{Budget, SeriesStream};
 
 use super::{
-    wire::{put_bytes, put_labels, put_number, put_varint},
+    wire::{put_bytes, put_labels, put_number},
     xor::{SAMPLES_PER_CHUNK, encode},
 };
-use crate::raw::{Ended, each_series};
+use crate::{
+    raw::{Ended, each_series},
+    varint::put_varint,
+};
 
 pub(super) const MEDIA_TYPE: &str = "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse";
 /// A frame is closed when it is this long; Prometheus' own bound is a megabyte, which no reader has lower.

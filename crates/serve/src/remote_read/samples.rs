@@ -3,8 +3,11 @@
 
 use storage_api::{Budget, SelectError, SeriesStream};
 
-use super::wire::{put_bytes, put_labels, put_number, put_varint};
-use crate::raw::{Ended, each_series};
+use super::wire::{put_bytes, put_labels, put_number};
+use crate::{
+    raw::{Ended, each_series},
+    varint::put_varint,
+};
 
 /// Why there is no answer.
 #[derive(Debug)]

@@ -6,6 +6,8 @@
 
 use model::{MatchOp, Matcher, SeriesKey};
 
+use crate::varint::put_varint;
+
 /// Queries of a request.
 const QUERIES_MAX: usize = 1000;
 /// Matchers of a query.
@@ -134,15 +136,6 @@ fn varint(body: &mut &[u8]) -> Result<u64, &'static str> {
         }
     }
     Err("number without end")
-}
-
-/// Appends a varint.
-pub(super) fn put_varint(out: &mut Vec<u8>, mut number: u64) {
-    while number >= 0x80 {
-        out.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    out.push(number as u8);
 }
 
 /// Appends a field with a number; zero is the default and is left out.

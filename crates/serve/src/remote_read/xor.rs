@@ -6,7 +6,7 @@
 //! 4. Every further value as the exclusive or with the one before: `0` if equal; `10` if its bits lie where those of the last one lay; `11`, five bits of
 //!    leading zeros, six bits of length (0 for 64) and the bits otherwise.
 
-use super::wire::put_varint;
+use crate::varint::{put_varint, zigzag};
 
 /// Samples of a chunk, as in Prometheus.
 pub(super) const SAMPLES_PER_CHUNK: usize = 120;
@@ -66,10 +66,6 @@ pub(super) fn encode(times: &[i64], values: &[f64]) -> Vec<u8> {
         put_value(&mut bits, values[index - 1].to_bits() ^ values[index].to_bits(), &mut window);
     }
     bits.bytes
-}
-
-fn zigzag(number: i64) -> u64 {
-    (number << 1 ^ number >> 63) as u64
 }
 
 fn put_change(bits: &mut Bits, change: i64) {
