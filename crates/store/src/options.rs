@@ -97,6 +97,11 @@ impl Options {
         (self.memory_allowed_bytes / SEARCHES_SHARE) as usize
     }
 
+    /// Counting series takes so many bytes.
+    pub fn counting_bytes(&self) -> usize {
+        (self.memory_allowed_bytes / COUNTING_SHARE) as usize
+    }
+
     /// So many label encodings are remembered.
     pub fn encodings_max(&self) -> usize {
         ((self.memory_allowed_bytes / ENCODING_SHARE) / ENCODING_BYTES).clamp(1 << 16, 1 << 28) as usize
@@ -108,6 +113,7 @@ const HEAD_HARD_SHARE: u64 = 3;
 const HEAD_BYTES_MIN: u64 = 8 << 20;
 const ENCODING_SHARE: u64 = 6;
 const SEARCHES_SHARE: u64 = 32;
+const COUNTING_SHARE: u64 = 64;
 /// About what an encoding takes in memory.
 const ENCODING_BYTES: u64 = 48;
 

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use ::model::{Selector, TimeRange};
 use index::CompiledSelector;
 use part::{
-    Effort, Part, ReadScratch, WriterOptions,
+    Effort, Part, ReadScratch, Searches, WriterOptions,
     merge::{Hidden, MergeInput, merge_parts},
 };
 use proptest::prelude::*;
@@ -42,6 +42,23 @@ proptest! {
             let read = read_series(&part, number, &mut scratch).expect("it can be read");
             prop_assert_eq!(crate::model::bits(&read), crate::model::bits(rows[number as usize]));
         }
+    }
+
+    #[test]
+    fn searches_are_remembered_as_long_as_the_part_lives(naive in naive()) {
+        let disk = SimDisk::new(3);
+        let folder = Path::new("parts/1");
+        write(&disk, folder, &naive, options(1, Effort::Flush, 1_000_000));
+        let searches = Arc::new(Searches::new(1 << 20));
+        let part = Part::open(&disk, folder).expect("what was written can be opened").remembering(&searches);
+        let everything = CompiledSelector::compile(&Selector::everything()).expect("it is a selector");
+        let found = [(); 2].map(|()| part.search(::model::Tenant::new(0, 0), &everything).expect("it can be searched"));
+        prop_assert_eq!(&found[0], &found[1]);
+        let stats = searches.stats();
+        prop_assert_eq!((stats.requests, stats.misses, stats.entries), (2, 1, 1));
+        drop(part);
+        let stats = searches.stats();
+        prop_assert_eq!((stats.entries, stats.bytes), (0, 0));
     }
 
     #[test]

@@ -14,7 +14,8 @@ use part::{Page, ReadScratch, TimeSpan, deduplicate, one_per_timestamp, sort_row
 use storage_api::{Cuts, LabelsWanted, PlacedHead, SamplesWanted, SelectError, SeriesChunk, SeriesData};
 
 use super::{
-    plan::{PartSource, Plan, Source, failed},
+    plan::{PartSource, Plan, Source},
+    search::failed,
     times::Recipe,
     union::SeriesSource,
 };

@@ -6,9 +6,9 @@ use head::{GenerationView, Head};
 use index::CompiledSelector;
 use model::{Columns, SeriesId, SeriesKey, Tenant, TimeRange};
 use roaring::RoaringBitmap;
-use storage_api::{SelectError, SelectRequest};
+use storage_api::SelectError;
 
-use super::union::SeriesSource;
+use super::{search::Search, union::SeriesSource};
 use crate::{
     flush::{HiddenSlots, keep_visible},
     inner::Inner,
@@ -75,22 +75,22 @@ impl HeadSource {
         found.into_iter().filter(|slot| views.iter().any(|view| view.has_rows(*slot, range))).collect()
     }
 
-    /// Searches the head.
-    pub fn search(
-        views: Vec<HeadView>,
-        head: &Arc<Head>,
-        request: &SelectRequest,
-        selector: &CompiledSelector,
-        range: TimeRange,
-    ) -> Option<Self> {
-        let mut found = Self::find(&views, head, request.tenant, selector, range);
-        if let Some(shards) = &request.shards {
-            found = found.into_iter().filter(|slot| shards.contains(head.id(*slot))).collect();
+    /// The slots of the series that a request means.
+    pub fn meant(search: &Search<'_>, head: &Head) -> RoaringBitmap {
+        let request = search.request;
+        let found = Self::find(&search.views, head, request.tenant, &search.selector, search.searched);
+        match &request.shards {
+            Some(shards) => found.into_iter().filter(|slot| shards.contains(head.id(*slot))).collect(),
+            None => found,
         }
+    }
+
+    /// These slots as a source, if there are any.
+    pub fn of(head: &Arc<Head>, found: &RoaringBitmap, views: Vec<HeadView>) -> Option<Self> {
         if found.is_empty() {
             return None;
         }
-        let slots = head.index().in_key_order(&found);
+        let slots = head.index().in_key_order(found);
         let ids = slots.iter().map(|slot| head.id(*slot)).collect();
         Some(Self { slots, ids, views, head: Arc::clone(head) })
     }

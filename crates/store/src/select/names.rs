@@ -1,18 +1,15 @@
-//! Label names, label values and counts of series, from the indexes alone.
+//! Label names and label values, from the indexes alone.
 //!
 //! Without matchers the terms of each index are read; with matchers the series are searched first. Names of several sources are joined in a sorted set.
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use index::CompiledSelector;
-use model::{Selector, Tenant, TimeRange};
+use model::{Tenant, TimeRange};
 use roaring::RoaringBitmap;
-use storage_api::{NamesRequest, SamplesWanted, SelectError, SelectRequest, ValuesRequest};
+use storage_api::{NamesRequest, SelectError, ValuesRequest};
 
-use super::{
-    head_source::HeadSource,
-    plan::{Found, failed},
-};
+use super::{head_source::HeadSource, search::failed};
 use crate::{inner::Inner, state::State};
 
 /// Calls `part` for each part that the request touches and `head` for the head, each with the series that are meant; `None` stands for all series of the tenant.
@@ -117,16 +114,4 @@ pub fn tenants(inner: &Inner, range: TimeRange) -> Result<Vec<Tenant>, SelectErr
         tenants.extend(inner.head.index().tenants());
     }
     Ok(tenants.into_iter().collect())
-}
-
-/// How many different series a request means.
-pub fn count_series(inner: &Inner, request: &SelectRequest) -> Result<u64, SelectError> {
-    Found::search(inner, request)?.count(&request.budget)
-}
-
-/// How many series a tenant has.
-pub fn series_count(inner: &Inner, tenant: Tenant) -> Result<u64, SelectError> {
-    let mut request = SelectRequest::raw(tenant, Selector::everything(), TimeRange::ALL);
-    request.samples = SamplesWanted::None;
-    count_series(inner, &request)
 }

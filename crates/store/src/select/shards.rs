@@ -5,7 +5,7 @@
 use model::TimeRange;
 use storage_api::ShardSet;
 
-use super::{head_source::HeadSource, plan::widen};
+use super::{head_source::HeadSource, search::widen};
 use crate::inner::Inner;
 
 /// See the module.
