@@ -1,59 +1,36 @@
 //! Datadog's agents and clients.
 
 use basalt_http::{Request, Response, StatusCode, empty, header, json};
-use decode::datadog::Datadog;
+use decode::{datadog::Datadog, rows::Rows};
 
-use crate::{
-    Entered, Receiver, STATUS_OK,
-    body::{check_method, extra_labels},
-    lines::packing,
-    rejection::Rejection,
-    session::Session,
-};
+use crate::{Entered, Receiver, STATUS_OK, rejection::Rejection, session::Session};
 
 pub use decode::datadog::Version;
 
 impl Receiver {
     pub(crate) async fn datadog_series(
         &self,
-        Entered { door, tenant }: Entered,
+        entered: Entered,
         version: Version,
-        mut request: Request,
+        request: Request,
     ) -> Result<Response, Rejection> {
-        check_method(&request)?;
-        let labels = self.labels_with(extra_labels(&request.query_params())?);
         let reader = Datadog::new(version, self.clock.now_ms(), self.doors.datadog_sanitize);
         let is_protobuf = request.header(header::CONTENT_TYPE).is_some_and(|kind| kind.contains("protobuf"));
-        let packing = packing(&request)?;
-        let mut session = Session::new(self, tenant, door.kind(), &labels);
-        let mut workspace = session.unpack_body(&mut request, packing, self.doors.datadog_bytes_max).await?;
-        let (body, rows) = workspace.body_and_rows();
-        let read = match version {
-            Version::Two if is_protobuf => reader.read_protobuf(body, rows, &mut session).await,
-            _ => reader.read_json(body, rows, &mut session).await,
+        let read = async |body: &[u8], rows: &mut Rows, session: &mut Session<'_>| match version {
+            Version::Two if is_protobuf => reader.read_protobuf(body, rows, session).await,
+            _ => reader.read_json(body, rows, session).await,
         };
-        session.finish_rows(read, rows).await?;
-        let taken = session.end().check()?;
-        Ok(self.name_refused(&taken, door.protocol(), json(StatusCode::ACCEPTED, STATUS_OK)))
+        let answer = json(StatusCode::ACCEPTED, STATUS_OK);
+        self.take_whole(entered, request, self.doors.datadog_bytes_max, read, answer).await
     }
 
     /// Sketches come beside series, always in protobuf.
-    pub(crate) async fn datadog_sketches(
-        &self,
-        Entered { door, tenant }: Entered,
-        mut request: Request,
-    ) -> Result<Response, Rejection> {
-        check_method(&request)?;
-        let labels = self.labels_with(extra_labels(&request.query_params())?);
+    pub(crate) async fn datadog_sketches(&self, entered: Entered, request: Request) -> Result<Response, Rejection> {
         let reader = Datadog::new(Version::Two, self.clock.now_ms(), self.doors.datadog_sanitize);
-        let packing = packing(&request)?;
-        let mut session = Session::new(self, tenant, door.kind(), &labels);
-        let mut workspace = session.unpack_body(&mut request, packing, self.doors.datadog_bytes_max).await?;
-        let (body, rows) = workspace.body_and_rows();
-        let read = reader.read_sketches(body, rows, &mut session).await;
-        session.finish_rows(read, rows).await?;
-        let taken = session.end().check()?;
-        Ok(self.name_refused(&taken, door.protocol(), empty(StatusCode::ACCEPTED)))
+        let read = async |body: &[u8], rows: &mut Rows, session: &mut Session<'_>| {
+            reader.read_sketches(body, rows, session).await
+        };
+        self.take_whole(entered, request, self.doors.datadog_bytes_max, read, empty(StatusCode::ACCEPTED)).await
     }
 }
 

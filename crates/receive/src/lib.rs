@@ -39,6 +39,7 @@ mod stream;
 #[cfg(test)]
 mod testing;
 mod told;
+mod whole;
 mod workspace;
 mod zabbix;
 

@@ -1,32 +1,18 @@
 //! New Relic's infrastructure agent.
 
 use basalt_http::{Request, Response, StatusCode, json};
-use decode::newrelic;
+use decode::{newrelic, rows::Rows};
 
-use crate::{
-    Entered, Receiver, STATUS_OK,
-    body::{check_method, extra_labels},
-    lines::packing,
-    rejection::Rejection,
-    session::Session,
-};
+use crate::{Entered, Receiver, STATUS_OK, rejection::Rejection, session::Session};
 
 impl Receiver {
-    pub(crate) async fn newrelic_events(
-        &self,
-        Entered { door, tenant }: Entered,
-        mut request: Request,
-    ) -> Result<Response, Rejection> {
-        check_method(&request)?;
-        let labels = self.labels_with(extra_labels(&request.query_params())?);
-        let packing = packing(&request)?;
-        let mut session = Session::new(self, tenant, door.kind(), &labels);
-        let mut workspace = session.unpack_body(&mut request, packing, self.doors.newrelic_bytes_max).await?;
-        let (body, rows) = workspace.body_and_rows();
-        let read = newrelic::read(body, self.clock.now_ms(), rows, &mut session).await;
-        session.finish_rows(read, rows).await?;
-        let taken = session.end().check()?;
-        Ok(self.name_refused(&taken, door.protocol(), json(StatusCode::ACCEPTED, STATUS_OK)))
+    pub(crate) async fn newrelic_events(&self, entered: Entered, request: Request) -> Result<Response, Rejection> {
+        let now = self.clock.now_ms();
+        let read = async |body: &[u8], rows: &mut Rows, session: &mut Session<'_>| {
+            newrelic::read(body, now, rows, session).await
+        };
+        let answer = json(StatusCode::ACCEPTED, STATUS_OK);
+        self.take_whole(entered, request, self.doors.newrelic_bytes_max, read, answer).await
     }
 }
 

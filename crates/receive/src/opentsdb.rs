@@ -1,33 +1,16 @@
 //! OpenTSDB's puts over HTTP.
 
 use basalt_http::{Request, Response, StatusCode, empty};
-use decode::opentsdb::OpenTsdb;
+use decode::{opentsdb::OpenTsdb, rows::Rows};
 
-use crate::{
-    Entered, Receiver,
-    body::{check_method, extra_labels},
-    lines::packing,
-    rejection::Rejection,
-    session::Session,
-};
+use crate::{Entered, Receiver, rejection::Rejection, session::Session};
 
 impl Receiver {
-    pub(crate) async fn opentsdb_put(
-        &self,
-        Entered { door, tenant }: Entered,
-        mut request: Request,
-    ) -> Result<Response, Rejection> {
-        check_method(&request)?;
-        let labels = self.labels_with(extra_labels(&request.query_params())?);
+    pub(crate) async fn opentsdb_put(&self, entered: Entered, request: Request) -> Result<Response, Rejection> {
         let reader = OpenTsdb::new(self.clock.now_ms(), self.doors.opentsdb_http_trim_ms);
-        let mut session = Session::new(self, tenant, door.kind(), &labels);
-        let packing = packing(&request)?;
-        let mut workspace = session.unpack_body(&mut request, packing, self.doors.opentsdb_http_bytes_max).await?;
-        let (body, rows) = workspace.body_and_rows();
-        let read = reader.read_json(body, rows, &mut session).await;
-        session.finish_rows(read, rows).await?;
-        let taken = session.end().check()?;
-        Ok(self.name_refused(&taken, door.protocol(), empty(StatusCode::NO_CONTENT)))
+        let read =
+            async |body: &[u8], rows: &mut Rows, session: &mut Session<'_>| reader.read_json(body, rows, session).await;
+        self.take_whole(entered, request, self.doors.opentsdb_http_bytes_max, read, empty(StatusCode::NO_CONTENT)).await
     }
 }
 
