@@ -58,18 +58,20 @@ struct Turns {
 #[derive(Default)]
 struct Table {
     parts: HashMap<u64, HashMap<Question, Arc<RoaringBitmap>>>,
-    entries: usize,
     bytes: usize,
 }
 
 impl Table {
+    fn entries(&self) -> usize {
+        self.parts.values().map(HashMap::len).sum()
+    }
+
     fn get(&self, part: u64, question: &Question) -> Option<&Arc<RoaringBitmap>> {
         self.parts.get(&part)?.get(question)
     }
 
     fn take(&mut self, part: u64, question: &Question) -> Option<Arc<RoaringBitmap>> {
         let found = self.parts.get_mut(&part)?.remove(question)?;
-        self.entries -= 1;
         self.bytes -= bytes(&found);
         Some(found)
     }
@@ -77,14 +79,12 @@ impl Table {
     fn put(&mut self, part: u64, question: Question, found: Arc<RoaringBitmap>) {
         let more = bytes(&found);
         if self.parts.entry(part).or_default().insert(question, found).is_none() {
-            self.entries += 1;
             self.bytes += more;
         }
     }
 
     fn forget(&mut self, part: u64) {
         let results = self.parts.remove(&part).unwrap_or_default();
-        self.entries -= results.len();
         self.bytes -= results.values().map(|found| bytes(found)).sum::<usize>();
     }
 }
@@ -99,7 +99,7 @@ impl Searches {
     pub fn stats(&self) -> SearchesStats {
         let turns = self.turns.lock();
         SearchesStats {
-            entries: turns.young.entries + turns.old.entries,
+            entries: turns.young.entries() + turns.old.entries(),
             bytes: turns.young.bytes + turns.old.bytes,
             requests: self.requests.load(Relaxed),
             misses: self.misses.load(Relaxed),
@@ -162,7 +162,7 @@ mod tests {
             let results = || tables.iter().flat_map(|table| table.parts.values()).flat_map(HashMap::values);
             let held: usize = results().map(|found| bytes(found)).sum();
             assert_eq!(tables.map(|table| table.bytes).iter().sum::<usize>(), held);
-            assert_eq!(tables.map(|table| table.entries).iter().sum::<usize>(), results().count());
+            assert_eq!(tables.map(Table::entries).iter().sum::<usize>(), results().count());
             assert!(results().count() * bytes(&found) <= 1 << 16);
         }
         assert!(searches.get(1, Tenant::DEFAULT, 7).is_none(), "never used, still there");

@@ -11,7 +11,7 @@ use storage_api::{Cardinality, CardinalityRequest, NamedCount, SelectError};
 
 use crate::{
     inner::Inner,
-    select::{HeadSource, failed, tenants},
+    select::{HeadSource, failed, tenants, visible},
 };
 
 #[derive(Default)]
@@ -69,12 +69,8 @@ fn count_tenant(
     let range = request.range.intersect(inner.kept());
     let views = HeadSource::views(inner, &state, range);
     for part in state.parts.iter().filter(|part| part.meta().range.overlaps(range)) {
-        let mut found = RoaringBitmap::clone(&*part.search(tenant, selector).map_err(failed)?);
-        for hidden in state.hidden(part).map_err(failed)? {
-            if hidden.range.covers(part.meta().range) {
-                found -= &*hidden.series;
-            }
-        }
+        let found = part.search(tenant, selector).map_err(failed)?;
+        let found = visible(part, found, &state.hidden(part).map_err(failed)?);
         let labels = part.labels();
         let fresh = count.fresh(&found, |number| labels.id(number).ok());
         count.take(fresh.len(), request.series_max)?;

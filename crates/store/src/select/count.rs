@@ -13,7 +13,7 @@ use crate::inner::Inner;
 /// How many different series a request means.
 pub fn count_series(inner: &Inner, request: &SelectRequest) -> Result<u64, SelectError> {
     let search = Search::new(inner, request)?;
-    let parts = search.parts()?;
+    let parts = search.parts().collect::<Result<Vec<_>, _>>()?;
     let slots = HeadSource::meant(&search, &inner.head);
     let most = parts.iter().map(|part| part.len_max()).sum::<usize>() + slots.len() as usize;
     let each = |take: &mut dyn FnMut(SeriesId)| {

@@ -15,6 +15,6 @@ pub use count::{count_series, series_count};
 pub use head_source::HeadSource;
 pub use names::{label_names, label_values, tenants};
 pub use plan::Plan;
-pub use search::{failed, widen};
+pub use search::{failed, visible, widen};
 pub use shards::shards;
 pub use stream::Stream;

@@ -9,7 +9,10 @@ use model::{Tenant, TimeRange};
 use roaring::RoaringBitmap;
 use storage_api::{NamesRequest, SelectError, ValuesRequest};
 
-use super::{head_source::HeadSource, search::failed};
+use super::{
+    head_source::HeadSource,
+    search::{failed, visible, wholly},
+};
 use crate::{inner::Inner, state::State};
 
 /// Calls `part` for each part that the request touches and `head` for the head, each with the series that are meant; `None` stands for all series of the tenant.
@@ -41,13 +44,11 @@ impl<'a> Sources<'a> {
         for part in self.state.parts.iter().filter(|part| part.meta().range.overlaps(self.range)) {
             self.request.budget.check()?;
             let hidden = self.state.hidden(part).map_err(failed)?;
-            let gone: Vec<_> = hidden.iter().filter(|hidden| hidden.range.covers(part.meta().range)).collect();
-            let visited = if self.everything && gone.is_empty() {
+            let visited = if self.everything && wholly(part, &hidden).next().is_none() {
                 visit(part.labels(), None)
             } else {
-                let mut found =
-                    RoaringBitmap::clone(&*part.search(self.request.tenant, &self.selector).map_err(failed)?);
-                gone.iter().for_each(|hidden| found -= &*hidden.series);
+                let found = part.search(self.request.tenant, &self.selector).map_err(failed)?;
+                let found = visible(part, found, &hidden);
                 self.request.budget.check_series(found.len())?;
                 if found.is_empty() { Ok(()) } else { visit(part.labels(), Some(&found)) }
             };

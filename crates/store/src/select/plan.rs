@@ -70,8 +70,8 @@ impl Plan {
     pub fn make(inner: &Inner, request: SelectRequest) -> Result<Self, SelectError> {
         let search = Search::new(inner, &request)?;
         let mut sources = Vec::new();
-        for meant in search.parts()? {
-            sources.extend(PartSource::of(meant)?.map(|found| Source::Part(Box::new(found))));
+        for meant in search.parts() {
+            sources.extend(PartSource::of(meant?)?.map(|found| Source::Part(Box::new(found))));
         }
         let in_memory = HeadSource::meant(&search, &inner.head);
         let Search { known_range, views, pin, .. } = search;

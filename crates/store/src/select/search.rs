@@ -54,20 +54,14 @@ impl<'a> Search<'a> {
         Ok(Self { request, selector, known_range, searched, views, pin, state })
     }
 
-    /// Searches all parts that the range touches.
-    pub fn parts(&self) -> Result<Vec<Meant<'_>>, SelectError> {
-        let mut all = Vec::new();
-        if self.known_range.is_empty() {
-            return Ok(all);
-        }
-        let touched = self.state.parts.iter().filter(|part| part.meta().range.overlaps(self.searched));
-        for (at, part) in touched.enumerate() {
-            if at % CHECK_EVERY == 0 {
-                self.request.budget.check()?;
-            }
-            all.extend(self.part(part)?);
-        }
-        Ok(all)
+    /// Searches each part that the range touches, when it is asked for.
+    pub fn parts(&self) -> impl Iterator<Item = Result<Meant<'_>, SelectError>> {
+        let touches = |part: &&Arc<Part>| !self.known_range.is_empty() && part.meta().range.overlaps(self.searched);
+        let touched = self.state.parts.iter().filter(touches).enumerate();
+        touched.filter_map(|(at, part)| {
+            let checked = if at % CHECK_EVERY == 0 { self.request.budget.check() } else { Ok(()) };
+            checked.and_then(|()| self.part(part)).transpose()
+        })
     }
 
     fn part<'s>(&'s self, part: &'s Arc<Part>) -> Result<Option<Meant<'s>>, SelectError> {
@@ -80,29 +74,41 @@ impl<'a> Search<'a> {
         let ids = labels.ids(0..labels.series_count()).map_err(|corrupt| failed(corrupt.into()))?;
         let mut hidden = self.state.hidden(part).map_err(failed)?;
         hidden.retain(|hidden| hidden.range.overlaps(self.request.range));
+        let found = visible(part, found, &hidden);
         Ok(Some(Meant { part, hidden, found, ids, shards: self.request.shards.as_ref() }))
     }
 }
 
 impl Meant<'_> {
-    /// How many there are, those of other shards and those that are hidden as a whole included.
+    /// How many there are, those of other shards included.
     pub fn len_max(&self) -> usize {
         self.found.len() as usize
     }
 
     /// Calls `take` with number and id of each.
     pub fn each(&self, mut take: impl FnMut(u32, SeriesId)) -> Result<(), SelectError> {
-        let whole = |hidden: &&Hidden| hidden.range.covers(self.part.meta().range);
-        let gone: Vec<&Hidden> = self.hidden.iter().filter(whole).collect();
         for number in self.found.iter() {
             let id = self.ids.get(number as usize).ok_or_else(|| failed(out_of_range(self.part)))?;
-            let is_meant = self.shards.is_none_or(|shards| shards.contains(id));
-            if is_meant && !gone.iter().any(|hidden| hidden.series.contains(number)) {
+            if self.shards.is_none_or(|shards| shards.contains(id)) {
                 take(number, id);
             }
         }
         Ok(())
     }
+}
+
+/// What hides series of a part as a whole.
+pub fn wholly<'h>(part: &Part, hidden: &'h [Hidden]) -> impl Iterator<Item = &'h Hidden> {
+    let range = part.meta().range;
+    hidden.iter().filter(move |hidden| hidden.range.covers(range))
+}
+
+/// Those of `found` that nothing hides as a whole.
+pub fn visible(part: &Part, mut found: Arc<RoaringBitmap>, hidden: &[Hidden]) -> Arc<RoaringBitmap> {
+    for hidden in wholly(part, hidden) {
+        *Arc::make_mut(&mut found) -= &*hidden.series;
+    }
+    found
 }
 
 fn out_of_range(part: &Part) -> PartError {
