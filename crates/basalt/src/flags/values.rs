@@ -4,6 +4,7 @@ use std::time::Duration;
 
 /// A month counts 31 days and a year 365, as in VictoriaMetrics.
 const UNITS_MS: &[(&str, f64)] = &[
+    ("us", 1e-3),
     ("ms", 1.0),
     ("s", 1e3),
     ("m", 60e3),
@@ -76,7 +77,11 @@ fn with_units(text: &str) -> Result<Duration, String> {
         sum_ms += number * factor;
         rest = &rest[letters..];
     }
-    if text.is_empty() || sum_ms > DURATION_MS_MAX { Err(wrong()) } else { Ok(Duration::from_millis(sum_ms as u64)) }
+    if text.is_empty() || sum_ms > DURATION_MS_MAX {
+        Err(wrong())
+    } else {
+        Ok(Duration::from_micros((sum_ms * 1e3).round() as u64))
+    }
 }
 
 /// Splits at commas; quotes keep commas, as VictoriaMetrics' lists do.
@@ -115,6 +120,8 @@ mod tests {
             assert!(duration(text).is_err(), "{text}");
         }
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(duration("0.5ms"), duration("500us"));
+        assert_eq!(duration("500us"), Ok(Duration::from_micros(500)));
     }
 
     #[test]

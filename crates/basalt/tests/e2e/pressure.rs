@@ -98,7 +98,7 @@ fn idle_half_open_and_slow_clients_keep_nobody_out() {
 #[test]
 fn inserts_beyond_what_can_be_computed_are_told_to_come_again() {
     let folder = folder();
-    let basalt = Basalt::start(folder.path(), &["-maxConcurrentInserts=1", "-insert.maxQueueDuration=1ms"]);
+    let basalt = Basalt::start(folder.path(), &["-maxConcurrentInserts=1", "-insert.maxQueueDuration=1us"]);
     assert_eq!(basalt.metric("vm_concurrent_insert_capacity"), 1.0);
     const SENDERS: usize = 6;
     const LINES: usize = 5_000;
@@ -132,7 +132,7 @@ fn inserts_beyond_what_can_be_computed_are_told_to_come_again() {
             .collect();
         sending.into_iter().map(|thread| thread.join().expect("an answer")).sum()
     });
-    assert!(refused > 0, "none of {SENDERS} senders had to wait longer than a millisecond for one place");
+    assert!(refused > 0, "none of {SENDERS} senders had to wait longer than a microsecond for one place");
     assert!(basalt.metric("vm_concurrent_insert_limit_timeout_total") >= 1.0);
     assert_eq!(basalt.export("m").samples(), SENDERS * LINES, "what was refused came again, and doubled nothing");
 }
