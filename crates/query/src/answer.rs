@@ -16,6 +16,7 @@ use crate::{
     functions,
     labels::Labels,
     options::EngineOptions,
+    values::Values,
 };
 
 /// The answer to a query whose tree came to `operand`.
@@ -37,7 +38,9 @@ pub fn value(
         }
         (Operand::Text(text), Dialect::PromQl, _) => return Ok(Value::Text(time, text)),
         (Operand::Text(_), Dialect::MetricsQl, _) => Vec::new(),
-        (Operand::Scalar(values), ..) => vec![Row { labels: Labels::default(), values, drop_name: false }],
+        (Operand::Scalar(values), ..) => {
+            vec![Row { labels: Labels::default(), values: values.into(), drop_name: false }]
+        }
         (Operand::Rows(rows), ..) => rows,
     };
     let mut rows = with_samples(rows, query.dialect);
@@ -54,15 +57,18 @@ pub fn value(
         rows.truncate(query.limit);
     }
     for row in &mut rows {
-        round(&mut row.values, query.round_digits);
+        round(row.values.held_mut(), query.round_digits);
         if let Some(held_back) = times.held_back {
             hold_back(times, held_back, &mut row.values);
         }
     }
     let series = rows.into_iter().map(|row| {
         let points = match is_range {
-            true => Points::Grid { start: times.grid.start, step: times.grid.step, values: row.values },
-            false => Points::Own { times: vec![time].into(), values: row.values },
+            true => {
+                let (first, values) = row.values.into_held();
+                Points::Grid { start: times.grid.at(first), step: times.grid.step, values }
+            }
+            false => Points::Own { times: vec![time].into(), values: row.values.into_whole() },
         };
         AnswerSeries { labels: row.labels, points }
     });
@@ -73,7 +79,7 @@ pub fn value(
 fn with_samples(rows: Vec<Row>, dialect: Dialect) -> Vec<Row> {
     let has_samples = |mut row: Row| {
         if dialect == Dialect::MetricsQl {
-            row.values.iter_mut().filter(|value| value.is_nan()).for_each(|value| *value = ABSENT);
+            row.values.held_mut().iter_mut().filter(|value| value.is_nan()).for_each(|value| *value = ABSENT);
         }
         row.values.iter().any(|value| !is_absent(*value)).then_some(row)
     };
@@ -134,14 +140,16 @@ fn round(values: &mut [f64], digits: Option<i32>) {
     }
 }
 
-fn hold_back(times: &Times, (from, to): (i64, i64), values: &mut [f64]) {
+fn hold_back(times: &Times, (from, to): (i64, i64), values: &mut Values) {
     let grid = times.grid;
     if grid.end() > to {
         return;
     }
     let first = (0..grid.points).rev().take_while(|i| grid.at(*i) > from).last().unwrap_or(grid.points);
     let have = if first > 0 { values[first - 1] } else { ABSENT };
-    values[first..].fill(have);
+    if values.span().end > first || !is_absent(have) {
+        values.whole()[first..].fill(have);
+    }
 }
 
 #[cfg(test)]
@@ -152,13 +160,13 @@ mod tests {
     #[test]
     fn the_newest_points_are_as_the_one_before() {
         let times = |start| Times { grid: Grid { start, step: 10, points: 4 }, answered_later: 0, held_back: None };
-        let mut values = [1.0, 2.0, 3.0, 4.0];
+        let mut values = Values::from(vec![1.0, 2.0, 3.0, 4.0]);
         hold_back(&times(0), (15, 50), &mut values);
-        assert_eq!(values, [1.0, 2.0, 2.0, 2.0]);
-        let mut values = [1.0, 2.0, 3.0, 4.0];
+        assert_eq!(values.held(), [1.0, 2.0, 2.0, 2.0]);
+        let mut values = Values::from(vec![1.0, 2.0, 3.0, 4.0]);
         hold_back(&times(0), (15, 20), &mut values);
-        assert_eq!(values, [1.0, 2.0, 3.0, 4.0], "a series that reaches far into the future stays");
-        let mut values = [1.0, 2.0, 3.0, 4.0];
+        assert_eq!(values.held(), [1.0, 2.0, 3.0, 4.0], "a series that reaches far into the future stays");
+        let mut values = Values::from(vec![1.0, 2.0, 3.0, 4.0]);
         hold_back(&times(20), (15, 60), &mut values);
         assert!(values.iter().all(|value| is_absent(*value)));
     }

@@ -143,7 +143,7 @@ pub struct AnswerSeries {
 /// Samples of a series of an answer.
 #[derive(Debug, Clone)]
 pub enum Points {
-    /// On the grid of a range query: value `i` at `start + i · step`; absent ones ([`crate::frame::is_absent`]) are left out.
+    /// On the grid of a range query, from about the first sample to the last: value `i` at `start + i · step`; absent ones ([`crate::frame::is_absent`]) are left out.
     Grid {
         /// Time of the first value.
         start: i64,

@@ -241,7 +241,7 @@ impl Drop for Ledger {
 
 /// Bytes that a row holds.
 pub fn row_bytes(row: &Row) -> usize {
-    size_of::<Row>() + row.labels.bytes() + row.values.capacity() * size_of::<f64>()
+    size_of::<Row>() + row.labels.bytes() + row.values.bytes()
 }
 
 /// Bytes that a value holds.

@@ -3,7 +3,7 @@
 //! A place without a sample holds [`ABSENT`], the stale marker, which no series on a grid has as a value. In dialect `metricsql` every NaN means the
 //! same; in dialect `promql` other NaN are values.
 
-use crate::labels::Labels;
+use crate::{labels::Labels, values::Values};
 
 /// Stands where a series has no sample.
 pub const ABSENT: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
@@ -43,7 +43,7 @@ pub struct Row {
     /// Its labels, with the metric name.
     pub labels: Labels,
     /// Its values, one a point of the grid.
-    pub values: Vec<f64>,
+    pub values: Values,
     /// Dialect `promql`: the metric name is to go at the end (it still counts for matching until then).
     pub drop_name: bool,
 }

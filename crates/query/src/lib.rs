@@ -18,6 +18,7 @@ mod registry;
 mod rollup;
 mod top;
 mod trace;
+mod values;
 mod vmrange;
 
 pub use api::{ActiveQuery, Answer, AnswerSeries, Dialect, Points, Query, QueryError, Span, Stats, TraceNode, Value};

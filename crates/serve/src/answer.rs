@@ -89,7 +89,7 @@ struct Writer {
     times: GridTimes,
 }
 
-/// The begin of each point of a grid, written once for all series.
+/// The begin of each point of the grid that series stand on, written once for all of them.
 #[derive(Debug, Default)]
 struct GridTimes {
     start: i64,
@@ -105,16 +105,21 @@ impl GridTimes {
     /// What series on one grid share; nothing if it is not worth it.
     fn of(answer: &Value, put_time: impl Fn(&mut Vec<u8>, i64)) -> Self {
         let Value::Matrix(all) = answer else { return Self::default() };
-        let ([AnswerSeries { points: Points::Grid { start, step, values }, .. }, _, ..], true) =
-            (all.as_slice(), all.iter().all(|series| matches!(series.points, Points::Grid { .. })))
-        else {
+        let grids = all.iter().filter_map(|series| match &series.points {
+            Points::Grid { start, step, values } => Some((*start, *step, *start + *step * values.len() as i64)),
+            Points::Own { .. } => None,
+        });
+        let joined =
+            |(start, step, end): (i64, i64, i64), other: (i64, i64, i64)| (start.min(other.0), step, end.max(other.2));
+        let ([_, _, ..], Some((start, step, end))) = (all.as_slice(), grids.reduce(joined)) else {
             return Self::default();
         };
-        let mut times = Self { start: *start, step: *step, ..Self::default() };
-        if values.len() > Self::POINTS_MAX {
+        let mut times = Self { start, step, ..Self::default() };
+        let points = ((end - start) / step) as usize;
+        if points > Self::POINTS_MAX {
             return times;
         }
-        for index in 0..values.len() {
+        for index in 0..points {
             times.texts.push(b'[');
             put_time(&mut times.texts, start + step * index as i64);
             times.texts.extend_from_slice(b",\"");
@@ -123,11 +128,17 @@ impl GridTimes {
         times
     }
 
-    /// The begin of point `index` of a grid.
-    fn begin(&self, start: i64, step: i64, index: usize) -> Option<&[u8]> {
+    /// The place of the first point of a series, if it is on this grid.
+    fn place(&self, start: i64, step: i64) -> Option<usize> {
+        let is_on_grid = step == self.step && (start - self.start) % step == 0;
+        is_on_grid.then(|| ((start - self.start) / step) as usize)
+    }
+
+    /// The begin of point `index`.
+    fn begin(&self, index: usize) -> Option<&[u8]> {
         let end = *self.ends.get(index)? as usize;
         let begin = if index == 0 { 0 } else { self.ends[index - 1] as usize };
-        (self.start == start && self.step == step).then(|| &self.texts[begin..end])
+        Some(&self.texts[begin..end])
     }
 }
 
@@ -161,8 +172,8 @@ impl Writer {
 
     fn write_many<S: Sink>(&self, points: &Points, out: &mut S) -> Result<(), Gone> {
         out.buffer().extend_from_slice(b",\"values\":[");
-        let grid = match points {
-            Points::Grid { start, step, .. } => Some((*start, *step)),
+        let first = match points {
+            Points::Grid { start, step, .. } => self.times.place(*start, *step),
             Points::Own { .. } => None,
         };
         for (index, (place, time, value)) in self.points(points).enumerate() {
@@ -173,7 +184,7 @@ impl Writer {
                 out.flush_if_full()?;
             }
             let out = out.buffer();
-            match grid.and_then(|(start, step)| self.times.begin(start, step, place)) {
+            match first.and_then(|first| self.times.begin(first + place)) {
                 Some(begin) => {
                     out.extend_from_slice(begin);
                     self.put_value(out, value);
@@ -407,6 +418,20 @@ mod tests {
                 r#""message":"scan"}]}}"#,
             )
         );
+    }
+
+    #[test]
+    fn series_of_one_grid_begin_where_they_have_samples() {
+        let from = |start: i64, values: &[f64]| Points::Grid { start, step: 1_000, values: values.to_vec() };
+        let matrix = vec![
+            series(&[("a", "1")], from(3_000, &[1.0, 2.0])),
+            series(&[("a", "2")], from(1_000, &[3.0, ABSENT, 4.0])),
+            series(&[("a", "3")], from(1_500, &[5.0])),
+        ];
+        let answer = text(Value::Matrix(matrix), Dialect::PromQl, |_, _| {});
+        for want in [r#"[[3,"1"],[4,"2"]]"#, r#"[[1,"3"],[3,"4"]]"#, r#"[[1.500,"5"]]"#] {
+            assert!(answer.contains(want), "{want} is not in {answer}");
+        }
     }
 
     #[test]

@@ -22,9 +22,10 @@ use crate::{
     budget::row_bytes,
     dialect::{self, Times},
     eval::Print,
-    frame::{ABSENT, Grid, Row, is_absent},
+    frame::{Grid, Row},
     labels::Labels,
     options::EngineOptions,
+    values::Values,
 };
 
 /// Versions are kept for pieces of so long at most.
@@ -203,27 +204,27 @@ impl Partial {
         let mut rows: Vec<Row> = Vec::with_capacity(kept.rows.len());
         let mut places: HashMap<&Labels, usize> = HashMap::with_capacity(kept.rows.len());
         for row in &kept.rows {
-            let values = &row.values[skipped..skipped + known];
-            if values.iter().all(|value| is_absent(*value)) {
+            let values = row.values.stretch(skipped..skipped + known);
+            if values.held().is_empty() {
                 continue;
             }
-            let mut all = Vec::with_capacity(points);
-            all.extend_from_slice(values);
-            all.resize(points, ABSENT);
             places.insert(&row.labels, rows.len());
-            rows.push(Row { labels: row.labels.clone(), values: all, drop_name: row.drop_name });
+            rows.push(Row { labels: row.labels.clone(), values, drop_name: row.drop_name });
         }
         for row in tail {
             let again = row.values.len() - (points - known);
-            let missing = &row.values[again..];
+            let missing = row.values.stretch(again..row.values.len());
             match places.get(&row.labels) {
-                Some(place) => rows[*place].values[known..].copy_from_slice(missing),
+                Some(place) => rows[*place].values.append(missing),
                 None => {
-                    let mut values = vec![ABSENT; known];
-                    values.extend_from_slice(missing);
+                    let mut values = Values::absent(known);
+                    values.append(missing);
                     rows.push(Row { values, ..row });
                 }
             }
+        }
+        for row in rows.iter_mut().filter(|row| row.values.len() < points) {
+            row.values.append(Values::absent(points - known));
         }
         rows
     }
@@ -235,9 +236,8 @@ impl Partial {
             return None;
         }
         let kept = |row: &Row| {
-            let values = row.values[..points].to_vec();
-            let is_row = values.iter().any(|value| !is_absent(*value));
-            is_row.then(|| Row { labels: row.labels.clone(), values, drop_name: row.drop_name })
+            let values = row.values.stretch(0..points);
+            (!values.held().is_empty()).then(|| Row { labels: row.labels.clone(), values, drop_name: row.drop_name })
         };
         let rows = rows.iter().filter_map(kept).collect();
         Some(KeptRows { grid: Grid { points, ..self.grid }, end: self.end, rows, pieces, prints, series_fetched })

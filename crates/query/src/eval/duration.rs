@@ -98,7 +98,7 @@ impl Evaluation<'_> {
         let seconds = match self.eval(time, scope)? {
             Operand::Scalar(values) => values.first().copied(),
             Operand::Rows(rows) => match rows.as_slice() {
-                [row] => row.values.first().copied(),
+                [row] => row.values.first(),
                 rows => {
                     return Err(QueryError::Evaluation(format!(
                         "`@` modifier must return a single series; it returns {} series instead",

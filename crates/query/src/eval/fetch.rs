@@ -25,6 +25,7 @@ use crate::{
     functions,
     labels::Labels,
     rollup::{Emit, LocalKind, Roller, cuts, local_kind, output_labels},
+    values::Values,
 };
 
 /// What a thread needs to read series and roll them up.
@@ -241,7 +242,7 @@ impl Evaluation<'_> {
                     }
                     let labels = labels.get_or_insert_with(|| self.output_labels(&key, plan));
                     let labels = output_labels(labels, tag).into_owned();
-                    let row = self.row(labels, std::mem::take(values), plan, scope)?;
+                    let row = self.row(labels, Values::take(values), plan, scope)?;
                     rows.push(row);
                     Ok(())
                 })?;
@@ -270,7 +271,7 @@ impl Evaluation<'_> {
                 )));
             }
             let labels = self.output_labels(&key, plan);
-            rows.push(self.row(labels, std::mem::take(&mut data.values), plan, scope)?);
+            rows.push(self.row(labels, Values::take(&mut data.values), plan, scope)?);
         }
         Ok(())
     }
@@ -284,14 +285,13 @@ impl Evaluation<'_> {
     pub(super) fn row(
         &self,
         labels: Labels,
-        mut values: Vec<f64>,
+        mut values: Values,
         plan: &Plan<'_>,
         scope: &Scope,
     ) -> Result<Row, QueryError> {
         if plan.spreads {
-            let value = values.first().copied().unwrap_or(ABSENT);
-            values.clear();
-            values.resize(scope.grid.points, value);
+            let value = values.first().unwrap_or(ABSENT);
+            values = vec![value; scope.grid.points].into();
         }
         let drop_name = !plan.keeps_name && self.query.dialect == Dialect::PromQl;
         let row = Row { labels, values, drop_name };
@@ -325,9 +325,7 @@ impl Evaluation<'_> {
         let present = self.run_plan(plan, scope)?;
         let mut values = vec![1.0; scope.grid.points];
         for row in &present {
-            for (value, have) in values.iter_mut().zip(&row.values).filter(|(_, have)| !is_absent(**have)) {
-                *value = if have.is_nan() { *value } else { ABSENT };
-            }
+            row.values.samples().filter(|(_, have)| !have.is_nan()).for_each(|(at, _)| values[at] = ABSENT);
         }
         if self.is_dropped(&values) {
             return Ok(Vec::new());
@@ -337,7 +335,7 @@ impl Evaluation<'_> {
             _ => of,
         };
         let labels = functions::absent_labels(self.query.dialect, selector);
-        Ok(vec![Row { labels, values, drop_name: false }])
+        Ok(vec![Row { labels, values: values.into(), drop_name: false }])
     }
 }
 

@@ -175,7 +175,7 @@ impl Evaluation<'_> {
             self.options.workers_per_query_max,
             || Reader::new(self, plan, wants_keys),
             |reader, batch| self.fold_batch(reader, batch, plan, fold, found),
-            |batch| all.merge(batch, fold, self, plan.layout.points),
+            |batch| all.merge(batch, fold, self),
         )?;
         Ok(all)
     }
@@ -242,7 +242,7 @@ impl Evaluation<'_> {
             let state = state.map_err(|numbers| {
                 QueryError::Internal(format!("a storage node gives a state of {numbers} numbers"))
             })?;
-            folded.take(&key, state, fold, self)?;
+            folded.take(&key, state, self)?;
         }
         Ok(())
     }
@@ -287,69 +287,65 @@ impl Folded {
         // Which groups count is decided when all are put together, in the order of series.
         let Some(number) = self.groups.number(sorted.clone(), usize::MAX) else { return Ok(()) };
         if number == self.folds.len() {
-            evaluation.ledger.hold(Fold::bytes(fold.kind, evaluation.query.dialect, values.len()))?;
+            evaluation.ledger.hold(size_of::<Fold>())?;
             self.folds.push(Fold::new(fold.kind, evaluation.query.dialect, values.len()));
             if fold.kind.keeps_labels() {
                 self.first.push(Labels::from_sorted(sorted));
             }
         }
-        self.folds[number].add(values);
-        Ok(())
+        self.change(number, evaluation, |fold| fold.add(values))
     }
 
     /// Takes over the state of a group.
-    fn take(
-        &mut self,
-        key: &SeriesKey,
-        state: Fold,
-        fold: &FoldPlan<'_>,
-        evaluation: &Evaluation<'_>,
-    ) -> Result<(), QueryError> {
+    fn take(&mut self, key: &SeriesKey, state: Fold, evaluation: &Evaluation<'_>) -> Result<(), QueryError> {
         let labels = Labels::from(key);
         let Some(number) = self.groups.number(labels.iter(), usize::MAX) else { return Ok(()) };
         if number < self.folds.len() {
-            self.folds[number].merge(&state);
-            return Ok(());
+            return self.change(number, evaluation, |fold| fold.merge(&state));
         }
-        let points = state.points();
-        evaluation.ledger.hold(Fold::bytes(fold.kind, evaluation.query.dialect, points))?;
+        evaluation.ledger.hold(state.bytes())?;
         self.folds.push(state);
         Ok(())
     }
 
+    /// Changes the state of a group, which may take more memory then.
+    fn change(
+        &mut self,
+        number: usize,
+        evaluation: &Evaluation<'_>,
+        change: impl FnOnce(&mut Fold),
+    ) -> Result<(), QueryError> {
+        let fold = &mut self.folds[number];
+        let before = fold.bytes();
+        change(fold);
+        evaluation.ledger.hold(fold.bytes() - before)
+    }
+
     /// The groups with their states.
-    pub(super) fn into_states(self) -> Vec<(Labels, Vec<f64>)> {
-        let states = self.folds.into_iter().map(Fold::into_state);
-        self.groups.into_labels().into_iter().zip(states).collect()
+    pub(super) fn into_states(self) -> Vec<(Labels, Fold)> {
+        self.groups.into_labels().into_iter().zip(self.folds).collect()
     }
 
     /// Takes over the groups of the next batch.
-    fn merge(
-        &mut self,
-        batch: Self,
-        fold: &FoldPlan<'_>,
-        evaluation: &Evaluation<'_>,
-        points: usize,
-    ) -> Result<(), QueryError> {
+    fn merge(&mut self, batch: Self, fold: &FoldPlan<'_>, evaluation: &Evaluation<'_>) -> Result<(), QueryError> {
         self.series.append(&batch.series);
         if self.folds.is_empty() && batch.folds.len() <= fold.groups_max {
             *self = Self { series: std::mem::take(&mut self.series), ..batch };
             return Ok(());
         }
-        let bytes = Fold::bytes(fold.kind, evaluation.query.dialect, points);
         let (groups, mut first) = (batch.groups, batch.first.into_iter());
         for (number, theirs) in batch.folds.into_iter().enumerate() {
             let first = first.next();
             let Some(mine) = self.groups.number(groups.labels(number).iter(), fold.groups_max) else {
-                evaluation.ledger.release(bytes);
+                evaluation.ledger.release(theirs.bytes());
                 continue;
             };
             if mine == self.folds.len() {
                 self.folds.push(theirs);
                 self.first.extend(first);
             } else {
-                self.folds[mine].merge(&theirs);
-                evaluation.ledger.release(bytes);
+                self.change(mine, evaluation, |fold| fold.merge(&theirs))?;
+                evaluation.ledger.release(theirs.bytes());
             }
         }
         Ok(())
@@ -361,9 +357,8 @@ impl Folded {
         let row = |(labels, state): (Labels, Fold)| {
             let mut values = state.finish();
             if plan.spreads {
-                let value = values.first().copied().unwrap_or(ABSENT);
-                values.clear();
-                values.resize(scope.grid.points, value);
+                let value = values.first().unwrap_or(ABSENT);
+                values = vec![value; scope.grid.points].into();
             }
             Row { labels, values, drop_name }
         };

@@ -14,8 +14,9 @@ use regex::Regex;
 use super::{Evaluation, Scope};
 use crate::{
     api::QueryError,
-    frame::{ABSENT, Operand, Row, is_absent},
+    frame::{Operand, Row, is_absent},
     labels::Labels,
+    values::Values,
 };
 
 /// The labels that say whose series one is.
@@ -150,7 +151,7 @@ impl Targets {
                 None => {
                     let labels = self.labels(base, &chosen, wanted)?;
                     let row = labels.map(|labels| {
-                        let values = vec![ABSENT; base.values.len()];
+                        let values = Values::absent(base.values.len());
                         into.push(Row { labels, values, drop_name: base.drop_name });
                         into.len() - 1
                     });

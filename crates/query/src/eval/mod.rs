@@ -270,7 +270,7 @@ fn is_instant_selector(expr: &Expr) -> bool {
 
 /// A row without labels.
 fn unlabelled(values: Vec<f64>) -> Row {
-    Row { labels: Labels::default(), values, drop_name: false }
+    Row { labels: Labels::default(), values: values.into(), drop_name: false }
 }
 
 fn counted(rows: &Result<Vec<Row>, QueryError>) -> String {

@@ -187,7 +187,7 @@ impl Evaluation<'_> {
                 Operand::Text(text) => arguments.texts.push(text),
                 Operand::Scalar(values) => arguments.numbers.push(values),
                 Operand::Rows(mut rows) if rows.len() == 1 => {
-                    arguments.numbers.extend(rows.pop().map(|row| row.values));
+                    arguments.numbers.extend(rows.pop().map(|row| row.values.into_whole()));
                 }
                 Operand::Rows(rows) => {
                     return Err(QueryError::Evaluation(format!(

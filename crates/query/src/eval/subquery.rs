@@ -10,6 +10,7 @@ use crate::{
     budget::row_bytes,
     frame::{Grid, Operand, Row, is_absent},
     rollup::{Roller, output_labels},
+    values::Values,
 };
 
 impl Evaluation<'_> {
@@ -71,19 +72,20 @@ impl Evaluation<'_> {
         let bytes = row_bytes(&series);
         let is_metricsql = self.query.dialect == Dialect::MetricsQl;
         // Where there is no sample there is nothing, neither for windows nor for the distance of samples.
-        let times = without_absent(shared, &mut series.values, is_metricsql);
+        let (first, mut values) = series.values.into_held();
+        let times = without_absent(shared, first, &mut values, is_metricsql);
         if !plan.keeps_name && is_metricsql {
             series.labels.remove(model::METRIC_NAME);
         }
         if let Some(span) = plan.counter_at {
             self.note_counter(span, series.labels.metric_name());
         }
-        roller.roll(&times, &mut series.values, &mut |tag, values| {
+        roller.roll(&times, &mut values, &mut |tag, values| {
             if self.is_dropped(values) {
                 return Ok(());
             }
             let labels = output_labels(&series.labels, tag).into_owned();
-            let mut row = self.row(labels, std::mem::take(values), plan, scope)?;
+            let mut row = self.row(labels, Values::take(values), plan, scope)?;
             row.drop_name |= series.drop_name;
             rows.push(row);
             Ok(())
@@ -93,13 +95,14 @@ impl Evaluation<'_> {
     }
 }
 
-/// Leaves out places without a sample; the column of times stays the shared one if there is none.
-fn without_absent(shared: &Arc<Vec<i64>>, values: &mut Vec<f64>, nan_is_absent: bool) -> Arc<Vec<i64>> {
+/// Leaves out places without a sample; `values` stand from place `first` on. The column of times stays the shared one if there is none.
+fn without_absent(shared: &Arc<Vec<i64>>, first: usize, values: &mut Vec<f64>, nan_is_absent: bool) -> Arc<Vec<i64>> {
     let goes = |value: f64| if nan_is_absent { value.is_nan() } else { is_absent(value) };
-    if !values.iter().any(|value| goes(*value)) {
+    if values.len() == shared.len() && !values.iter().any(|value| goes(*value)) {
         return Arc::clone(shared);
     }
-    let kept = shared.iter().zip(values.iter()).filter(|(_, value)| !goes(**value)).map(|(time, _)| *time).collect();
+    let times = shared[first..].iter().zip(values.iter());
+    let kept = times.filter(|(_, value)| !goes(**value)).map(|(time, _)| *time).collect();
     values.retain(|value| !goes(*value));
     Arc::new(kept)
 }

@@ -79,7 +79,7 @@ impl<'a> Args<'a> {
     pub(super) fn scalar(&mut self, at: usize) -> Result<Vec<f64>, QueryError> {
         match self.take(at) {
             Operand::Scalar(values) => Ok(values),
-            Operand::Rows(mut rows) if rows.len() == 1 && !self.is_promql() => Ok(rows.remove(0).values),
+            Operand::Rows(mut rows) if rows.len() == 1 && !self.is_promql() => Ok(rows.remove(0).values.into_whole()),
             Operand::Rows(rows) if !self.is_promql() => {
                 self.fail(format!("arg #{} must contain a single timeseries; got {} timeseries", at + 1, rows.len()))
             }
@@ -127,7 +127,7 @@ impl<'a> Args<'a> {
 pub(super) fn into_rows(operand: Operand) -> Vec<Row> {
     match operand {
         Operand::Rows(rows) => rows,
-        Operand::Scalar(values) => vec![Row { labels: Labels::default(), values, drop_name: false }],
+        Operand::Scalar(values) => vec![Row { labels: Labels::default(), values: values.into(), drop_name: false }],
         Operand::Text(_) => Vec::new(),
     }
 }

@@ -1,16 +1,22 @@
 //! Aggregates that take series one by one, so that a sum over a million series holds one row.
 //!
 //! 1. [`FoldKind::of`] tells whether an aggregate is one of these.
-//! 2. A [`Fold`] is the state of one group: up to four columns, one place a point of the grid.
+//! 2. A [`Fold`] is the state of one group: up to four columns, one place for each point around the samples of the group.
 //! 3. [`Fold::add`] takes a series, [`Fold::merge`] another state, [`Fold::finish`] gives the group's values. The same series in the same batches, merged
 //!    in the same order, give the same bits, whatever thread did which batch.
 //! 4. Dialect `promql`: sums are compensated after Neumaier; a mean whose sum would overflow goes on as a running mean; NaN is a value. Dialect
 //!    `metricsql`: plain sums, NaN is no sample.
 
+use std::ops::Range;
+
 use crate::{
     api::Dialect,
     frame::{ABSENT, is_absent},
+    values::{Values, span_of},
 };
+
+/// A state that came over all points is narrowed if so small a share of them has samples.
+const NARROWED_SHARE_MAX: usize = 2;
 
 /// An aggregate that folds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -92,6 +98,9 @@ pub struct Fold {
     kind: FoldKind,
     dialect: Dialect,
     points: usize,
+    /// The first point that the state covers, and how many it does: those around the samples so far.
+    first: usize,
+    width: usize,
     /// Columns one behind the other; what they are depends on kind and dialect. The first is [`ABSENT`] where there was no sample yet.
     state: Vec<f64>,
     is_fresh: bool,
@@ -100,51 +109,102 @@ pub struct Fold {
 impl Fold {
     /// The state without any series.
     pub fn new(kind: FoldKind, dialect: Dialect, points: usize) -> Self {
-        let mut state = vec![0.0; kind.columns(dialect) * points];
-        state.iter_mut().take(points).for_each(|first| *first = ABSENT);
-        Self { kind, dialect, points, state, is_fresh: true }
+        Self { kind, dialect, points, first: 0, width: 0, state: Vec::new(), is_fresh: true }
     }
 
     /// A state that was made elsewhere. If it has another form, of how many numbers it is.
     pub fn from_state(kind: FoldKind, dialect: Dialect, points: usize, state: Vec<f64>) -> Result<Self, usize> {
         let fits = state.len() == kind.columns(dialect) * points && !kind.keeps_labels();
-        if fits { Ok(Self { kind, dialect, points, state, is_fresh: false }) } else { Err(state.len()) }
+        if !fits {
+            return Err(state.len());
+        }
+        let span = span_of(&state[..points]);
+        let mut whole = Self { kind, dialect, points, first: 0, width: points, state, is_fresh: false };
+        if span.len() * NARROWED_SHARE_MAX <= points {
+            whole.place(span);
+        }
+        Ok(whole)
     }
 
-    /// How many points the grid has.
-    pub fn points(&self) -> usize {
-        self.points
-    }
-
-    /// The columns of the state, for [`Self::from_state`].
-    pub fn into_state(self) -> Vec<f64> {
+    /// The columns of the state over all points, for [`Self::from_state`].
+    pub fn into_state(mut self) -> Vec<f64> {
+        if self.width < self.points {
+            self.place(0..self.points);
+        }
         self.state
     }
 
-    /// Memory that such a state takes.
-    pub fn bytes(kind: FoldKind, dialect: Dialect, points: usize) -> usize {
-        size_of::<Self>() + kind.columns(dialect).max(1) * points * size_of::<f64>()
+    /// Memory that the state takes.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.state.capacity() * size_of::<f64>()
     }
 
     /// Takes a series; it has as many values as there are points.
     pub fn add(&mut self, values: &[f64]) {
         assert_eq!(values.len(), self.points, "BUG: a series of another grid");
+        let span = span_of(values);
+        self.add_from(span.start, &values[span]);
+    }
+
+    /// As [`Self::add`].
+    pub fn add_values(&mut self, values: &Values) {
+        assert_eq!(values.len(), self.points, "BUG: a series of another grid");
+        self.add_from(values.span().start, values.held());
+    }
+
+    /// Takes a series that has no samples but these, the first at point `start`.
+    fn add_from(&mut self, start: usize, values: &[f64]) {
         let was_fresh = std::mem::replace(&mut self.is_fresh, false);
         if self.kind == FoldKind::Any {
             if was_fresh {
-                self.state = values.to_vec();
+                (self.first, self.width, self.state) = (start, values.len(), values.to_vec());
             }
             return;
         }
+        self.cover(start..start + values.len());
+        let place = start.saturating_sub(self.first);
         match self.dialect {
-            Dialect::MetricsQl => self.add_where(values, |value| !value.is_nan()),
-            Dialect::PromQl => self.add_where(values, |value| !is_absent(value)),
+            Dialect::MetricsQl => self.add_where(place, values, |value| !value.is_nan()),
+            Dialect::PromQl => self.add_where(place, values, |value| !is_absent(value)),
         }
     }
 
-    fn add_where(&mut self, values: &[f64], is_sample: impl Fn(f64) -> bool) {
-        let (first, rest) = self.state.split_at_mut(self.points);
-        let samples = first.iter_mut().zip(values).enumerate().filter(|(_, (_, value))| is_sample(**value));
+    /// Makes the state wide enough for some points.
+    fn cover(&mut self, span: Range<usize>) {
+        let own = self.first..self.first + self.width;
+        if span.is_empty() || (own.start <= span.start && span.end <= own.end) {
+            return;
+        }
+        if own.is_empty() {
+            return self.place(span);
+        }
+        // Half as much again on the side that grows, so that a group whose series come one after the other is not moved for each of them.
+        let more = self.width / 2;
+        let start = if span.start < own.start { span.start.min(own.start.saturating_sub(more)) } else { own.start };
+        let end = if span.end > own.end { span.end.max(own.end + more).min(self.points) } else { own.end };
+        self.place(start..end);
+    }
+
+    /// Moves the state to other points; what it has elsewhere is no sample.
+    fn place(&mut self, span: Range<usize>) {
+        let columns = self.kind.columns(self.dialect);
+        let mut state = vec![0.0; columns * span.len()];
+        state.iter_mut().take(span.len()).for_each(|first| *first = ABSENT);
+        let both = span.start.max(self.first)..span.end.min(self.first + self.width);
+        for column in (0..columns).filter(|_| !both.is_empty()) {
+            let from = column * self.width + both.start - self.first;
+            let to = column * span.len() + both.start - span.start;
+            state[to..to + both.len()].copy_from_slice(&self.state[from..from + both.len()]);
+        }
+        (self.first, self.width, self.state) = (span.start, span.len(), state);
+    }
+
+    /// Takes values of which the first belongs to the state's point `place`.
+    fn add_where(&mut self, place: usize, values: &[f64], is_sample: impl Fn(f64) -> bool) {
+        let width = self.width;
+        let (first, rest) = self.state.split_at_mut(width);
+        let first = &mut first[place.min(width)..];
+        let samples = (place..).zip(first.iter_mut().zip(values)).filter(|(_, (_, value))| is_sample(**value));
         match (self.kind, self.dialect) {
             (FoldKind::Any, _) => {}
             (FoldKind::Count, _) => samples.for_each(|(_, (count, _))| *count = 1.0 + or_zero(*count)),
@@ -165,15 +225,14 @@ impl Fold {
                 rest[at] += 1.0;
             }),
             (FoldKind::Avg, Dialect::PromQl) => {
-                let points = self.points;
                 samples.for_each(|(at, (sum, value))| {
-                    let mut mean = Mean::load(*sum, rest, at, points);
+                    let mut mean = Mean::load(*sum, rest, at, width);
                     mean.add(*value);
-                    *sum = mean.store(rest, at, points);
+                    *sum = mean.store(rest, at, width);
                 });
             }
             (FoldKind::Geomean, _) => {
-                let (exponents, counts) = rest.split_at_mut(self.points);
+                let (exponents, counts) = rest.split_at_mut(width);
                 samples.for_each(|(at, (product, value))| {
                     let start = if is_absent(*product) { 1.0 } else { *product };
                     let (value, exponent) = scaled(*value, exponents[at]);
@@ -182,7 +241,7 @@ impl Fold {
                 });
             }
             (FoldKind::Stddev | FoldKind::Stdvar, _) => {
-                let (squares, counts) = rest.split_at_mut(self.points);
+                let (squares, counts) = rest.split_at_mut(width);
                 samples.for_each(|(at, (mean, value))| {
                     let spread = Spread { mean: or_zero(*mean), squares: squares[at], count: counts[at] };
                     let spread = spread.add(*value);
@@ -206,14 +265,16 @@ impl Fold {
             self.clone_from(other);
             return;
         }
-        let points = self.points;
-        let (first, rest) = self.state.split_at_mut(points);
+        if self.kind == FoldKind::Any {
+            return;
+        }
+        self.cover(other.first..other.first + other.width);
+        let (own, width) = (self.width, other.width);
+        let (first, rest) = self.state.split_at_mut(own);
         let theirs = &other.state;
-        for at in 0..points {
-            if theirs.get(at).is_none_or(|value| is_absent(*value)) {
-                continue;
-            }
-            let (mine, their) = (&mut first[at], theirs[at]);
+        for place in (0..width).filter(|place| !is_absent(theirs[*place])) {
+            let at = other.first + place - self.first;
+            let (mine, their) = (&mut first[at], theirs[place]);
             match (self.kind, self.dialect) {
                 (FoldKind::Any, _) => {}
                 (FoldKind::Count | FoldKind::Sum2 | FoldKind::Sum, Dialect::MetricsQl)
@@ -223,49 +284,49 @@ impl Fold {
                 (FoldKind::Max, _) => *mine = larger(*mine, their),
                 (FoldKind::Sum, Dialect::PromQl) => {
                     add_compensated(mine, &mut rest[at], their);
-                    rest[at] += theirs[points + at];
+                    rest[at] += theirs[width + place];
                 }
                 (FoldKind::Avg, Dialect::MetricsQl) => {
                     *mine = or_zero(*mine) + their;
-                    rest[at] += theirs[points + at];
+                    rest[at] += theirs[width + place];
                 }
                 (FoldKind::Avg, Dialect::PromQl) => {
-                    let mut mean = Mean::load(*mine, rest, at, points);
-                    mean.merge(Mean::load(their, &theirs[points..], at, points));
-                    *mine = mean.store(rest, at, points);
+                    let mut mean = Mean::load(*mine, rest, at, own);
+                    mean.merge(Mean::load(their, &theirs[width..], place, width));
+                    *mine = mean.store(rest, at, own);
                 }
                 (FoldKind::Geomean, _) => {
                     let start = if is_absent(*mine) { 1.0 } else { *mine };
-                    (*mine, rest[at]) = scaled(start * their, rest[at] + theirs[points + at]);
-                    rest[points + at] += theirs[2 * points + at];
+                    (*mine, rest[at]) = scaled(start * their, rest[at] + theirs[width + place]);
+                    rest[own + at] += theirs[2 * width + place];
                 }
                 (FoldKind::Stddev | FoldKind::Stdvar, _) => {
-                    let own = Spread { mean: or_zero(*mine), squares: rest[at], count: rest[points + at] };
-                    let both =
-                        own.merge(Spread { mean: their, squares: theirs[points + at], count: theirs[2 * points + at] });
-                    (*mine, rest[at], rest[points + at]) = (both.mean, both.squares, both.count);
+                    let mine_so_far = Spread { mean: or_zero(*mine), squares: rest[at], count: rest[own + at] };
+                    let both = mine_so_far.merge(Spread {
+                        mean: their,
+                        squares: theirs[width + place],
+                        count: theirs[2 * width + place],
+                    });
+                    (*mine, rest[at], rest[own + at]) = (both.mean, both.squares, both.count);
                 }
             }
         }
     }
 
     /// The values of the group, [`ABSENT`] where no series had a sample.
-    pub fn finish(mut self) -> Vec<f64> {
-        let points = self.points;
-        if self.kind.columns(self.dialect) <= 1 {
-            // The only column is the result; `any` has one when it has seen a series.
-            self.state.resize(points, ABSENT);
-            return self.state;
-        }
-        for at in 0..points {
-            let column = |n: usize| self.state[n * points + at];
+    pub fn finish(mut self) -> Values {
+        let width = self.width;
+        // An only column is the result.
+        let places = if self.kind.columns(self.dialect) <= 1 { 0 } else { width };
+        for at in 0..places {
+            let column = |n: usize| self.state[n * width + at];
             if is_absent(column(0)) {
                 continue;
             }
             self.state[at] = match (self.kind, self.dialect) {
                 (FoldKind::Sum, Dialect::PromQl) => column(0) + column(1),
                 (FoldKind::Avg, Dialect::MetricsQl) => column(0) / column(1),
-                (FoldKind::Avg, Dialect::PromQl) => Mean::load(column(0), &self.state[points..], at, points).value(),
+                (FoldKind::Avg, Dialect::PromQl) => Mean::load(column(0), &self.state[width..], at, width).value(),
                 (FoldKind::Geomean, _) => {
                     let root = 1.0 / column(2);
                     column(0).powf(root) * (column(1) * root).exp2()
@@ -275,8 +336,8 @@ impl Fold {
                 _ => column(0),
             };
         }
-        self.state.truncate(points);
-        self.state
+        self.state.truncate(width);
+        Values::new(self.points, self.first, self.state)
     }
 }
 

@@ -66,9 +66,8 @@ pub(super) fn map_points(
         if !keeps {
             drop_name(dialect, row);
         }
-        for (at, value) in row.values.iter_mut().enumerate().filter(|(_, value)| !is_absent(**value)) {
-            *value = map(at, *value);
-        }
+        let held = row.values.span().zip(row.values.held_mut());
+        held.filter(|(_, value)| !is_absent(**value)).for_each(|(at, value)| *value = map(at, *value));
     }
     Ok(Operand::Rows(rows))
 }

@@ -59,14 +59,12 @@ pub(super) fn unite_equal(ctx: &Context<'_>, rows: Vec<Row>) -> Result<Vec<Row>,
         (ctx.check)(0)?;
         let have = &mut united[at];
         have.drop_name |= row.drop_name;
-        for (mine, value) in have.values.iter_mut().zip(row.values) {
-            if !ctx.is_sample(value) {
-                continue;
-            }
-            if ctx.is_sample(*mine) {
+        let mine = have.values.whole();
+        for (at, value) in row.values.samples().filter(|(_, value)| ctx.is_sample(*value)) {
+            if ctx.is_sample(mine[at]) {
                 return Err(QueryError::Evaluation(SAME_LABELS.into()));
             }
-            *mine = value;
+            mine[at] = value;
         }
     }
     Ok(united)

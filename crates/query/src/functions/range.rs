@@ -85,7 +85,7 @@ fn unnamed(args: Args<'_>, change: impl Fn(&mut Row)) -> Result<Operand, QueryEr
 /// One number that is chosen from the values, at every point.
 fn same(args: Args<'_>, choose: fn(&[f64]) -> Option<&f64>) -> Result<Operand, QueryError> {
     each(args, 0, |row| {
-        if let Some(value) = choose(&row.values).copied() {
+        if let Some(value) = choose(row.values.held()).copied() {
             row.values.fill(value);
         }
     })
@@ -102,7 +102,7 @@ fn of_samples(args: Args<'_>, reduce: impl Fn(&mut [f64]) -> f64) -> Result<Oper
 
 fn samples<'b>(row: &Row, buffer: &'b mut Vec<f64>) -> &'b mut [f64] {
     buffer.clear();
-    buffer.extend(row.values.iter().filter(|value| !value.is_nan()));
+    buffer.extend(row.values.held().iter().filter(|value| !value.is_nan()));
     buffer
 }
 

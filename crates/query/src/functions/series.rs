@@ -55,7 +55,7 @@ fn each(mut args: Args<'_>, is_named: bool, change: impl Fn(&mut [f64])) -> Resu
         if !is_named && !args.keeps_names {
             row.labels.remove(METRIC_NAME);
         }
-        change(&mut row.values);
+        change(row.values.whole());
     }
     Ok(Operand::Rows(rows))
 }
@@ -132,7 +132,7 @@ fn average(mean: f64, value: f64, before: f64) -> f64 {
 
 /// The last result of [`run`] that is a number, at every point.
 pub(super) fn run_to_end(row: &mut Row, step: impl Fn(f64, f64, f64) -> f64) {
-    run(&mut row.values, step);
+    run(row.values.whole(), step);
     let last = row.values.iter().rfind(|value| !value.is_nan()).copied();
     row.values.fill(last.unwrap_or(ABSENT));
 }

@@ -81,8 +81,8 @@ fn scalar(mut args: Args<'_>) -> Result<Operand, QueryError> {
         let mut values = vec![ABSENT; args.ctx.grid.points];
         let mut counts = vec![0; values.len()];
         for row in &rows {
-            for (at, value) in row.values.iter().enumerate().filter(|(_, value)| args.ctx.is_sample(**value)) {
-                values[at] = *value;
+            for (at, value) in row.values.samples().filter(|(_, value)| args.ctx.is_sample(*value)) {
+                values[at] = value;
                 counts[at] += 1;
             }
         }
@@ -94,7 +94,7 @@ fn scalar(mut args: Args<'_>) -> Result<Operand, QueryError> {
     }
     let mut rows = args.rows(0);
     match (rows.pop(), rows.is_empty()) {
-        (Some(row), true) => Ok(Operand::Scalar(row.values)),
+        (Some(row), true) => Ok(Operand::Scalar(row.values.into_whole())),
         _ => constant(&args, ABSENT),
     }
 }
@@ -104,14 +104,14 @@ fn absent(mut args: Args<'_>) -> Result<Operand, QueryError> {
     let mut values = vec![1.0; args.ctx.grid.points];
     for row in &rows {
         (args.ctx.check)(0)?;
-        let samples = values.iter_mut().zip(&row.values).filter(|(_, value)| args.ctx.is_sample(**value));
-        samples.for_each(|(value, _)| *value = ABSENT);
+        let samples = row.values.samples().filter(|(_, value)| args.ctx.is_sample(*value));
+        samples.for_each(|(at, _)| values[at] = ABSENT);
     }
     if values.iter().all(|value| value.is_nan()) {
         return Ok(Operand::Rows(Vec::new()));
     }
     let labels = args.expr(0).map_or_else(Labels::default, |expr| absent_labels(args.ctx.dialect, expr));
-    Ok(Operand::Rows(vec![Row { labels, values, drop_name: false }]))
+    Ok(Operand::Rows(vec![Row { labels, values: values.into(), drop_name: false }]))
 }
 
 /// The labels that series of a selector certainly have: those that it compares for equality, once.
@@ -203,7 +203,11 @@ pub fn negate(ctx: &Context<'_>, operand: Operand) -> Result<Operand, QueryError
             for row in &mut rows {
                 (ctx.check)(0)?;
                 drop_name(ctx.dialect, row);
-                row.values.iter_mut().filter(|value| ctx.is_sample(**value)).for_each(|value| *value = -*value);
+                row.values
+                    .held_mut()
+                    .iter_mut()
+                    .filter(|value| ctx.is_sample(**value))
+                    .for_each(|value| *value = -*value);
             }
             Ok(Operand::Rows(rows))
         }

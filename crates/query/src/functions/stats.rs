@@ -88,7 +88,8 @@ pub(super) fn for_each_point(
         let end = points.min(start + TILE_POINTS);
         columns.iter_mut().for_each(Vec::clear);
         for row in rows {
-            for (column, value) in columns.iter_mut().zip(&row.values[start..end]) {
+            let (first, held) = row.values.over(start..end);
+            for (column, value) in columns[first..].iter_mut().zip(held) {
                 if is_sample(*value) {
                     column.push(*value);
                 }

@@ -18,7 +18,7 @@ use storage_api::{
 
 use super::{
     Remade,
-    groups::{Group, GroupStream, key_of},
+    groups::{GroupStream, key_of},
     rows::RowStream,
 };
 use crate::{
@@ -157,7 +157,7 @@ impl PartialAnswers {
         let folded = evaluation.fold_stream(&*stream, &plan, &fold, wants_keys, &found).map_err(refused)?;
         let mut groups = folded.into_states();
         groups.sort_by(|(one, _), (other, _)| one.cmp(other));
-        let group = |(labels, state)| Ok(Group { key: key_of(tenant, &labels)?, state });
+        let group = |(labels, state)| Ok((key_of(tenant, &labels)?, state));
         let groups = groups.into_iter().map(group).collect::<Result<_, SelectError>>()?;
         Ok(GroupStream::new(groups, stream.series_total(), evaluation.ledger.read().1))
     }

@@ -6,7 +6,7 @@ use model::{KeyBuilder, SeriesId, SeriesKey, Tenant};
 use parking_lot::Mutex;
 use storage_api::{Effort, SelectError, SeriesChunk, SeriesData, SeriesStream};
 
-use crate::labels::Labels;
+use crate::{functions::fold::Fold, labels::Labels};
 
 /// So many groups in a chunk.
 const CHUNK_GROUPS: usize = 256;
@@ -21,14 +21,14 @@ pub struct Group {
 
 /// All groups of a fold.
 pub struct GroupStream {
-    groups: Mutex<(usize, std::vec::IntoIter<Group>)>,
+    groups: Mutex<(usize, std::vec::IntoIter<(SeriesKey, Fold)>)>,
     series_total: Option<u64>,
     samples: u64,
 }
 
 impl GroupStream {
     /// The groups, which came of so many series and samples.
-    pub fn new(groups: Vec<Group>, series_total: Option<u64>, samples: u64) -> Self {
+    pub fn new(groups: Vec<(SeriesKey, Fold)>, series_total: Option<u64>, samples: u64) -> Self {
         Self { groups: Mutex::new((0, groups.into_iter())), series_total, samples }
     }
 }
@@ -46,7 +46,8 @@ pub fn key_of(tenant: Tenant, labels: &Labels) -> Result<SeriesKey, SelectError>
 impl SeriesStream for GroupStream {
     fn next(&self) -> Result<Option<Box<dyn SeriesChunk>>, SelectError> {
         let (position, groups) = &mut *self.groups.lock();
-        let chunk: Vec<Group> = groups.by_ref().take(CHUNK_GROUPS).collect();
+        let group = |(key, fold): (SeriesKey, Fold)| Group { key, state: fold.into_state() };
+        let chunk: Vec<Group> = groups.by_ref().take(CHUNK_GROUPS).map(group).collect();
         if chunk.is_empty() {
             return Ok(None);
         }

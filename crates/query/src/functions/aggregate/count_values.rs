@@ -11,8 +11,9 @@ use super::super::{
 };
 use crate::{
     api::QueryError,
-    frame::{ABSENT, Row, is_absent},
+    frame::{Row, is_absent},
     labels::Labels,
+    values::Values,
 };
 
 pub(super) fn count_values(aggregate: &Aggregate, mut args: Args<'_>) -> Result<Vec<Row>, QueryError> {
@@ -49,7 +50,7 @@ pub(super) fn count_values(aggregate: &Aggregate, mut args: Args<'_>) -> Result<
                     if !(is_left_out && args.is_promql()) {
                         labels.set(&label, &plain(*value));
                     }
-                    results.push(Row { labels, values: vec![ABSENT; ctx.grid.points], drop_name: false });
+                    results.push(Row { labels, values: Values::absent(ctx.grid.points), drop_name: false });
                     counts.insert(key, results.len() - 1);
                     results.len() - 1
                 }

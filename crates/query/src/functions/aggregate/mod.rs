@@ -27,6 +27,7 @@ use crate::{
     api::{Dialect, QueryError},
     frame::{Operand, Row},
     labels::Labels,
+    values::Values,
 };
 
 /// An aggregate that does not fold.
@@ -116,15 +117,14 @@ fn fold(aggregate: &Aggregate, kind: FoldKind, args: Args<'_>) -> Result<Vec<Row
     for row in args.into_operands().flat_map(into_rows) {
         let Some(number) = groups.number(row.labels.iter(), limit) else { continue };
         if number == folds.len() {
-            (ctx.check)(Fold::bytes(kind, ctx.dialect, ctx.grid.points))?;
             let labels = if kind.keeps_labels() { row.labels.clone() } else { groups.labels(number).clone() };
-            let empty = Row { labels, values: Vec::new(), drop_name: false };
+            let empty = Row { labels, values: Values::default(), drop_name: false };
             folds.push((Fold::new(kind, ctx.dialect, ctx.grid.points), empty));
-        } else {
-            (ctx.check)(0)?;
         }
         let (fold, result) = &mut folds[number];
-        fold.add(&row.values);
+        let before = fold.bytes();
+        fold.add_values(&row.values);
+        (ctx.check)(fold.bytes() - before)?;
         result.drop_name |= row.drop_name;
     }
     Ok(folds.into_iter().map(|(fold, result)| Row { values: fold.finish(), ..result }).collect())
@@ -139,7 +139,7 @@ struct Group {
 impl Group {
     /// A series with the labels of the group; its metric name goes if that of one of its series does.
     fn result(&self, values: Vec<f64>) -> Row {
-        Row { labels: self.labels.clone(), values, drop_name: self.rows.iter().any(|row| row.drop_name) }
+        Row { labels: self.labels.clone(), values: values.into(), drop_name: self.rows.iter().any(|row| row.drop_name) }
     }
 }
 

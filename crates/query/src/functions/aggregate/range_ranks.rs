@@ -73,7 +73,7 @@ fn by_rank(aggregate: &Aggregate, mut args: Args<'_>, best: Best, rank: Rank) ->
     let mut results = Vec::new();
     for group in grouped(ctx, aggregate, rows)? {
         (ctx.check)(8 * ctx.grid.points)?;
-        let mut rows = ranked(group, &counts, best, rest.as_deref(), |row| rank(&row.values));
+        let mut rows = ranked(group, &counts, best, rest.as_deref(), |row| rank(row.values.held()));
         retain_samples(ctx, &mut rows);
         results.append(&mut rows);
     }
@@ -101,7 +101,7 @@ pub(super) fn ranked(
     });
     for (at, count) in counts.iter().enumerate() {
         let kept = count_metricsql(*count, rows.len());
-        rows[kept..].iter_mut().for_each(|row| row.values[at] = ABSENT);
+        rows[kept..].iter_mut().for_each(|row| row.values.remove(at));
     }
     rest.into_iter().chain(rows).collect()
 }

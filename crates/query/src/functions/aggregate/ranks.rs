@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     api::QueryError,
-    frame::{ABSENT, Row, is_absent},
+    frame::{Row, is_absent},
 };
 
 /// Which samples are wanted.
@@ -161,7 +161,7 @@ fn sink(heap: &mut [usize], is_worse: impl Fn(usize, usize) -> bool) {
 
 fn keep_only(rows: &mut [Row], at: usize, kept: &[usize]) {
     let kept: Vec<(usize, f64)> = kept.iter().map(|place| (*place, rows[*place].values[at])).collect();
-    rows.iter_mut().for_each(|row| row.values[at] = ABSENT);
+    rows.iter_mut().for_each(|row| row.values.remove(at));
     kept.into_iter().for_each(|(place, value)| rows[place].values[at] = value);
 }
 
@@ -190,7 +190,7 @@ fn keep_best(rows: &mut [Row], at: usize, count: usize, best: Best) {
         let value = |place: usize| rows[place].values[at];
         places.select_nth_unstable_by(count, |a, b| best.compare(value(*b), value(*a)).then(a.cmp(b)));
     }
-    places[count..].iter().for_each(|place| rows[*place].values[at] = ABSENT);
+    places[count..].iter().for_each(|place| rows[*place].values.remove(at));
 }
 
 fn order_by_last(ctx: &Context<'_>, rows: &mut [Row], best: Best) {

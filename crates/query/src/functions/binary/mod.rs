@@ -59,7 +59,7 @@ fn rows(ctx: &Context<'_>, binary: &Binary, left: Vec<Row>, right: Vec<Row>) -> 
 
 /// With values for partners that are missing, an operator of dialect `metricsql` is that of PromQL; what is no number is still no sample.
 fn filled(ctx: &Context<'_>, binary: &Binary, mut left: Vec<Row>, mut right: Vec<Row>) -> Result<Vec<Row>, QueryError> {
-    let values = left.iter_mut().chain(&mut right).flat_map(|row| &mut row.values);
+    let values = left.iter_mut().chain(&mut right).flat_map(|row| row.values.held_mut());
     values.filter(|value| value.is_nan()).for_each(|value| *value = ABSENT);
     let mut rows = prometheus::join(ctx, binary, left, right)?;
     for row in &mut rows {

@@ -51,7 +51,12 @@ pub(super) fn symbol(op: BinaryOp) -> &'static str {
 
 /// Puts every value together with its partner, which is the left one if `swapped`. Every operator has a loop of its own, since a call a value would cost more
 /// than the operation.
-pub(super) fn compute(op: BinaryOp, values: &mut [f64], partners: &[f64], swapped: bool) {
+pub(super) fn compute<'p>(
+    op: BinaryOp,
+    values: &mut [f64],
+    partners: impl IntoIterator<Item = &'p f64>,
+    swapped: bool,
+) {
     match op {
         BinaryOp::Add => zip(values, partners, swapped, |a, b| a + b),
         BinaryOp::Subtract => zip(values, partners, swapped, |a, b| a - b),
@@ -73,7 +78,12 @@ pub(super) fn compute_samples(op: BinaryOp, values: &mut [f64], partners: &[f64]
 }
 
 /// Replaces every value by what `map` makes of it and its partner.
-pub(super) fn zip(values: &mut [f64], partners: &[f64], swapped: bool, map: impl Fn(f64, f64) -> f64) {
+pub(super) fn zip<'p>(
+    values: &mut [f64],
+    partners: impl IntoIterator<Item = &'p f64>,
+    swapped: bool,
+    map: impl Fn(f64, f64) -> f64,
+) {
     let pairs = values.iter_mut().zip(partners);
     if swapped {
         pairs.for_each(|(value, partner)| *value = map(*partner, *value));
@@ -96,9 +106,14 @@ pub(super) fn arithmetic(op: BinaryOp) -> fn(f64, f64) -> f64 {
         BinaryOp::Divide => |a, b| a / b,
         BinaryOp::Modulo => |a, b| a % b,
         BinaryOp::Atan2 => f64::atan2,
-        BinaryOp::Power => f64::powf,
+        // The power of what is absent, a signalling NaN, is one as of any other NaN: with an exponent of zero it is 1.
+        BinaryOp::Power => |a, b| quiet(a).powf(quiet(b)),
         other => unreachable!("BUG: {other:?} computes nothing"),
     }
+}
+
+fn quiet(value: f64) -> f64 {
+    if value.is_nan() { f64::NAN } else { value }
 }
 
 /// Whether a comparison holds, with NaN unequal to everything.

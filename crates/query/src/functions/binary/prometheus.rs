@@ -41,8 +41,9 @@ pub(super) fn with_scalar(
     for row in &mut rows {
         (ctx.check)(0)?;
         row.drop_name |= !filters && !binary.keep_metric_names;
+        let scalar = &scalar[row.values.span()];
         if operator::kind(binary.op) == Kind::Arithmetic {
-            operator::compute_samples(binary.op, &mut row.values, scalar, swapped);
+            operator::compute_samples(binary.op, row.values.held_mut(), scalar, swapped);
             continue;
         }
         let function = pair_function(binary);
@@ -51,7 +52,7 @@ pub(super) fn with_scalar(
             result if swapped && filters && !is_absent(result) => b,
             result => result,
         };
-        operator::zip_samples(&mut row.values, scalar, swapped, keeps);
+        operator::zip_samples(row.values.held_mut(), scalar, swapped, keeps);
     }
     if filters {
         rows.retain(|row| !row.values.iter().all(|value| is_absent(*value)));
@@ -102,7 +103,7 @@ impl Join<'_> {
             (self.ctx.check)(0)?;
             let mut met: Vec<Option<usize>> = vec![None; self.ctx.grid.points];
             for place in &group.right {
-                for (at, _) in samples(&one[*place]) {
+                for (at, _) in one[*place].values.samples() {
                     let Some(before) = met[at].replace(*place) else { continue };
                     let many_is_there = many_is_there.get_or_insert_with(|| presence(many, self.ctx.grid.points));
                     if has_fill || many_is_there[at] {
@@ -133,7 +134,7 @@ impl Join<'_> {
             let there = presence_of(group.right.iter().map(|place| &one[*place]), self.ctx.grid.points);
             if self.binary.group.is_none() {
                 let met = |at: usize| there[at] || self.fill_one.is_some();
-                let times = group.left.iter().flat_map(|place| samples(&many[*place])).map(|(at, _)| at);
+                let times = group.left.iter().flat_map(|place| many[*place].values.samples()).map(|(at, _)| at);
                 if self.meets_twice(times.filter(|at| met(*at))) {
                     let message =
                         "multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)";
@@ -148,7 +149,7 @@ impl Join<'_> {
             for pairs in self.pairs_by_result(group, many, one)?.values().filter(|pairs| pairs.len() > 1) {
                 (self.ctx.check)(0)?;
                 let times = pairs.iter().flat_map(|(place, partner)| {
-                    samples(&many[*place]).map(|(at, _)| at).filter(|at| partner_is_there(*partner, *at))
+                    many[*place].values.samples().map(|(at, _)| at).filter(|at| partner_is_there(*partner, *at))
                 });
                 if self.meets_twice(times) {
                     let message = "multiple matches for labels: grouping labels must ensure unique matches";
@@ -229,10 +230,11 @@ impl Join<'_> {
 
     /// A series of the many side put together with one of the one side.
     fn result(&self, mut many: Row, one: &Row) -> Row {
+        let (values, partners) = many.values.meet(&one.values);
         if operator::kind(self.binary.op) == Kind::Arithmetic {
-            operator::compute_samples(self.binary.op, &mut many.values, &one.values, self.one_is_left);
+            operator::compute_samples(self.binary.op, values, partners, self.one_is_left);
         } else {
-            operator::zip_samples(&mut many.values, &one.values, self.one_is_left, pair_function(self.binary));
+            operator::zip_samples(values, partners, self.one_is_left, pair_function(self.binary));
         }
         many.labels = self.result_labels(&many.labels, &one.labels);
         many.drop_name |= self.binary.returns_bool && !self.binary.keep_metric_names;
@@ -279,10 +281,6 @@ impl Join<'_> {
     }
 }
 
-fn samples(row: &Row) -> impl Iterator<Item = (usize, f64)> {
-    row.values.iter().copied().enumerate().filter(|(_, value)| !is_absent(*value))
-}
-
 fn presence(rows: &[Row], points: usize) -> Vec<bool> {
     presence_of(rows.iter(), points)
 }
@@ -290,7 +288,7 @@ fn presence(rows: &[Row], points: usize) -> Vec<bool> {
 fn presence_of<'r>(rows: impl Iterator<Item = &'r Row>, points: usize) -> Vec<bool> {
     let mut there = vec![false; points];
     for row in rows {
-        samples(row).for_each(|(at, _)| there[at] = true);
+        row.values.samples().for_each(|(at, _)| there[at] = true);
     }
     there
 }

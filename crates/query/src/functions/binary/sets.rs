@@ -18,6 +18,7 @@ use super::{
 use crate::{
     api::{Dialect, QueryError},
     frame::{ABSENT, Row},
+    values::Values,
 };
 
 pub(super) fn join(
@@ -88,9 +89,8 @@ impl Presences {
                     (ctx.check)(ctx.grid.points)?;
                 }
                 let presence = presence.get_or_insert_with(|| vec![false; ctx.grid.points]);
-                for (is_there, value) in presence.iter_mut().zip(&rows[at].values) {
-                    *is_there |= ctx.is_sample(*value);
-                }
+                let samples = rows[at].values.samples().filter(|(_, value)| ctx.is_sample(*value));
+                samples.for_each(|(at, _)| presence[at] = true);
             }
             of_group.push(presence);
         }
@@ -101,10 +101,12 @@ impl Presences {
     fn keep_where(&self, group: usize, wanted: bool, row: &mut Row) {
         match &self.of_group[group] {
             Some(presence) => {
-                let others = row.values.iter_mut().zip(presence).filter(|(_, is_there)| **is_there != wanted);
+                let presence = &presence[row.values.span()];
+                let others =
+                    row.values.held_mut().iter_mut().zip(presence).filter(|(_, is_there)| **is_there != wanted);
                 others.for_each(|(value, _)| *value = ABSENT);
             }
-            None if wanted => row.values.fill(ABSENT),
+            None if wanted => row.values = Values::absent(row.values.len()),
             None => {}
         }
     }

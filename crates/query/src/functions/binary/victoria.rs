@@ -21,6 +21,7 @@ use crate::{
     api::QueryError,
     frame::{ABSENT, Row},
     labels::Labels,
+    values::Values,
 };
 
 /// Series that overlap in more points are not merged: a few may come from samples that are looked back for.
@@ -136,7 +137,7 @@ struct Join<'a> {
 
 impl Join<'_> {
     /// Puts every series together with a number a point, which is the left side if `swapped`.
-    fn with_scalar(&self, mut rows: Vec<Row>, scalar: &[f64], swapped: bool) -> Result<Vec<Row>, QueryError> {
+    fn with_scalar(&self, mut rows: Vec<Row>, scalar: &Values, swapped: bool) -> Result<Vec<Row>, QueryError> {
         for row in &mut rows {
             (self.ctx.check)(0)?;
             reset_name(self.binary, &mut row.labels);
@@ -238,7 +239,7 @@ impl Join<'_> {
             let next = merged.len();
             let at = *partners.entry(labels.clone()).or_insert(next);
             if at == next {
-                (self.ctx.check)(16 * one[*place].values.len())?;
+                (self.ctx.check)(row.values.bytes() + one[*place].values.bytes())?;
                 merged.push((labels, one[*place].clone()));
             } else if !merge(&mut merged[at].1.values, &one[*place].values) {
                 let side = if one_is_left { "left" } else { "right" };
@@ -253,10 +254,20 @@ impl Join<'_> {
         Ok(())
     }
 
-    fn put_together(&self, values: &mut [f64], partners: &[f64], swapped: bool) {
-        match operator::kind(self.binary.op) {
-            Kind::Arithmetic => operator::compute(self.binary.op, values, partners, swapped),
-            _ => operator::zip(values, partners, swapped, &self.function),
+    fn put_together(&self, values: &mut Values, partners: &Values, swapped: bool) {
+        match (operator::kind(self.binary.op), self.binary.op) {
+            // A power may be a number where one of both is none.
+            (_, BinaryOp::Power) => operator::compute(self.binary.op, values.whole(), partners, swapped),
+            (Kind::Arithmetic, op) => {
+                let (values, partners) = values.meet(partners);
+                operator::compute(op, values, partners, swapped);
+            }
+            // What is compared may be there where the other is not.
+            _ if swapped => operator::zip(values.whole(), partners, swapped, &self.function),
+            _ => {
+                let first = values.span().start;
+                operator::zip(values.held_mut(), partners.iter().skip(first), swapped, &self.function);
+            }
         }
     }
 
@@ -283,17 +294,19 @@ impl Join<'_> {
 }
 
 fn take(rows: &mut [Row], at: usize) -> Row {
-    let empty = Row { labels: Labels::default(), values: Vec::new(), drop_name: false };
+    let empty = Row { labels: Labels::default(), values: Values::default(), drop_name: false };
     let labels = rows[at].labels.clone();
     Row { labels, ..std::mem::replace(&mut rows[at], empty) }
 }
 
 /// Puts the samples of `other` into `values`, unless they overlap.
-fn merge(values: &mut [f64], other: &[f64]) -> bool {
-    let overlaps = values.iter().zip(other).filter(|(a, b)| !a.is_nan() && !b.is_nan()).count();
+fn merge(values: &mut Values, other: &Values) -> bool {
+    let samples = || other.samples().filter(|(_, value)| !value.is_nan());
+    let overlaps = samples().filter(|(at, _)| !values[*at].is_nan()).count();
     if overlaps > OVERLAP_MAX || values.len() <= POINTS_TOO_FEW {
         return false;
     }
-    values.iter_mut().zip(other).filter(|(_, b)| !b.is_nan()).for_each(|(a, b)| *a = *b);
+    let whole = values.whole();
+    samples().for_each(|(at, value)| whole[at] = value);
     true
 }

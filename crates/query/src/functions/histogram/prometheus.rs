@@ -49,7 +49,7 @@ fn histograms(args: &Args<'_>, rows: Vec<Row>, span: Span) -> Result<Vec<Histogr
         if place == next {
             histograms.push(Histogram { labels, buckets: Vec::new() });
         }
-        histograms[place].buckets.push((bound, row.values));
+        histograms[place].buckets.push((bound, row.values.into_whole()));
     }
     histograms.iter_mut().for_each(|histogram| histogram.buckets.sort_by(|a, b| a.0.total_cmp(&b.0)));
     Ok(histograms)

@@ -41,7 +41,7 @@ fn histograms(ctx: &Context<'_>, rows: Vec<Row>) -> Result<Vec<Histogram>, Query
         if place == next {
             histograms.push(Histogram { labels, buckets: Vec::new() });
         }
-        histograms[place].buckets.push((bound, row.values));
+        histograms[place].buckets.push((bound, row.values.into_whole()));
     }
     histograms.iter_mut().for_each(|histogram| histogram.buckets.sort_by(|a, b| a.0.total_cmp(&b.0)));
     Ok(histograms)
@@ -178,7 +178,7 @@ fn estimates(
             if !text.is_empty() {
                 labels.set(&label, text);
             }
-            results.push(Row { labels, values, drop_name: false });
+            results.push(Row { labels, values: values.into(), drop_name: false });
         }
     }
     Ok(results)

@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 use model::BUCKET_BOUND;
 
 use super::{super::Context, bound_of};
-use crate::{api::QueryError, frame::Row, labels::Labels, vmrange::LABEL};
+use crate::{api::QueryError, frame::Row, labels::Labels, values::Values, vmrange::LABEL};
 
 /// A series with the values of a range.
 struct Range {
@@ -53,7 +53,7 @@ fn cumulative(labels: &Labels, mut ranges: Vec<Range>) -> Vec<Row> {
     let mut results: Vec<Row> = Vec::with_capacity(2 * ranges.len());
     let mut by_bound: HashMap<String, usize> = HashMap::new();
     let mut last_end = 0.0;
-    let push = |results: &mut Vec<Row>, bound: &str, values: Vec<f64>| {
+    let push = |results: &mut Vec<Row>, bound: &str, values: Values| {
         let mut labels = labels.clone();
         labels.set(BUCKET_BOUND, bound);
         results.push(Row { labels, values, drop_name: false });
@@ -62,7 +62,7 @@ fn cumulative(labels: &Labels, mut ranges: Vec<Range>) -> Vec<Row> {
         let points = range.row.values.len();
         if range.start.0 != last_end && !by_bound.contains_key(&range.start.1) {
             by_bound.insert(range.start.1.clone(), results.len());
-            push(&mut results, &range.start.1, vec![0.0; points]);
+            push(&mut results, &range.start.1, vec![0.0; points].into());
         }
         last_end = range.end.0;
         match by_bound.get(&range.end.1) {
@@ -77,7 +77,7 @@ fn cumulative(labels: &Labels, mut ranges: Vec<Range>) -> Vec<Row> {
     if let Some(points) = results.last().map(|row| row.values.len())
         && last_end != f64::INFINITY
     {
-        push(&mut results, "+Inf", vec![0.0; points]);
+        push(&mut results, "+Inf", vec![0.0; points].into());
     }
     for at in 0..results.first().map_or(0, |row| row.values.len()) {
         let mut count = 0.0;
@@ -89,7 +89,7 @@ fn cumulative(labels: &Labels, mut ranges: Vec<Range>) -> Vec<Row> {
     results
 }
 
-fn add(values: &mut [f64], others: &[f64]) {
+fn add(values: &mut Values, others: &Values) {
     values.iter_mut().zip(others).filter(|(_, other)| **other > 0.0).for_each(|(value, other)| {
         *value = value.max(0.0) + other;
     });

@@ -116,7 +116,7 @@ fn text_of(ctx: &Context<'_>, operand: Operand, is_ordered: bool) -> Result<Vec<
             labels.remove(model::METRIC_NAME);
             let braces = in_braces(&labels);
             let braces = if braces == "{}" && !name.is_empty() { "" } else { braces.as_str() };
-            format!("{name}{}{}", braces.replace(", ", ","), values_text(ctx, &row.values))
+            format!("{name}{}{}", braces.replace(", ", ","), values_text(ctx, &row.values.clone().into_whole()))
         })
         .collect();
     if !is_ordered {

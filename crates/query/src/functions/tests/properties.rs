@@ -99,7 +99,7 @@ fn close(a: f64, b: f64) -> bool {
 }
 
 /// What random expressions are made of; `$` stands for an expression.
-const SHAPES: [&str; 64] = [
+const SHAPES: [&str; 67] = [
     "$ + $",
     "$ / on(a) $",
     "$ * on(a) group_left(b) $",
@@ -117,6 +117,9 @@ const SHAPES: [&str; 64] = [
     "avg by (a) ($)",
     "stddev without (b) ($)",
     "count($)",
+    "$ ^ $",
+    "$ ^ on (a) group_left () $",
+    "clamp_max($, 0) ^ 0",
     "min by (__name__) ($)",
     "topk(2, $)",
     "bottomk by (a) (1, $)",
@@ -195,7 +198,9 @@ fn random_rows(rng: &mut Rng, points: usize) -> Vec<Row> {
         labels.set("b", ["", "x", "9"][rng.below(3) as usize]);
         labels.set("le", ["", "0.5", "+Inf", "x"][rng.below(4) as usize]);
         labels.set("vmrange", ["", "", "0...1", "2...+Inf", "x...y"][rng.below(5) as usize]);
-        let values = (0..points).map(|_| match rng.below(3) {
+        let (first, last) = (rng.below(points as u64), rng.below(2 * points as u64));
+        let values = (0..points as u64).map(|at| match rng.below(3) {
+            _ if at < first || at > last => ABSENT,
             0 => VALUES[rng.below(10) as usize],
             _ => rng.below(100) as f64 / 4.0,
         });
@@ -211,8 +216,11 @@ fn random_rows(rng: &mut Rng, points: usize) -> Vec<Row> {
 fn no_expression_panics_or_holds_what_it_did_not_ask_for() {
     let mut rng = Rng::new(7);
     for _ in 0..20_000 {
-        let points = 1 + rng.below(5) as usize;
+        let points = 1 + rng.below(7) as usize;
         let rows = random_rows(&mut rng, points);
+        // The same series, held only from their first sample to their last.
+        let held = |row: &Row| Row { values: row.values.stretch(0..points), ..row.clone() };
+        let held: Vec<Row> = rows.iter().map(held).collect();
         let depth = 1 + rng.below(3) as u32;
         let text = expression(&mut rng, depth);
         let expr = parse(&text);
@@ -233,10 +241,20 @@ fn no_expression_panics_or_holds_what_it_did_not_ask_for() {
                 notes: &notes,
                 check: &check,
             };
-            let Ok(Operand::Rows(rows)) = (Evaluator { ctx, rows: &rows }).eval(&expr) else { continue };
-            for row in &rows {
-                assert_eq!(row.values.len(), points, "{text}");
-                assert!(row.labels.iter().all(|(_, value)| !value.is_empty()), "{text}");
+            let result = (Evaluator { ctx, rows: &rows }).eval(&expr);
+            if let Ok(Operand::Rows(rows)) = &result {
+                for row in rows {
+                    assert_eq!(row.values.len(), points, "{text}");
+                    assert!(row.labels.iter().all(|(_, value)| !value.is_empty()), "{text}");
+                }
+            }
+            if !text.contains("rand") {
+                let of_held = (Evaluator { ctx, rows: &held }).eval(&expr);
+                let shown = |result: Result<Operand, QueryError>| {
+                    let lines = result.and_then(|operand| super::text_of(&ctx, operand, true));
+                    lines.map_err(|error| error.to_string())
+                };
+                assert_eq!(shown(of_held), shown(result), "{dialect:?} {text} {rows:?}");
             }
         }
     }

@@ -180,6 +180,12 @@ impl Naive<'_> {
         if sees_gaps && !self.is_promql() && !is_number(&binary.left) && !is_number(&binary.right) {
             return Err(Outcome::Open);
         }
+        // So do powers: those of 1, and those with an exponent of 0, are numbers whatever the other is.
+        let makes_gaps = |side: &Expression, one: f64| matches!(side, Expression::Number(number) if *number != one);
+        let fills_gaps = binary.op == "^" && !makes_gaps(&binary.left, 1.0) && !makes_gaps(&binary.right, 0.0);
+        if fills_gaps && !self.is_promql() {
+            return Err(Outcome::Open);
+        }
         if is_number(&binary.left) || is_alone(&binary.left) {
             let Some((_, number)) = left.first().cloned() else { return Ok(Vec::new()) };
             // A comparison keeps the side that is no number; of two series without labels the left one.
