@@ -147,9 +147,7 @@ fn hold_back(times: &Times, (from, to): (i64, i64), values: &mut Values) {
     }
     let first = (0..grid.points).rev().take_while(|i| grid.at(*i) > from).last().unwrap_or(grid.points);
     let have = if first > 0 { values[first - 1] } else { ABSENT };
-    if values.span().end > first || !is_absent(have) {
-        values.whole()[first..].fill(have);
-    }
+    values.go_on(first, have);
 }
 
 #[cfg(test)]

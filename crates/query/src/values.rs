@@ -5,7 +5,7 @@
 
 use std::{
     iter::{Chain, RepeatN, repeat_n},
-    ops::{Index, IndexMut, Range},
+    ops::{Index, Range},
     slice,
 };
 
@@ -62,7 +62,12 @@ impl Values {
         &mut self.held
     }
 
-    /// All values, for any change.
+    /// What it takes to hold all values, beyond what is held.
+    pub fn bytes_missing(&self) -> usize {
+        (self.points - self.held.len()) * size_of::<f64>()
+    }
+
+    /// All values, for any change. It is for the caller to ask for the memory.
     pub fn whole(&mut self) -> &mut Vec<f64> {
         if self.held.len() < self.points {
             let mut whole = Vec::with_capacity(self.points);
@@ -139,6 +144,11 @@ impl Values {
         }
     }
 
+    /// Sets the value at a point where one was held.
+    pub fn restore(&mut self, at: usize, value: f64) {
+        self.held[at - self.first] = value;
+    }
+
     /// Memory that is held.
     pub fn bytes(&self) -> usize {
         self.held.capacity() * size_of::<f64>()
@@ -148,11 +158,6 @@ impl Values {
     pub fn iter(&self) -> Iter<'_> {
         let behind = self.points - self.span().end;
         repeat_n(&ABSENT, self.first).chain(&self.held).chain(repeat_n(&ABSENT, behind))
-    }
-
-    /// As [`Self::whole`].
-    pub fn iter_mut(&mut self) -> slice::IterMut<'_, f64> {
-        self.whole().iter_mut()
     }
 
     /// The points with a value, with it.
@@ -166,9 +171,12 @@ impl Values {
         self.iter().next().copied()
     }
 
-    /// The same value at all points.
-    pub fn fill(&mut self, value: f64) {
-        self.whole().fill(value);
+    /// The value of all points from `at` on; the point before has the same.
+    pub fn go_on(&mut self, at: usize, value: f64) {
+        self.held.truncate(at.saturating_sub(self.first));
+        if !is_absent(value) {
+            self.held.resize(self.points - self.first, value);
+        }
     }
 }
 
@@ -200,15 +208,6 @@ impl<'v> IntoIterator for &'v Values {
     }
 }
 
-impl<'v> IntoIterator for &'v mut Values {
-    type Item = &'v mut f64;
-    type IntoIter = slice::IterMut<'v, f64>;
-
-    fn into_iter(self) -> slice::IterMut<'v, f64> {
-        self.iter_mut()
-    }
-}
-
 impl PartialEq for Values {
     fn eq(&self, other: &Self) -> bool {
         self.iter().eq(other.iter())
@@ -221,12 +220,6 @@ impl Index<usize> for Values {
     fn index(&self, at: usize) -> &f64 {
         assert!(at < self.points, "BUG: a point that the grid does not have");
         at.checked_sub(self.first).and_then(|at| self.held.get(at)).unwrap_or(&ABSENT)
-    }
-}
-
-impl IndexMut<usize> for Values {
-    fn index_mut(&mut self, at: usize) -> &mut f64 {
-        &mut self.whole()[at]
     }
 }
 
@@ -258,10 +251,12 @@ mod tests {
         #[test]
         fn what_is_not_held_is_absent((all, values) in any_values()) {
             prop_assert_eq!(whole(&values), bits(&all));
-            prop_assert_eq!(bits(&values.iter().rev().copied().collect::<Vec<_>>()), bits(&all.iter().rev().copied().collect::<Vec<_>>()));
+            let backwards: Vec<f64> = values.iter().rev().copied().collect();
+            prop_assert_eq!(bits(&backwards), bits(&all.iter().rev().copied().collect::<Vec<_>>()));
             prop_assert_eq!((0..all.len()).map(|at| values[at].to_bits()).collect::<Vec<_>>(), bits(&all));
-            let samples: Vec<_> = all.iter().enumerate().filter(|(_, value)| !is_absent(**value)).collect();
-            prop_assert_eq!(values.samples().map(|(at, value)| (at, value.to_bits())).collect::<Vec<_>>(), samples.into_iter().map(|(at, value)| (at, value.to_bits())).collect::<Vec<_>>());
+            let samples: Vec<_> = values.samples().map(|(at, value)| (at, value.to_bits())).collect();
+            let want = bits(&all).into_iter().enumerate().filter(|(_, bits)| *bits != ABSENT.to_bits());
+            prop_assert_eq!(samples, want.collect::<Vec<_>>());
             prop_assert_eq!(bits(&values.clone().into_whole()), bits(&all));
             prop_assert_eq!(whole(&Values::take(&mut all.clone())), bits(&all));
         }
@@ -270,10 +265,21 @@ mod tests {
         fn any_value_can_be_changed((mut all, mut values) in any_values(), at in any::<prop::sample::Index>()) {
             prop_assume!(!all.is_empty());
             let at = at.index(all.len());
-            (all[at], values[at]) = (77.0, 77.0);
+            prop_assert_eq!(values.held().len() * 8 + values.bytes_missing(), all.len() * 8);
+            values.remove(at);
+            all[at] = ABSENT;
             prop_assert_eq!(whole(&values), bits(&all));
-            values.fill(3.0);
-            prop_assert!(values.iter().all(|value| *value == 3.0) && values.len() == all.len());
+            (all[at], values.whole()[at]) = (77.0, 77.0);
+            prop_assert_eq!(whole(&values), bits(&all));
+        }
+
+        #[test]
+        fn a_value_goes_on((mut all, mut values) in any_values(), at in any::<prop::sample::Index>()) {
+            let at = at.index(all.len() + 1);
+            let value = if at > 0 { all[at - 1] } else { ABSENT };
+            all[at..].fill(value);
+            values.go_on(at, value);
+            prop_assert_eq!(whole(&values), bits(&all));
         }
 
         #[test]

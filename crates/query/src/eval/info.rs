@@ -160,7 +160,7 @@ impl Targets {
                 }
             };
             if let Some(row) = row {
-                into[row].values[i] = *value;
+                into[row].values.whole()[i] = *value;
             }
         }
         Ok(())

@@ -226,7 +226,7 @@ fn label_value(mut args: Args<'_>) -> Result<Operand, QueryError> {
     for row in &mut rows {
         (args.ctx.check)(0)?;
         let number = row.labels.get(&name).parse().unwrap_or(ABSENT);
-        row.values.iter_mut().filter(|value| !value.is_nan()).for_each(|value| *value = number);
+        row.values.held_mut().iter_mut().filter(|value| !value.is_nan()).for_each(|value| *value = number);
         if !args.keeps_names {
             row.labels.remove(METRIC_NAME);
         }

@@ -85,8 +85,10 @@ fn sign(value: f64) -> f64 {
 /// As VictoriaMetrics answers: what is neither above nor below zero is 0, a gap too.
 fn sign_metricsql(mut args: Args<'_>) -> Result<Operand, QueryError> {
     let mut rows = args.rows(0);
-    for value in rows.iter_mut().flat_map(|row| &mut row.values) {
-        *value = f64::from(i8::from(*value > 0.0) - i8::from(*value < 0.0));
+    for row in &mut rows {
+        for value in args.ctx.spread(&mut row.values)? {
+            *value = f64::from(i8::from(*value > 0.0) - i8::from(*value < 0.0));
+        }
     }
     map_points(&args, rows, false, |_, value| value)
 }
@@ -96,7 +98,8 @@ fn clamp(mut args: Args<'_>) -> Result<Operand, QueryError> {
     if args.is_promql() {
         // Where the bounds are the wrong way round there is nothing.
         for row in &mut rows {
-            let crossed = row.values.iter_mut().enumerate().filter(|(at, _)| max[*at] < min[*at]);
+            let held = row.values.span().zip(row.values.held_mut());
+            let crossed = held.filter(|(at, _)| max[*at] < min[*at]);
             crossed.for_each(|(_, value)| *value = crate::frame::ABSENT);
         }
         rows.retain(|row| !row.values.iter().all(|value| is_absent(*value)));

@@ -40,6 +40,7 @@ pub use source::{absent_labels, negate, union};
 use crate::{
     api::{Dialect, QueryError},
     frame::{Grid, Operand, is_absent},
+    values::Values,
 };
 use args::Args;
 
@@ -72,6 +73,12 @@ impl Context<'_> {
             Dialect::MetricsQl => !value.is_nan(),
             Dialect::PromQl => !is_absent(value),
         }
+    }
+
+    /// All values of a row, for any change.
+    fn spread<'v>(&self, values: &'v mut Values) -> Result<&'v mut Vec<f64>, QueryError> {
+        (self.check)(values.bytes_missing())?;
+        Ok(values.whole())
     }
 }
 

@@ -56,10 +56,9 @@ pub(super) fn unite_equal(ctx: &Context<'_>, rows: Vec<Row>) -> Result<Vec<Row>,
             united.push(row);
             continue;
         }
-        (ctx.check)(0)?;
         let have = &mut united[at];
         have.drop_name |= row.drop_name;
-        let mine = have.values.whole();
+        let mine = ctx.spread(&mut have.values)?;
         for (at, value) in row.values.samples().filter(|(_, value)| ctx.is_sample(*value)) {
             if ctx.is_sample(mine[at]) {
                 return Err(QueryError::Evaluation(SAME_LABELS.into()));

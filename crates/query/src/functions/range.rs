@@ -65,7 +65,7 @@ pub(super) const TABLE: &[Function] = &[
 fn each(mut args: Args<'_>, at: usize, mut change: impl FnMut(&mut Row)) -> Result<Operand, QueryError> {
     let mut rows = args.rows(at);
     for row in &mut rows {
-        (args.ctx.check)(0)?;
+        args.ctx.spread(&mut row.values)?;
         change(row);
     }
     Ok(Operand::Rows(rows))
@@ -86,7 +86,7 @@ fn unnamed(args: Args<'_>, change: impl Fn(&mut Row)) -> Result<Operand, QueryEr
 fn same(args: Args<'_>, choose: fn(&[f64]) -> Option<&f64>) -> Result<Operand, QueryError> {
     each(args, 0, |row| {
         if let Some(value) = choose(row.values.held()).copied() {
-            row.values.fill(value);
+            row.values.whole().fill(value);
         }
     })
 }
@@ -96,7 +96,7 @@ fn of_samples(args: Args<'_>, reduce: impl Fn(&mut [f64]) -> f64) -> Result<Oper
     let mut buffer = Vec::new();
     each(args, 0, |row| {
         let number = reduce(samples(row, &mut buffer));
-        row.values.fill(number);
+        row.values.whole().fill(number);
     })
 }
 
@@ -122,7 +122,7 @@ fn quantile(mut args: Args<'_>) -> Result<Operand, QueryError> {
         let values = samples(row, &mut buffer);
         if !values.is_empty() {
             let number = stats::quantile(phi, values);
-            row.values.fill(number);
+            row.values.whole().fill(number);
         }
     })
 }
@@ -136,7 +136,7 @@ fn normalize(mut args: Args<'_>) -> Result<Operand, QueryError> {
         if span.is_infinite() {
             return false;
         }
-        row.values.iter_mut().for_each(|value| *value = (*value - least) / span);
+        row.values.held_mut().iter_mut().for_each(|value| *value = (*value - least) / span);
         true
     });
     Ok(Operand::Rows(rows))
@@ -147,7 +147,7 @@ fn trim<F: Fn(f64) -> bool>(args: Args<'_>, is_trimmed: impl Fn(&mut [f64]) -> F
     let mut buffer = Vec::new();
     each(args, 1, |row| {
         let is_trimmed = is_trimmed(samples(row, &mut buffer));
-        row.values.iter_mut().filter(|value| is_trimmed(**value)).for_each(|value| *value = ABSENT);
+        row.values.held_mut().iter_mut().filter(|value| is_trimmed(**value)).for_each(|value| *value = ABSENT);
     })
 }
 
@@ -182,7 +182,7 @@ fn zscore(args: Args<'_>) -> Result<Operand, QueryError> {
     each(args, 0, |row| {
         let (mean, variance) = stats::mean_and_variance(samples(row, &mut buffer).iter().copied());
         let deviation = variance.sqrt();
-        row.values.iter_mut().for_each(|value| *value = (*value - mean) / deviation);
+        row.values.held_mut().iter_mut().for_each(|value| *value = (*value - mean) / deviation);
     })
 }
 
@@ -205,6 +205,10 @@ fn linear_regression(args: Args<'_>) -> Result<Operand, QueryError> {
         let is_level = points().all(|(_, value)| *value == first);
         let slope = if is_level || spread <= f64::EPSILON { 0.0 } else { (products - times * values / count) / spread };
         let start = if is_level { first } else { values / count - slope * times / count };
-        row.values.iter_mut().enumerate().for_each(|(at, value)| *value = start + slope * (at as f64 * step));
+        row.values
+            .held_mut()
+            .iter_mut()
+            .enumerate()
+            .for_each(|(at, value)| *value = start + slope * (at as f64 * step));
     })
 }

@@ -51,11 +51,11 @@ pub(super) const TABLE: &[Function] = &[
 fn each(mut args: Args<'_>, is_named: bool, change: impl Fn(&mut [f64])) -> Result<Operand, QueryError> {
     let mut rows = args.rows(0);
     for row in &mut rows {
-        (args.ctx.check)(0)?;
+        let values = args.ctx.spread(&mut row.values)?;
         if !is_named && !args.keeps_names {
             row.labels.remove(METRIC_NAME);
         }
-        change(row.values.whole());
+        change(values);
     }
     Ok(Operand::Rows(rows))
 }
@@ -134,7 +134,7 @@ fn average(mean: f64, value: f64, before: f64) -> f64 {
 pub(super) fn run_to_end(row: &mut Row, step: impl Fn(f64, f64, f64) -> f64) {
     run(row.values.whole(), step);
     let last = row.values.iter().rfind(|value| !value.is_nan()).copied();
-    row.values.fill(last.unwrap_or(ABSENT));
+    row.values.whole().fill(last.unwrap_or(ABSENT));
 }
 
 /// As `running_avg`.

@@ -55,7 +55,7 @@ pub(super) fn count_values(aggregate: &Aggregate, mut args: Args<'_>) -> Result<
                     results.len() - 1
                 }
             };
-            let count = &mut results[result].values[at];
+            let count = &mut results[result].values.whole()[at];
             *count = if is_absent(*count) { 1.0 } else { *count + 1.0 };
         }
     }

@@ -39,7 +39,8 @@ pub(super) fn limitk_promql(aggregate: &Aggregate, mut args: Args<'_>) -> Result
     for mut group in grouped(args.ctx, aggregate, rows)? {
         let mut left = counts.clone();
         for row in &mut group.rows {
-            for (value, left) in row.values.iter_mut().zip(&mut left).filter(|(value, _)| !is_absent(**value)) {
+            let left = &mut left[row.values.span()];
+            for (value, left) in row.values.held_mut().iter_mut().zip(left).filter(|(value, _)| !is_absent(**value)) {
                 match left.checked_sub(1) {
                     Some(fewer) => *left = fewer,
                     None => *value = ABSENT,
@@ -71,7 +72,8 @@ pub(super) fn limit_ratio(aggregate: &Aggregate, mut args: Args<'_>) -> Result<V
     for mut group in grouped(args.ctx, aggregate, rows)? {
         for row in &mut group.rows {
             let share = hash_prometheus(&row.labels) as f64 / u64::MAX as f64;
-            for (value, ratio) in row.values.iter_mut().zip(&ratios) {
+            let ratios = &ratios[row.values.span()];
+            for (value, ratio) in row.values.held_mut().iter_mut().zip(ratios) {
                 let ratio = ratio.clamp(-1.0, 1.0);
                 let is_in = if ratio >= 0.0 { share < ratio } else { share >= 1.0 + ratio };
                 if ratio == 0.0 || !is_in {

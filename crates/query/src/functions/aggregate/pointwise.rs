@@ -21,7 +21,8 @@ pub(super) fn share(aggregate: &Aggregate, mut args: Args<'_>) -> Result<Vec<Row
     for mut group in grouped(args.ctx, aggregate, rows)? {
         let sums = column(&args, &group, |_, values| values.iter().filter(|value| **value >= 0.0).sum())?;
         for row in &mut group.rows {
-            let values = row.values.iter_mut().zip(&sums);
+            let sums = &sums[row.values.span()];
+            let values = row.values.held_mut().iter_mut().zip(sums);
             values.for_each(|(value, sum)| *value = if *value >= 0.0 { *value / sum } else { ABSENT });
         }
         results.append(&mut group.rows);
@@ -37,7 +38,8 @@ pub(super) fn zscore(aggregate: &Aggregate, mut args: Args<'_>) -> Result<Vec<Ro
         let means = column(&args, &group, |_, values| stats::mean_and_variance(values.iter().copied()).0)?;
         let deviations = column(&args, &group, |_, values| stats::mean_and_variance(values.iter().copied()).1.sqrt())?;
         for row in &mut group.rows {
-            let values = row.values.iter_mut().zip(means.iter().zip(&deviations));
+            let span = row.values.span();
+            let values = row.values.held_mut().iter_mut().zip(means[span.clone()].iter().zip(&deviations[span]));
             values.for_each(|(value, (mean, deviation))| *value = (*value - mean) / deviation);
         }
         results.append(&mut group.rows);

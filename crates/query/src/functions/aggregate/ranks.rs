@@ -162,7 +162,7 @@ fn sink(heap: &mut [usize], is_worse: impl Fn(usize, usize) -> bool) {
 fn keep_only(rows: &mut [Row], at: usize, kept: &[usize]) {
     let kept: Vec<(usize, f64)> = kept.iter().map(|place| (*place, rows[*place].values[at])).collect();
     rows.iter_mut().for_each(|row| row.values.remove(at));
-    kept.into_iter().for_each(|(place, value)| rows[place].values[at] = value);
+    kept.into_iter().for_each(|(place, value)| rows[place].values.restore(at, value));
 }
 
 fn metricsql(aggregate: &Aggregate, mut args: Args<'_>, best: Best) -> Result<Vec<Row>, QueryError> {

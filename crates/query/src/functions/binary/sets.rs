@@ -134,7 +134,8 @@ fn fill(ctx: &Context<'_>, pairing: &Pairing, left: &mut [Row], right: &[Row]) -
         (ctx.check)(0)?;
         let members = &pairing.groups[*group].right;
         for at in members.iter().copied().chain(scalar.filter(|_| members.is_empty())) {
-            let gaps = row.values.iter_mut().zip(&right[at].values).filter(|(value, _)| !ctx.is_sample(**value));
+            let values = ctx.spread(&mut row.values)?;
+            let gaps = values.iter_mut().zip(&right[at].values).filter(|(value, _)| !ctx.is_sample(**value));
             gaps.for_each(|(value, other)| *value = *other);
         }
     }

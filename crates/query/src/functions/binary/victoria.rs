@@ -100,7 +100,7 @@ fn any_of(binary: &Binary, left: Vec<Row>, right: Vec<Row>) -> Vec<Row> {
         return if wanted { Vec::new() } else { rows };
     }
     for row in &mut rows {
-        for (at, value) in row.values.iter_mut().enumerate() {
+        for (at, value) in row.values.span().zip(row.values.held_mut()) {
             if union.iter().any(|other| other.values[at] == *value) != wanted {
                 *value = ABSENT;
             }
@@ -141,7 +141,7 @@ impl Join<'_> {
         for row in &mut rows {
             (self.ctx.check)(0)?;
             reset_name(self.binary, &mut row.labels);
-            self.put_together(&mut row.values, scalar, swapped);
+            self.put_together(&mut row.values, scalar, swapped)?;
         }
         Ok(rows)
     }
@@ -153,7 +153,7 @@ impl Join<'_> {
             (self.ctx.check)(0)?;
             let mut row = self.single(&mut left, &group.left, "left")?;
             let other = self.single(&mut right, &group.right, "right")?;
-            self.put_together(&mut row.values, &other.values, false);
+            self.put_together(&mut row.values, &other.values, false)?;
             reset_name(self.binary, &mut row.labels);
             let keeps_name = self.binary.keep_metric_names;
             match &self.binary.matching {
@@ -173,7 +173,7 @@ impl Join<'_> {
         let (first, others) = places.split_first().expect("BUG: a group without series");
         let mut row = take(rows, *first);
         for place in others.iter().rev() {
-            if !merge(&mut row.values, &rows[*place].values) {
+            if !self.merge(&mut row.values, &rows[*place].values)? {
                 return Err(self.duplicate(side, &row.labels, &rows[*place].labels));
             }
         }
@@ -213,7 +213,7 @@ impl Join<'_> {
                 [place] => {
                     let partner = &one[*place];
                     row.labels = self.joined_labels(group, &row.labels, &partner.labels);
-                    self.put_together(&mut row.values, &partner.values, one_is_left);
+                    self.put_together(&mut row.values, &partner.values, one_is_left)?;
                     results.push(row);
                 }
                 places => self.with_several(group, &row, places, &one, &mut results)?,
@@ -241,34 +241,47 @@ impl Join<'_> {
             if at == next {
                 (self.ctx.check)(row.values.bytes() + one[*place].values.bytes())?;
                 merged.push((labels, one[*place].clone()));
-            } else if !merge(&mut merged[at].1.values, &one[*place].values) {
+            } else if !self.merge(&mut merged[at].1.values, &one[*place].values)? {
                 let side = if one_is_left { "left" } else { "right" };
                 return Err(self.duplicate(side, &merged[at].1.labels, &one[*place].labels));
             }
         }
         for (labels, partner) in merged {
             let mut values = row.values.clone();
-            self.put_together(&mut values, &partner.values, one_is_left);
+            self.put_together(&mut values, &partner.values, one_is_left)?;
             results.push(Row { labels, values, drop_name: false });
         }
         Ok(())
     }
 
-    fn put_together(&self, values: &mut Values, partners: &Values, swapped: bool) {
+    fn put_together(&self, values: &mut Values, partners: &Values, swapped: bool) -> Result<(), QueryError> {
         match (operator::kind(self.binary.op), self.binary.op) {
             // A power may be a number where one of both is none.
-            (_, BinaryOp::Power) => operator::compute(self.binary.op, values.whole(), partners, swapped),
+            (_, BinaryOp::Power) => operator::compute(self.binary.op, self.ctx.spread(values)?, partners, swapped),
             (Kind::Arithmetic, op) => {
                 let (values, partners) = values.meet(partners);
                 operator::compute(op, values, partners, swapped);
             }
             // What is compared may be there where the other is not.
-            _ if swapped => operator::zip(values.whole(), partners, swapped, &self.function),
+            _ if swapped => operator::zip(self.ctx.spread(values)?, partners, swapped, &self.function),
             _ => {
                 let first = values.span().start;
                 operator::zip(values.held_mut(), partners.iter().skip(first), swapped, &self.function);
             }
         }
+        Ok(())
+    }
+
+    /// Puts the samples of `other` into `values`, unless they overlap.
+    fn merge(&self, values: &mut Values, other: &Values) -> Result<bool, QueryError> {
+        let samples = || other.samples().filter(|(_, value)| !value.is_nan());
+        let overlaps = samples().filter(|(at, _)| !values[*at].is_nan()).count();
+        if overlaps > OVERLAP_MAX || values.len() <= POINTS_TOO_FEW {
+            return Ok(false);
+        }
+        let values = self.ctx.spread(values)?;
+        samples().for_each(|(at, value)| values[at] = value);
+        Ok(true)
     }
 
     /// The labels of the many side with those that are taken from the one side; labels that are matched on are the same anyway.
@@ -297,16 +310,4 @@ fn take(rows: &mut [Row], at: usize) -> Row {
     let empty = Row { labels: Labels::default(), values: Values::default(), drop_name: false };
     let labels = rows[at].labels.clone();
     Row { labels, ..std::mem::replace(&mut rows[at], empty) }
-}
-
-/// Puts the samples of `other` into `values`, unless they overlap.
-fn merge(values: &mut Values, other: &Values) -> bool {
-    let samples = || other.samples().filter(|(_, value)| !value.is_nan());
-    let overlaps = samples().filter(|(at, _)| !values[*at].is_nan()).count();
-    if overlaps > OVERLAP_MAX || values.len() <= POINTS_TOO_FEW {
-        return false;
-    }
-    let whole = values.whole();
-    samples().for_each(|(at, value)| whole[at] = value);
-    true
 }

@@ -17,6 +17,7 @@ use crate::{
     api::QueryError,
     frame::{ABSENT, Operand, Row, is_absent},
     labels::Labels,
+    values::Values,
 };
 
 /// Counts that differ by a smaller share than this are equal.
@@ -26,7 +27,7 @@ const MONOTONICITY: &str = "input to histogram_quantile needed to be fixed for m
 
 struct Histogram {
     labels: Labels,
-    buckets: Vec<(f64, Vec<f64>)>,
+    buckets: Vec<(f64, Values)>,
 }
 
 fn histograms(args: &Args<'_>, rows: Vec<Row>, span: Span) -> Result<Vec<Histogram>, QueryError> {
@@ -49,7 +50,7 @@ fn histograms(args: &Args<'_>, rows: Vec<Row>, span: Span) -> Result<Vec<Histogr
         if place == next {
             histograms.push(Histogram { labels, buckets: Vec::new() });
         }
-        histograms[place].buckets.push((bound, row.values.into_whole()));
+        histograms[place].buckets.push((bound, row.values));
     }
     histograms.iter_mut().for_each(|histogram| histogram.buckets.sort_by(|a, b| a.0.total_cmp(&b.0)));
     Ok(histograms)

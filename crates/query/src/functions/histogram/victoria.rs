@@ -16,12 +16,13 @@ use crate::{
     api::QueryError,
     frame::{ABSENT, Operand, Row},
     labels::Labels,
+    values::Values,
 };
 
 /// The buckets of a histogram by ascending bound.
 struct Histogram {
     labels: Labels,
-    buckets: Vec<(f64, Vec<f64>)>,
+    buckets: Vec<(f64, Values)>,
 }
 
 /// A number with the bounds between which it may lie.
@@ -41,7 +42,7 @@ fn histograms(ctx: &Context<'_>, rows: Vec<Row>) -> Result<Vec<Histogram>, Query
         if place == next {
             histograms.push(Histogram { labels, buckets: Vec::new() });
         }
-        histograms[place].buckets.push((bound, row.values.into_whole()));
+        histograms[place].buckets.push((bound, row.values));
     }
     histograms.iter_mut().for_each(|histogram| histogram.buckets.sort_by(|a, b| a.0.total_cmp(&b.0)));
     Ok(histograms)
@@ -53,7 +54,8 @@ impl Histogram {
         self.buckets.dedup_by(|next, kept| {
             let is_equal = next.0 == kept.0;
             if is_equal {
-                kept.1.iter_mut().zip(&next.1).for_each(|(value, other)| *value += other);
+                let (values, others) = kept.1.meet(&next.1);
+                values.iter_mut().zip(others).for_each(|(value, other)| *value += other);
             }
             is_equal
         });

@@ -41,7 +41,7 @@ pub(in super::super) fn to_le(ctx: &Context<'_>, rows: Vec<Row>) -> Result<Vec<R
         histograms[place].1.push(Range { start: (from, start.into()), end: (to, end.into()), row });
     }
     for (labels, ranges) in histograms {
-        (ctx.check)(8 * ctx.grid.points * (ranges.len() + 1))?;
+        (ctx.check)(8 * ctx.grid.points * (2 * ranges.len() + 1))?;
         results.append(&mut cumulative(&labels, ranges));
     }
     Ok(results)
@@ -83,14 +83,14 @@ fn cumulative(labels: &Labels, mut ranges: Vec<Range>) -> Vec<Row> {
         let mut count = 0.0;
         for row in &mut results {
             count += row.values[at].max(0.0);
-            row.values[at] = count;
+            row.values.whole()[at] = count;
         }
     }
     results
 }
 
 fn add(values: &mut Values, others: &Values) {
-    values.iter_mut().zip(others).filter(|(_, other)| **other > 0.0).for_each(|(value, other)| {
+    values.whole().iter_mut().zip(others).filter(|(_, other)| **other > 0.0).for_each(|(value, other)| {
         *value = value.max(0.0) + other;
     });
 }

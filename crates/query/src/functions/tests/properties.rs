@@ -16,6 +16,7 @@ use crate::{
     api::{Dialect, QueryError},
     frame::{ABSENT, Operand, Row, is_absent},
     labels::Labels,
+    values::Values,
 };
 
 const KINDS: [FoldKind; 11] = [
@@ -260,24 +261,56 @@ fn no_expression_panics_or_holds_what_it_did_not_ask_for() {
     }
 }
 
+/// Series of 100 points, with samples at some.
+fn series_at(points: std::ops::Range<i32>) -> Vec<Row> {
+    let values = |i: i32| {
+        let samples: Vec<f64> = points.clone().map(|at| f64::from(i * 100 + at)).collect();
+        Values::new(100, points.start as usize, samples)
+    };
+    let row = |i: i32| Row {
+        labels: [("__name__".to_string(), "m".to_string()), ("a".to_string(), i.to_string())].into_iter().collect(),
+        values: values(i),
+        drop_name: false,
+    };
+    (0..200).map(row).collect()
+}
+
 #[test]
 fn a_budget_ends_what_grows() {
-    let rows: Vec<Row> = (0..200)
-        .map(|i| Row {
-            labels: [("__name__".to_string(), "m".to_string()), ("a".to_string(), i.to_string())].into_iter().collect(),
-            values: (0..100).map(|at| f64::from(i * 100 + at)).collect(),
-            drop_name: false,
-        })
-        .collect();
+    ends_beyond_the_budget(
+        &series_at(0..100),
+        &[
+            "count_values(\"v\", m)",
+            "histogram(m)",
+            "sum by (a) (m)",
+            "quantile by (a) (0.5, m)",
+            "m * on() group_left(b) label_set(m, \"b\", \"c\")",
+        ],
+    );
+}
+
+#[test]
+fn a_budget_ends_what_gives_brief_series_all_points() {
+    ends_beyond_the_budget(
+        &series_at(40..42),
+        &[
+            "keep_last_value(m)",
+            "running_sum(m)",
+            "range_sum(m)",
+            "m ^ 0",
+            "1 ^ m",
+            "sgn(m)",
+            "m default 1",
+            "m default ignoring(a) label_del(m{a=\"1\"}, \"a\")",
+            "scalar(m{a=\"1\"}) < m",
+        ],
+    );
+}
+
+fn ends_beyond_the_budget(rows: &[Row], texts: &[&str]) {
     let grid = grid_of(100);
-    for text in [
-        "count_values(\"v\", m)",
-        "histogram(m)",
-        "sum by (a) (m)",
-        "quantile by (a) (0.5, m)",
-        "m * on() group_left(b) label_set(m, \"b\", \"c\")",
-    ] {
-        let (notes, left) = (Annotations::new(text), AtomicUsize::new(100_000));
+    for text in texts {
+        let (notes, left) = (Annotations::new(*text), AtomicUsize::new(100_000));
         let check = |bytes: usize| {
             let taken = left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
             taken.map(|_| ()).map_err(|_| QueryError::Limit("memory".into()))
@@ -292,7 +325,7 @@ fn a_budget_ends_what_grows() {
             notes: &notes,
             check: &check,
         };
-        let result = (Evaluator { ctx, rows: &rows }).eval(&parse(text));
+        let result = (Evaluator { ctx, rows }).eval(&parse(text));
         assert!(result.is_err(), "{text}");
     }
 }
