@@ -171,6 +171,11 @@ impl Values {
         self.iter().next().copied()
     }
 
+    /// The value at the first point, at all of a grid of `points`.
+    pub fn first_everywhere(&self, points: usize) -> Self {
+        vec![self.first().unwrap_or(ABSENT); points].into()
+    }
+
     /// The value of all points from `at` on; the point before has the same.
     pub fn go_on(&mut self, at: usize, value: f64) {
         self.held.truncate(at.saturating_sub(self.first));

@@ -290,8 +290,7 @@ impl Evaluation<'_> {
         scope: &Scope,
     ) -> Result<Row, QueryError> {
         if plan.spreads {
-            let value = values.first().unwrap_or(ABSENT);
-            values = vec![value; scope.grid.points].into();
+            values = values.first_everywhere(scope.grid.points);
         }
         let drop_name = !plan.keeps_name && self.query.dialect == Dialect::PromQl;
         let row = Row { labels, values, drop_name };

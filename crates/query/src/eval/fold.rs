@@ -25,7 +25,7 @@ use super::{
 use crate::{
     api::{Dialect, QueryError},
     dialect,
-    frame::{ABSENT, Row},
+    frame::Row,
     functions::{
         Groups,
         fold::{Fold, FoldKind},
@@ -357,8 +357,7 @@ impl Folded {
         let row = |(labels, state): (Labels, Fold)| {
             let mut values = state.finish();
             if plan.spreads {
-                let value = values.first().unwrap_or(ABSENT);
-                values = vec![value; scope.grid.points].into();
+                values = values.first_everywhere(scope.grid.points);
             }
             Row { labels, values, drop_name }
         };

@@ -61,8 +61,15 @@ pub(super) const TABLE: &[Function] = &[
     function("range_zscore", MetricsQl, (1, 1), Whole(zscore)),
 ];
 
-/// Changes every row of argument `at`.
-fn each(mut args: Args<'_>, at: usize, mut change: impl FnMut(&mut Row)) -> Result<Operand, QueryError> {
+/// Changes the samples of every row of argument `at`.
+fn each(mut args: Args<'_>, at: usize, change: impl FnMut(&mut Row)) -> Operand {
+    let mut rows = args.rows(at);
+    rows.iter_mut().for_each(change);
+    Operand::Rows(rows)
+}
+
+/// Changes every row of argument `at`, also where it has no sample.
+fn each_whole(mut args: Args<'_>, at: usize, mut change: impl FnMut(&mut Row)) -> Result<Operand, QueryError> {
     let mut rows = args.rows(at);
     for row in &mut rows {
         args.ctx.spread(&mut row.values)?;
@@ -71,10 +78,10 @@ fn each(mut args: Args<'_>, at: usize, mut change: impl FnMut(&mut Row)) -> Resu
     Ok(Operand::Rows(rows))
 }
 
-/// As [`each`] of argument 0; the metric name goes, unless the call keeps it.
+/// As [`each_whole`] of argument 0; the metric name goes, unless the call keeps it.
 fn unnamed(args: Args<'_>, change: impl Fn(&mut Row)) -> Result<Operand, QueryError> {
     let keeps_names = args.keeps_names;
-    each(args, 0, |row| {
+    each_whole(args, 0, |row| {
         change(row);
         if !keeps_names {
             row.labels.remove(METRIC_NAME);
@@ -84,7 +91,7 @@ fn unnamed(args: Args<'_>, change: impl Fn(&mut Row)) -> Result<Operand, QueryEr
 
 /// One number that is chosen from the values, at every point.
 fn same(args: Args<'_>, choose: fn(&[f64]) -> Option<&f64>) -> Result<Operand, QueryError> {
-    each(args, 0, |row| {
+    each_whole(args, 0, |row| {
         if let Some(value) = choose(row.values.held()).copied() {
             row.values.whole().fill(value);
         }
@@ -94,7 +101,7 @@ fn same(args: Args<'_>, choose: fn(&[f64]) -> Option<&f64>) -> Result<Operand, Q
 /// One number that is made of the samples, at every point.
 fn of_samples(args: Args<'_>, reduce: impl Fn(&mut [f64]) -> f64) -> Result<Operand, QueryError> {
     let mut buffer = Vec::new();
-    each(args, 0, |row| {
+    each_whole(args, 0, |row| {
         let number = reduce(samples(row, &mut buffer));
         row.values.whole().fill(number);
     })
@@ -118,7 +125,7 @@ fn parameter(args: &mut Args<'_>) -> Result<f64, QueryError> {
 fn quantile(mut args: Args<'_>) -> Result<Operand, QueryError> {
     let phi = parameter(&mut args)?;
     let mut buffer = Vec::new();
-    each(args, 1, |row| {
+    each_whole(args, 1, |row| {
         let values = samples(row, &mut buffer);
         if !values.is_empty() {
             let number = stats::quantile(phi, values);
@@ -145,10 +152,10 @@ fn normalize(mut args: Args<'_>) -> Result<Operand, QueryError> {
 /// Removes the samples that `is_trimmed` tells, which is made anew for every series of argument 1.
 fn trim<F: Fn(f64) -> bool>(args: Args<'_>, is_trimmed: impl Fn(&mut [f64]) -> F) -> Result<Operand, QueryError> {
     let mut buffer = Vec::new();
-    each(args, 1, |row| {
+    Ok(each(args, 1, |row| {
         let is_trimmed = is_trimmed(samples(row, &mut buffer));
         row.values.held_mut().iter_mut().filter(|value| is_trimmed(**value)).for_each(|value| *value = ABSENT);
-    })
+    }))
 }
 
 fn trim_outliers(mut args: Args<'_>) -> Result<Operand, QueryError> {
@@ -179,17 +186,17 @@ fn trim_zscore(mut args: Args<'_>) -> Result<Operand, QueryError> {
 
 fn zscore(args: Args<'_>) -> Result<Operand, QueryError> {
     let mut buffer = Vec::new();
-    each(args, 0, |row| {
+    Ok(each(args, 0, |row| {
         let (mean, variance) = stats::mean_and_variance(samples(row, &mut buffer).iter().copied());
         let deviation = variance.sqrt();
         row.values.held_mut().iter_mut().for_each(|value| *value = (*value - mean) / deviation);
-    })
+    }))
 }
 
 /// The line through the samples that has the least squared distances from them, at every point.
 fn linear_regression(args: Args<'_>) -> Result<Operand, QueryError> {
     let step = args.ctx.grid.step as f64 / 1_000.0;
-    each(args, 0, |row| {
+    each_whole(args, 0, |row| {
         let points = || row.values.iter().enumerate().filter(|(_, value)| !value.is_nan());
         let count = points().count() as f64;
         let (mut times, mut values, mut products, mut squares) = (0.0, 0.0, 0.0, 0.0);
