@@ -1,8 +1,12 @@
 //! What gathering is told, and what it counts.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
+use std::{
+    collections::hash_map::RandomState,
+    hash::BuildHasher,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use parking_lot::{Mutex, RwLock};
@@ -69,7 +73,8 @@ impl Gather {
             stats: Arc::default(),
             giving_up: GivingUp::default(),
             asked: Mutex::default(),
-            never_again: AtomicU64::new(1),
+            // Another gathering node may keep what this one said in an earlier life.
+            never_again: AtomicU64::new(RandomState::new().hash_one(std::process::id())),
         }
     }
 

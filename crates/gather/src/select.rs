@@ -100,7 +100,7 @@ impl Select for Gather {
         let together = |place: usize| {
             let mut hash = DefaultHasher::new();
             members.version().hash(&mut hash);
-            all.iter().for_each(|(node, (epoch, versions))| (node, epoch, versions[place]).hash(&mut hash));
+            all.iter().for_each(|(node, versions)| (node, versions[place]).hash(&mut hash));
             Version(hash.finish())
         };
         (0..ranges.len()).map(together).collect()

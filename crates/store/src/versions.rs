@@ -4,8 +4,12 @@
 //!    writes into many hours the one for all. Deletes and expiry raise the one for all.
 //! 2. The version of a range is the sum over all that touches it: it never falls, and it rises whenever something in the range may have changed.
 //! 3. Minutes are known for some days only; the oldest ones then count for their hour as a whole.
+//! 4. They begin at a random number in each process. Whoever keeps an answer on another node need not know that this one was restarted.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, hash_map::RandomState},
+    hash::BuildHasher,
+};
 
 use model::TimeRange;
 use parking_lot::Mutex;
@@ -21,10 +25,10 @@ const HOURS_A_BATCH_MAX: i64 = 64;
 const MINUTES_MAX: usize = 4 * 24 * 60;
 
 /// The numbers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Versions(Mutex<Numbers>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Numbers {
     all: u64,
     hours: BTreeMap<i64, u64>,
@@ -38,6 +42,14 @@ impl Numbers {
         for (minute, number) in std::mem::replace(&mut self.minutes, kept) {
             *self.hours.entry((minute * MINUTE_MS).div_euclid(HOUR_MS)).or_default() += number;
         }
+    }
+}
+
+impl Default for Versions {
+    fn default() -> Self {
+        // Keys of the standard library's hash maps are random. Half of all numbers are left to count on.
+        let all = RandomState::new().hash_one(std::process::id()) >> 1;
+        Self(Mutex::new(Numbers { all, hours: BTreeMap::new(), minutes: BTreeMap::new() }))
     }
 }
 
@@ -110,6 +122,15 @@ mod tests {
         let before = versions.of(one);
         versions.all_changed();
         assert_ne!(versions.of(one), before);
+    }
+
+    #[test]
+    fn no_two_processes_have_the_same_versions() {
+        let range = TimeRange::new(0, MINUTE_MS - 1);
+        let (one, other) = (Versions::default(), Versions::default());
+        one.written(range);
+        other.written(range);
+        assert_ne!(one.of(range), other.of(range));
     }
 
     #[test]

@@ -75,9 +75,9 @@ impl Node {
         Ok(answer.number)
     }
 
-    /// The versions of ranges there, which are only comparable to others of the same run.
-    pub async fn versions(&self, tenant: Tenant, ranges: &[TimeRange]) -> Result<(u64, Vec<Version>), RpcError> {
-        let epoch = self.hello().await?.epoch;
+    /// The versions of ranges there.
+    pub async fn versions(&self, tenant: Tenant, ranges: &[TimeRange]) -> Result<Vec<Version>, RpcError> {
+        self.hello().await?;
         let question = RangesMessage {
             tenant: Some(requests::tenant_message(tenant)),
             ranges: ranges.iter().map(|range| requests::range_message(*range)).collect(),
@@ -87,7 +87,7 @@ impl Node {
             let why = format!("{} versions for {} ranges", answer.versions.len(), ranges.len());
             return Err(RpcError::Wrong(format!("{}: its answer has {why}", self.address)));
         }
-        Ok((epoch, answer.versions.into_iter().map(Version).collect()))
+        Ok(answer.versions.into_iter().map(Version).collect())
     }
 
     pub(super) async fn ask_nothing(&self, path: &'static str, time_max: Duration) -> Result<(), RpcError> {
