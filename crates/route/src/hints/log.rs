@@ -2,7 +2,8 @@
 //!
 //! 1. A write ([`HintLog::begin`]) is counted while it is under way, so that nobody takes the log for empty meanwhile.
 //! 2. The first one opens a segment. A segment that has its length is closed by the next write, and by a drain when nothing older is left.
-//! 3. A failed write or sync spoils its segment: what waited for it is not acknowledged, and the next write goes to another segment.
+//! 3. A failed write or sync spoils its segment: what waited for it is not acknowledged, and a later write goes to another segment. The pauses before that
+//!    grow while it fails: each attempt may leave a file on a disk that is full.
 
 use std::{
     collections::VecDeque,
@@ -11,6 +12,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    time::{Duration, Instant},
 };
 
 use disk::Disk;
@@ -24,6 +26,10 @@ use crate::outgoing::Outgoing;
 
 /// Bytes of hints that wait for the disk, at most.
 const WAITING_BYTES_MAX: u64 = 16 << 20;
+
+/// The pause before a spoilt segment is left for another one, at first and at most.
+const PAUSE: Duration = Duration::from_millis(100);
+const PAUSE_MAX: Duration = Duration::from_secs(20);
 
 /// This file is there while the node remembers this insert, and says who the node is.
 const KNOWN: &str = "known";
@@ -53,6 +59,8 @@ struct State {
     /// Bytes that this log has added to those of all.
     counted: u64,
     next_number: u64,
+    /// When a segment was spoilt last, and how long the next one waits for another.
+    spoilt: Option<(Instant, Duration)>,
 }
 
 /// A write that is under way.
@@ -192,6 +200,18 @@ impl HintLog {
         Ok(())
     }
 
+    /// Another segment may do better, now or later; if there is none, the next write says why.
+    fn leave_spoilt(&self, now: Instant) {
+        let mut state = self.state.lock();
+        let pause = match state.spoilt {
+            Some((since, pause)) if now.duration_since(since) < pause => return,
+            Some((_, pause)) => (pause * 2).min(PAUSE_MAX),
+            None => PAUSE,
+        };
+        state.spoilt = Some((now, pause));
+        let _ = self.close(&mut state);
+    }
+
     /// The oldest segment that can be handed over. The open one is closed if nothing is older.
     pub fn oldest(&self) -> Result<Option<u64>, WalError> {
         let mut state = self.state.lock();
@@ -283,9 +303,7 @@ impl Writing<'_> {
         };
         let written = self.append(&slots, &times, &values, &mut key_of, out);
         if written.is_err() {
-            // Another segment may do better; if there is none, the next write says why.
-            let mut state = self.log.state.lock();
-            let _ = self.log.close(&mut state);
+            self.log.leave_spoilt(Instant::now());
         }
         Ok(written?)
     }
@@ -314,7 +332,9 @@ impl Writing<'_> {
         if self.log.options.commits == Commits::WhenAsked {
             self.wal.sync_now()?;
         }
-        Ok(ticket.await?)
+        ticket.await?;
+        self.log.state.lock().spoilt = None;
+        Ok(())
     }
 }
 
@@ -325,4 +345,25 @@ fn file_of(number: u64) -> String {
 fn number_of(name: &str) -> Option<u64> {
     let number = u64::from_str_radix(name.strip_suffix(".log")?, 16).ok()?;
     (file_of(number) == name).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use testkit::SimDisk;
+
+    use super::*;
+
+    #[test]
+    fn a_disk_that_takes_nothing_gets_few_files() {
+        let disk: Arc<dyn Disk> = Arc::new(SimDisk::new(1));
+        let options = HintOptions { commits: Commits::WhenAsked, ..HintOptions::default() };
+        let dir = PathBuf::from("node");
+        let log = HintLog::open(Arc::clone(&disk), dir.clone(), "n", options, Arc::default()).expect("it opens");
+        drop(log.begin().expect("a segment"));
+        let files = || disk.list(&dir).expect("the folder is there").len();
+        let begin = Instant::now();
+        // A minute of writes that fail.
+        (0..6_000).for_each(|attempt| log.leave_spoilt(begin + Duration::from_millis(attempt * 10)));
+        assert!((2..=12).contains(&files()), "{} files", files());
+    }
 }
