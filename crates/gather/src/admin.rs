@@ -15,7 +15,7 @@ use storage_api::{
     Admin, AdminError, BoxFuture, Cardinality, CardinalityRequest, DeleteRequest, MetadataEntry, NamedCount, StoreStats,
 };
 
-use crate::{Gather, ask::ask, select::wait};
+use crate::{Gather, Members, ask::ask, select::wait};
 
 impl Admin for Gather {
     fn flush<'a>(&'a self) -> BoxFuture<'a, Result<(), AdminError>> {
@@ -45,18 +45,35 @@ impl Admin for Gather {
         Err(of_nodes())
     }
 
+    fn check_delete<'a>(&'a self, request: DeleteRequest) -> BoxFuture<'a, Result<(), AdminError>> {
+        Box::pin(async move { self.check_deletes(&self.members(), &Arc::new(request)).await })
+    }
+
     fn delete_series<'a>(&'a self, request: DeleteRequest) -> BoxFuture<'a, Result<u64, AdminError>> {
         Box::pin(async move {
-            let members = self.members();
-            // First it is seen that all are there, so that none is left out.
-            self.every(|node| async move { node.greet().await.map(drop) }).await?;
-            let request = Arc::new(request);
+            let (members, request) = (self.members(), Arc::new(request));
+            // Where one refuses none begins: what only some have deleted is deleted for nobody.
+            self.check_deletes(&members, &request).await?;
             let question = move |node: Arc<Node>| {
                 let request = Arc::clone(&request);
                 async move { node.delete_series(&request).await }
             };
-            let hit: u64 = self.every(question).await?.into_iter().sum();
-            Ok(hit.div_ceil(members.copies() as u64))
+            let mut answers = ask(&self.runtime, &members, question);
+            let (mut hit, mut done, mut failed) = (0, 0, None);
+            while let Some((_, answer)) = answers.next().await {
+                match answer {
+                    Ok(number) => (hit, done) = (hit + number, done + 1),
+                    Err(why) => failed = Some(why),
+                }
+            }
+            match failed {
+                None => Ok(u64::div_ceil(hit, members.copies() as u64)),
+                Some(why) if done == 0 => Err(why.into()),
+                Some(why) => Err(AdminError::Unavailable(format!(
+                    "{done} of {} storage nodes have deleted the series, not all: {why}; say it again",
+                    members.nodes().len()
+                ))),
+            }
         })
     }
 
@@ -112,6 +129,14 @@ fn of_nodes() -> AdminError {
 }
 
 impl Gather {
+    async fn check_deletes(&self, members: &Members, request: &Arc<DeleteRequest>) -> Result<(), AdminError> {
+        let question = |node: Arc<Node>| {
+            let request = Arc::clone(request);
+            async move { node.check_delete(&request).await }
+        };
+        self.every_of(members, question).await.map(drop)
+    }
+
     /// Asks all nodes; fails if one is missing.
     async fn every<T, F, W>(&self, question: F) -> Result<Vec<T>, AdminError>
     where
@@ -119,8 +144,16 @@ impl Gather {
         F: Fn(Arc<Node>) -> W,
         W: Future<Output = Result<T, RpcError>> + Send + 'static,
     {
-        let members = self.members();
-        let mut answers = ask(&self.runtime, &members, question);
+        self.every_of(&self.members(), question).await
+    }
+
+    async fn every_of<T, F, W>(&self, members: &Members, question: F) -> Result<Vec<T>, AdminError>
+    where
+        T: Send + 'static,
+        F: Fn(Arc<Node>) -> W,
+        W: Future<Output = Result<T, RpcError>> + Send + 'static,
+    {
+        let mut answers = ask(&self.runtime, members, question);
         let mut all = Vec::with_capacity(members.nodes().len());
         while let Some((_, answer)) = answers.next().await {
             all.push(answer.map_err(AdminError::from)?);

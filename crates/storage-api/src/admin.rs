@@ -23,6 +23,9 @@ pub trait Admin: Send + Sync {
     /// Removes a snapshot.
     fn delete_snapshot(&self, name: &str) -> Result<(), AdminError>;
 
+    /// Whether a delete would be done now; fails as it would.
+    fn check_delete<'a>(&'a self, request: DeleteRequest) -> BoxFuture<'a, Result<(), AdminError>>;
+
     /// Hides what was stored before the call; resolves with the number of series hit when that is durable.
     fn delete_series<'a>(&'a self, request: DeleteRequest) -> BoxFuture<'a, Result<u64, AdminError>>;
 

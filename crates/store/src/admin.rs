@@ -40,6 +40,10 @@ impl Admin for Store {
         }
     }
 
+    fn check_delete<'a>(&'a self, request: DeleteRequest) -> BoxFuture<'a, Result<(), AdminError>> {
+        self.blocking(move |inner| inner.check_delete(&request).map(drop))
+    }
+
     fn delete_series<'a>(&'a self, request: DeleteRequest) -> BoxFuture<'a, Result<u64, AdminError>> {
         Box::pin(async move {
             let (series, ticket) = self.blocking(move |inner| inner.delete(&request)).await?;

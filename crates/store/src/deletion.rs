@@ -19,15 +19,20 @@ use crate::{
 };
 
 impl Inner {
+    /// Whether it could be done. Gives how many series would be hit.
+    pub fn check_delete(&self, request: &DeleteRequest) -> Result<u64, AdminError> {
+        CompiledSelector::compile(&request.selector).map_err(|error| AdminError::Invalid(error.to_string()))?;
+        if let Some(reason) = self.read_only.reason() {
+            return Err(AdminError::Unavailable(format!("the storage is in read-only mode: {reason}")));
+        }
+        self.count_series(request)
+    }
+
     /// Hides what the request means. Gives how many series are hit.
     pub fn delete(&self, request: &DeleteRequest) -> Result<(u64, Ticket), AdminError> {
         let failed = |error: &dyn std::fmt::Display| AdminError::Failed(error.to_string());
-        CompiledSelector::compile(&request.selector).map_err(|error| AdminError::Invalid(error.to_string()))?;
-        if let Some(reason) = self.read_only.reason() {
-            return Err(AdminError::Failed(format!("the storage is in read-only mode: {reason}")));
-        }
         // Also if nothing is found: rows whose write failed may still stand in the log, and come back at the next start.
-        let series = self.count_series(request)?;
+        let series = self.check_delete(request)?;
         let mut epoch = self.epoch.write();
         let seq = epoch.seq + 1;
         let tombstone = Tombstone::new(seq, request.tenant, request.selector.clone(), request.range);

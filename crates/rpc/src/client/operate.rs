@@ -9,7 +9,7 @@ use super::Node;
 use crate::{
     RpcError,
     wire::{
-        messages::{MetadataList, MetadataQuestion, Number, RangeMessage, Tenants, Texts},
+        messages::{MetadataList, MetadataQuestion, Nothing, Number, RangeMessage, Tenants, Texts},
         path, requests,
     },
 };
@@ -51,6 +51,13 @@ impl Node {
         let question = Texts { texts: name.into_iter().map(str::to_string).collect(), ..Texts::default() };
         let answer: Texts = self.call(path, &question, WORK_TIME_MAX).await?;
         Ok(answer.texts)
+    }
+
+    /// Whether the node would do a delete now.
+    pub async fn check_delete(&self, request: &DeleteRequest) -> Result<(), RpcError> {
+        self.hello().await?;
+        let question = requests::delete_message(request);
+        self.call::<_, Nothing>(path::CHECK_DELETE, &question, self.options.call_time_max).await.map(drop)
     }
 
     /// Hides what the node stored before the call; gives the number of series hit.

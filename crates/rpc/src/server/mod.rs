@@ -39,7 +39,7 @@ use tower_service::Service as TowerService;
 use packets::Packets;
 
 use crate::{
-    MESSAGE_BYTES_MAX, ServerTls,
+    CONNECTION_WINDOW_BYTES, FRAME_BYTES_MAX, MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES, ServerTls,
     error::wrong_status,
     raw::RawCodec,
     wire::{
@@ -50,9 +50,6 @@ use crate::{
     },
 };
 
-/// How much of a batch is under way before it is worked on.
-const STREAM_WINDOW_BYTES: u32 = 4 << 20;
-const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
 /// Calls of one connection at once; more wait at their sender.
 const CALLS_MAX: u32 = 1024;
 /// A silent caller is asked whether it is there, and given up after as long again.
@@ -219,6 +216,7 @@ impl Service {
             path::SNAPSHOT_CREATE => self.create_snapshot().await,
             path::SNAPSHOT_LIST => self.list_snapshots().await,
             path::SNAPSHOT_DELETE => self.delete_snapshot(&question).await,
+            path::CHECK_DELETE => self.check_delete(&question).await,
             path::DELETE_SERIES => self.delete_series(&question).await,
             path::TENANTS => self.tenants(&question).await,
             path::METADATA => self.metadata(&question).await,
@@ -271,6 +269,7 @@ impl NodeListener {
             .http2_keepalive_interval(Some(PING_INTERVAL))
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_frame_size(FRAME_BYTES_MAX)
             .max_concurrent_streams(CALLS_MAX);
         if let Some(tls) = &self.tls {
             server = server.tls_config(tls.config()).map_err(failed)?;

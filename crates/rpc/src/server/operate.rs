@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use storage_api::{Admin, AdminError, BoxFuture};
+use storage_api::{Admin, AdminError, BoxFuture, DeleteRequest};
 use tokio::{runtime::Handle, task::spawn_blocking};
 use tonic::Status;
 
@@ -58,11 +58,23 @@ impl Service {
         Ok(encode(&Texts::default()))
     }
 
-    pub(super) async fn delete_series(&self, question: &[u8]) -> Result<Bytes, Status> {
+    pub(super) async fn check_delete(&self, question: &[u8]) -> Result<Bytes, Status> {
+        let request = self.delete_request(question)?;
+        self.operating(move |admin| admin.check_delete(request)).await?;
+        Ok(encode(&Nothing {}))
+    }
+
+    /// What is to be deleted, if this node is fit for that.
+    fn delete_request(&self, question: &[u8]) -> Result<DeleteRequest, Status> {
         let request = requests::delete_request(&decode::<Scope>(question)?).map_err(wrong)?;
         if let Some(is_fit) = &self.is_fit {
             is_fit().map_err(|why| admin_status(&AdminError::Unavailable(why)))?;
         }
+        Ok(request)
+    }
+
+    pub(super) async fn delete_series(&self, question: &[u8]) -> Result<Bytes, Status> {
+        let request = self.delete_request(question)?;
         let number = self.operating(move |admin| admin.delete_series(request)).await?;
         Ok(encode(&Number { number }))
     }

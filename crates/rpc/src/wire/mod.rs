@@ -82,6 +82,7 @@ pub mod path {
         SNAPSHOT_CREATE = "SnapshotCreate";
         SNAPSHOT_LIST = "SnapshotList";
         SNAPSHOT_DELETE = "SnapshotDelete";
+        CHECK_DELETE = "CheckDelete";
         DELETE_SERIES = "DeleteSeries";
         TENANTS = "Tenants";
         METADATA = "Metadata";

@@ -191,6 +191,10 @@ impl Admin for Fake {
         Ok(())
     }
 
+    fn check_delete<'a>(&'a self, _: DeleteRequest) -> BoxFuture<'a, Result<(), AdminError>> {
+        Box::pin(async { Ok(()) })
+    }
+
     fn delete_series<'a>(&'a self, request: DeleteRequest) -> BoxFuture<'a, Result<u64, AdminError>> {
         let text = format!("{} {:?} {:?}", request.tenant, request.selector.any_of, request.range);
         self.deleted.lock().expect("nobody panics").push(text);

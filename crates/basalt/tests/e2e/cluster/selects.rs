@@ -18,9 +18,9 @@ use crate::{
 };
 
 /// 2026-01-02T00:00:00Z
-const TIME_S: i64 = 1_767_312_000;
+pub const TIME_S: i64 = 1_767_312_000;
 const SERIES: usize = 300;
-const SAMPLES: i64 = 360;
+pub const SAMPLES: i64 = 360;
 /// Between two samples of a series.
 const STEP_S: i64 = 15;
 const GROUPS: usize = 6;
@@ -30,12 +30,12 @@ const SILENCE: Duration = Duration::from_secs(2);
 /// Every piece of a slow link waits for so long.
 const SLOWNESS: Duration = Duration::from_millis(600);
 
-fn end_s() -> i64 {
+pub fn end_s() -> i64 {
     TIME_S + SAMPLES * STEP_S
 }
 
 /// Counters that rise by the number of their series, with a fraction that no float holds.
-fn body(numbers: std::ops::Range<usize>, samples: i64) -> Vec<u8> {
+pub fn body(numbers: std::ops::Range<usize>, samples: i64) -> Vec<u8> {
     let one = |number: usize| {
         let (name, group) = (number.to_string(), (number % GROUPS).to_string());
         let labels = labels(&[("__name__", "work"), ("group", &group), ("number", &name)]);
@@ -46,7 +46,7 @@ fn body(numbers: std::ops::Range<usize>, samples: i64) -> Vec<u8> {
     numbers.flat_map(one).collect()
 }
 
-fn loaded(shape: Shape) -> Nodes {
+pub fn loaded(shape: Shape) -> Nodes {
     let nodes = Nodes::start(shape);
     let answer = insert(&nodes).write(&body(0..SERIES, SAMPLES));
     assert_eq!(answer.status, 204, "{}", answer.text());
@@ -54,11 +54,11 @@ fn loaded(shape: Shape) -> Nodes {
     nodes
 }
 
-fn insert(nodes: &Nodes) -> &Basalt {
+pub fn insert(nodes: &Nodes) -> &Basalt {
     nodes.inserts[0].node.as_ref().expect("it runs")
 }
 
-fn select(nodes: &Nodes) -> &Basalt {
+pub fn select(nodes: &Nodes) -> &Basalt {
     nodes.select.as_ref().expect("it runs")
 }
 
