@@ -9,6 +9,7 @@ mod doors;
 mod files;
 mod flags;
 mod front;
+mod links;
 mod listeners;
 mod logging;
 mod machine;

@@ -3,14 +3,19 @@
 use std::sync::Arc;
 
 use rpc::{Node, RpcError};
-use tokio::{runtime::Handle, sync::mpsc, task::JoinHandle};
+use tokio::{
+    runtime::Handle,
+    sync::mpsc,
+    task::{JoinHandle, JoinSet},
+};
 
 use crate::Members;
 
 /// Answers as they come.
 pub struct Answers<T> {
     answers: mpsc::Receiver<(usize, Result<T, RpcError>)>,
-    tasks: Vec<JoinHandle<()>>,
+    /// With it all questions end.
+    asking: JoinHandle<()>,
 }
 
 /// Asks all nodes; the runtime does the work, so that any thread may wait.
@@ -36,14 +41,19 @@ where
     F: Fn(usize, Arc<Node>) -> W,
 {
     let (sender, answers) = mpsc::channel(members.nodes().len().max(1));
-    let task = |(place, node): (usize, &Arc<Node>)| {
+    let to_node = |(place, node): (usize, &Arc<Node>)| {
         let (sender, asking) = (sender.clone(), question(place, Arc::clone(node)));
         // An error means that nobody waits any more.
-        runtime.spawn(async move { drop(sender.send((place, asking.await)).await) })
+        async move { drop(sender.send((place, asking.await)).await) }
     };
     let asked = members.nodes().iter().enumerate().filter(|(place, _)| is_asked(*place));
-    let tasks = asked.map(task).collect();
-    Answers { answers, tasks }
+    let questions: Vec<_> = asked.map(to_node).collect();
+    // Handed over as one, they wake the runtime once.
+    let asking = runtime.spawn(async move {
+        let mut questions: JoinSet<()> = questions.into_iter().collect();
+        while questions.join_next().await.is_some() {}
+    });
+    Answers { answers, asking }
 }
 
 impl<T> Answers<T> {
@@ -56,6 +66,6 @@ impl<T> Answers<T> {
 impl<T> Drop for Answers<T> {
     /// Who has not answered yet is not waited for.
     fn drop(&mut self) {
-        self.tasks.iter().for_each(JoinHandle::abort);
+        self.asking.abort();
     }
 }

@@ -28,3 +28,10 @@ pub use wire::{Hello, Role, WIRE_VERSION, copy::CopyFrame};
 
 /// No message between nodes is longer: a batch of rows, or one series of an answer with all its samples.
 pub const MESSAGE_BYTES_MAX: usize = 512 << 20;
+
+/// How much of a batch or an answer is under way before it is worked on.
+const STREAM_WINDOW_BYTES: u32 = 4 << 20;
+const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+
+/// Long messages come in pieces of this size.
+const FRAME_BYTES_MAX: u32 = 128 << 10;

@@ -22,6 +22,7 @@ use rpc::{Node, NodeListener, NodeOptions, Role as NodeRole, Service};
 use serve::Counting;
 use storage_api::{Admin, Batch, BoxFuture, Insert, InsertError, Inserted, Select};
 use store::{Reporter, Severity, Store};
+use tokio::runtime::Handle;
 
 use super::{
     Failure, Role,
@@ -34,6 +35,7 @@ use super::{
 };
 use crate::{
     cluster::{self, ClusterOptions},
+    links::Links,
     settings::Settings,
 };
 
@@ -56,17 +58,26 @@ pub struct Backend {
     pub node: Option<Arc<StorageNode>>,
     /// How often metric names are asked for.
     pub names: Option<NamesFile>,
+    /// Speaks with other nodes, if there may be any.
+    pub links: Option<Links>,
     store: Option<Arc<Store>>,
 }
 
-/// Addresses for other nodes that are bound, each with what its log line says before the address.
-pub type NodePorts = Vec<(&'static str, NodeListener)>;
+/// An address for other nodes that is bound.
+pub struct NodePort {
+    /// What its log line says before the address.
+    pub says: &'static str,
+    /// Whether it is meant for inserts.
+    pub takes_rows: bool,
+    /// The port.
+    pub listener: NodeListener,
+}
 
 /// Binds the addresses at which other nodes may come.
-pub async fn bind(role: Role, options: &ClusterOptions) -> Result<NodePorts, Failure> {
-    let inserts = ("accepting vminsert conns at", options.insert_address.as_str());
-    let selects = ("accepting vmselect conns at", options.select_address.as_str());
-    let native = ("accepting vmselect conns at", options.native_address.as_str());
+pub async fn bind(role: Role, options: &ClusterOptions) -> Result<Vec<NodePort>, Failure> {
+    let inserts = ("accepting vminsert conns at", true, options.insert_address.as_str());
+    let selects = ("accepting vmselect conns at", false, options.select_address.as_str());
+    let native = ("accepting vmselect conns at", false, options.native_address.as_str());
     let wanted = match role {
         Role::Single => vec![selects],
         Role::Storage => vec![inserts, selects],
@@ -75,9 +86,10 @@ pub async fn bind(role: Role, options: &ClusterOptions) -> Result<NodePorts, Fai
         Role::Insert => vec![],
     };
     let mut ports = Vec::new();
-    for (says, address) in wanted.into_iter().filter(|(_, address)| !address.is_empty()) {
+    for (says, takes_rows, address) in wanted.into_iter().filter(|(.., address)| !address.is_empty()) {
         let tls = options.server_tls().map_err(Failure)?;
-        ports.push((says, NodeListener::bind(address, tls).await.map_err(Failure)?));
+        let listener = NodeListener::bind(address, tls).await.map_err(Failure)?;
+        ports.push(NodePort { says, takes_rows, listener });
     }
     Ok(ports)
 }
@@ -147,22 +159,26 @@ impl Backend {
             vec![Arc::new(NodeMetrics(Arc::clone(&service))), Arc::new(PartialMetrics(partial))];
         sources.extend(node.clone().map(|node| node as Arc<dyn MetricsSource>));
         let insert: Arc<dyn Insert> = if role == Role::Storage { Arc::new(NoRows("storage")) } else { store.clone() };
-        Ok(Self { insert, select, names, admin: store.clone(), sources, service, node, store: Some(store) })
+        let links =
+            (role == Role::Storage || !settings.cluster.select_address.is_empty()).then(Links::start).transpose()?;
+        Ok(Self { insert, select, names, admin: store.clone(), sources, service, node, links, store: Some(store) })
     }
 
     fn select(options: &ClusterOptions) -> Result<Self, Failure> {
         let epoch = cluster::epoch();
         let discovery = options.discovery(SELECT_PORT).map_err(Failure)?;
         let node_options = options.node_options(NodeRole::Select, epoch, SELECT_PORT).map_err(Failure)?;
-        let runtime = tokio::runtime::Handle::current();
-        let list = runtime.block_on(cluster::list(&discovery)).map_err(Failure)?;
+        let list = Handle::current().block_on(cluster::list(&discovery)).map_err(Failure)?;
+        let links = Links::start()?;
+        let made_here = links.enter();
         let members = members(&list, options, &node_options, None).map_err(Failure)?;
         let gather_options =
             GatherOptions { skip_slow: options.skip_slow, dedup_interval_ms: options.dedup_interval_ms };
         let gather = Arc::new(Gather::new(members, gather_options));
-        runtime.spawn(greet(Arc::clone(&gather)));
+        drop(made_here);
+        links.handle().spawn(greet(Arc::clone(&gather)));
         if discovery.is_dynamic() {
-            runtime.spawn(watch(Arc::clone(&gather), discovery, list, options.clone(), node_options));
+            links.handle().spawn(watch(Arc::clone(&gather), discovery, list, options.clone(), node_options));
         }
         let service = Service::new(NodeRole::Select, epoch).with_select(gather.clone(), gather.clone());
         let sources = vec![Arc::new(GatherMetrics(Arc::clone(&gather))) as _];
@@ -174,6 +190,7 @@ impl Backend {
             sources,
             service: Arc::new(service),
             node: None,
+            links: Some(links),
             store: None,
         })
     }

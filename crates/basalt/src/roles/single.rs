@@ -23,7 +23,7 @@ use tokio::{
 
 use super::{
     Failure, Role,
-    backend::{self, Backend},
+    backend::{self, Backend, NodePort},
     storage::StorageNode,
 };
 use crate::{
@@ -88,14 +88,18 @@ async fn run(role: Role, settings: Settings) -> Result<(), Failure> {
         servers.push(tokio::spawn(serving));
     }
     servers.extend(doors.open(&receiver, &server_options, &stop));
-    for (says, port) in node_ports {
-        log::info!("{says} {}", port.address());
+    for NodePort { says, takes_rows, listener } in node_ports {
+        log::info!("{says} {}", listener.address());
         let (service, mut stop) = (Arc::clone(&backend.service), stop.clone());
-        servers.push(tokio::spawn(async move {
-            if let Err(why) = port.serve(service, async move { stop.stopped().await }).await {
+        let serving = async move {
+            if let Err(why) = listener.serve(service, async move { stop.stopped().await }).await {
                 log::error!("{why}");
             }
-        }));
+        };
+        // Rows are worked on where they come in, by all workers; questions are handed to threads that may block.
+        let links = backend.links.as_ref().filter(|_| !takes_rows);
+        let runtime = links.map_or_else(Handle::current, |links| links.handle().clone());
+        servers.push(runtime.spawn(serving));
     }
     servers.push(tokio::spawn(secrets::watch(secrets, stop.clone())));
     servers.push(tokio::spawn(allocator::upkeep(stop.clone())));

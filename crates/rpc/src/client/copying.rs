@@ -63,8 +63,6 @@ impl Node {
         let (mut grpc, address) = (self.grpc(), self.address.clone());
         let task = self.runtime.spawn(async move {
             let receiving = async {
-                let gone = |why: tonic::transport::Error| tonic::Status::from_error(Box::new(why));
-                grpc.ready().await.map_err(gone)?;
                 let path = PathAndQuery::from_static(path::COPY_PART);
                 let mut stream = grpc.server_streaming(Request::new(question), path, RawCodec).await?.into_inner();
                 while let Some(message) = stream.message().await? {

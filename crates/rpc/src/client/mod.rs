@@ -8,6 +8,7 @@
 
 mod absence;
 mod ask;
+mod connection;
 mod copying;
 mod insert;
 mod operate;
@@ -22,17 +23,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::uri::PathAndQuery;
+use http::uri::{PathAndQuery, Uri};
 use prost::Message;
 use tokio::{runtime::Handle, sync::Mutex};
-use tonic::{
-    Request, Status,
-    client::Grpc,
-    transport::{Channel, Endpoint},
-};
+use tonic::{Request, Status, client::Grpc};
 
 use absence::Absence;
 pub use ask::Found;
+use connection::{Connection, Way};
 pub use copying::{CopyStream, Offer};
 pub use stream::{RemoteChunk, RemoteSeries, RemoteStream, read_key};
 
@@ -42,12 +40,6 @@ use crate::{
     raw::RawCodec,
     wire::{Hello, Role, WIRE_VERSION, messages::HelloMessage, path},
 };
-
-/// How much of an answer is under way before its reader takes it.
-const STREAM_WINDOW_BYTES: u32 = 4 << 20;
-const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
-/// How often a silent node is asked whether it is there.
-const PING_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How a node is reached.
 #[derive(Debug, Clone)]
@@ -86,7 +78,7 @@ pub struct NodeStats {
 pub struct Node {
     address: String,
     options: NodeOptions,
-    channel: Channel,
+    connection: Connection,
     runtime: Handle,
     hello: Mutex<Option<Hello>>,
     stats: Arc<NodeStats>,
@@ -103,21 +95,13 @@ impl Node {
         let full = if has_port { address.to_string() } else { format!("{address}:{}", options.default_port) };
         let scheme = if options.tls.is_some() { "https" } else { "http" };
         let wrong = |why: &dyn std::fmt::Display| format!("wrong address of a node {address:?}: {why}");
-        let endpoint = Endpoint::from_shared(format!("{scheme}://{full}")).map_err(|why| wrong(&why))?;
-        let mut endpoint = endpoint
-            .connect_timeout(options.connect_time_max)
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(PING_INTERVAL)
-            .keep_alive_timeout(options.silence_max)
-            .keep_alive_while_idle(true)
-            .initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
-        if let Some(tls) = &options.tls {
-            endpoint = endpoint.tls_config(tls.config()).map_err(|why| wrong(&why))?;
-        }
+        let origin = Uri::try_from(format!("{scheme}://{full}")).map_err(|why| wrong(&why))?;
+        let NodeOptions { connect_time_max, silence_max, .. } = options;
+        let tls = options.tls.as_ref().map(ClientTls::connector).transpose().map_err(|why| wrong(&why))?;
+        let way = Way { origin, connect_time_max, silence_max, tls };
         Ok(Arc::new_cyclic(|me| Self {
             address: full,
-            channel: endpoint.connect_lazy(),
+            connection: Connection::new(way, Handle::current()),
             options,
             runtime: Handle::current(),
             hello: Mutex::default(),
@@ -232,8 +216,8 @@ impl Node {
         Err(outcome)
     }
 
-    fn grpc(&self) -> Grpc<Channel> {
-        Grpc::new(self.channel.clone())
+    fn grpc(&self) -> Grpc<Connection> {
+        Grpc::with_origin(self.connection.clone(), self.connection.origin().clone())
             .max_decoding_message_size(MESSAGE_BYTES_MAX)
             .max_encoding_message_size(MESSAGE_BYTES_MAX)
     }
@@ -246,14 +230,12 @@ enum Failed {
 }
 
 async fn ask_in_time(
-    mut grpc: Grpc<Channel>,
+    mut grpc: Grpc<Connection>,
     path: &'static str,
     question: Bytes,
     time_max: Duration,
 ) -> Result<Bytes, Failed> {
     let answer = async {
-        let gone = |why: tonic::transport::Error| Status::from_error(Box::new(why));
-        grpc.ready().await.map_err(gone)?;
         let mut request = Request::new(question);
         request.set_timeout(time_max);
         grpc.unary(request, PathAndQuery::from_static(path), RawCodec).await

@@ -77,8 +77,6 @@ impl Node {
         let (address, stats) = (self.address.clone(), Arc::clone(&self.stats));
         let task = self.runtime.spawn(async move {
             let receiving = async {
-                let gone = |why: tonic::transport::Error| tonic::Status::from_error(Box::new(why));
-                grpc.ready().await.map_err(gone)?;
                 // The question says how long the answer is waited for.
                 let path = PathAndQuery::from_static(path::SELECT);
                 let mut stream = grpc.server_streaming(Request::new(question), path, RawCodec).await?.into_inner();
