@@ -395,6 +395,23 @@ async fn a_node_that_goes_away_is_told_apart_and_may_come_back() {
     assert_eq!(node.series_count(Tenant::new(4, 0)).await, Ok(4));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_that_nobody_waited_for_leaves_nothing_for_the_next() {
+    let fake = Arc::new(Fake::default());
+    let (address, stop) = serve(&fake, 1).await;
+    drop(stop);
+    let node = node(Role::Select, address);
+    let (begin, request) = (Instant::now(), raw());
+    // Two questions at once: the failure of one ends the other before it has heard of its own.
+    while tokio::try_join!(node.select(&request), node.select(&request)).is_ok() {
+        assert!(begin.elapsed() < Duration::from_secs(30), "it still answers");
+    }
+    let service = Service::new(Role::Storage, 2).with_select(fake.clone(), fake.clone());
+    let listener = NodeListener::bind(&address.to_string(), None).await.expect("the port is free again");
+    tokio::spawn(listener.serve(Arc::new(service), std::future::pending()));
+    assert_eq!(node.series_count(Tenant::new(4, 0)).await, Ok(4), "the node is there");
+}
+
 /// A certificate for `localhost` that `ca` signed, and its key, as PEM.
 fn signed(ca: &rcgen::CertifiedIssuer<'_, rcgen::KeyPair>) -> (Vec<u8>, Vec<u8>) {
     let key = rcgen::KeyPair::generate().expect("a key");

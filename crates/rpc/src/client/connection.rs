@@ -127,13 +127,18 @@ impl Service<Request<Body>> for Connection {
             let mut sender = shared.sender().await?;
             let (answer, mut question) = sender.send_request(Request::from_parts(head, ()), false)?;
             // It is there already, so that nothing is waited for here; how long it may be is up to who asks.
+            let mut last = Bytes::new();
             while let Some(frame) = poll_fn(|context| body.as_mut().poll_frame(context)).await {
                 let frame = frame.map_err(|why| Broken(why.to_string()))?;
                 if let Ok(data) = frame.into_data() {
-                    question.send_data(data, false)?;
+                    let before = std::mem::replace(&mut last, data);
+                    if !before.is_empty() {
+                        question.send_data(before, false)?;
+                    }
                 }
             }
-            question.send_data(Bytes::new(), true)?;
+            // An end of its own would be another packet.
+            question.send_data(last, true)?;
             Ok(answer.await?.map(Answer::new))
         })
     }
