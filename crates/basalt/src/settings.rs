@@ -34,7 +34,6 @@ const CONCURRENT_QUERIES_MAX: usize = 16;
 const MEMORY_BYTES_MIN: u64 = 64 << 20;
 
 /// Everything that the flags say.
-#[derive(Debug)]
 pub struct Settings {
     /// How to log.
     pub logging: Logging,

@@ -138,7 +138,7 @@ impl Gather {
     }
 
     /// Asks all nodes; fails if one is missing.
-    async fn every<T, F, W>(&self, question: F) -> Result<Vec<T>, AdminError>
+    pub(crate) async fn every<T, F, W>(&self, question: F) -> Result<Vec<T>, AdminError>
     where
         T: Send + 'static,
         F: Fn(Arc<Node>) -> W,

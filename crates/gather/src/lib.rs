@@ -19,6 +19,7 @@ mod gather;
 mod join;
 mod members;
 mod merge;
+mod names;
 mod rounds;
 mod select;
 mod tenants;

@@ -2,13 +2,12 @@
 
 use basalt_http::{Params, Response, StatusCode, json};
 use model::{Tenant, TimeRange};
-use storage_api::{Cardinality, CardinalityRequest, NamedCount};
+use storage_api::{Asked, Cardinality, CardinalityRequest, NamedCount};
 
 use crate::{
     Server, args,
     error::ApiError,
     json::Json,
-    names_stats::Asked,
     names_usage::put_asked,
     time::{self, TIME_FORMS},
     work,
@@ -42,7 +41,7 @@ impl Server {
             |_| ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, format!("it takes more time than {time_max:?}"));
         let cardinality = work::within(time_max, counting).await.map_err(too_slow)??;
         let metrics = cardinality.series_by_metric.iter().map(|counted| counted.name.clone()).collect();
-        let asked = self.requests_for(tenant, metrics);
+        let asked = self.requests_for(tenant, metrics).await?;
         Ok(json(StatusCode::OK, body(&cardinality, asked.as_deref())))
     }
 

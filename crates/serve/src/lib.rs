@@ -183,7 +183,7 @@ impl Server {
             Endpoint::CancelQuery => self.cancel_query(params),
             Endpoint::ResetCache => Ok(self.reset_cache()),
             Endpoint::NamesStats => self.metric_names_stats(tenant, params).await,
-            Endpoint::ResetNamesStats => Ok(self.reset_metric_names_stats()),
+            Endpoint::ResetNamesStats => self.reset_metric_names_stats().await,
             Endpoint::RemoteRead => self.remote_read(asker, request).await,
             Endpoint::Federate => self.federate(asker, params).await,
             Endpoint::Export => self.export(asker, params).await,

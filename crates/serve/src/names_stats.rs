@@ -17,6 +17,7 @@ use std::{
 
 use model::Tenant;
 use parking_lot::Mutex;
+use storage_api::{AdminError, Asked, BoxFuture, CountNames, NamesAsked};
 
 /// Bytes that the table takes at most.
 pub const BYTES_MAX: u64 = 64 << 20;
@@ -37,26 +38,6 @@ struct Table {
     entries: u64,
     /// Whether it holds what was not written yet.
     changed: bool,
-}
-
-/// How often a name was asked for, and when last.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Asked {
-    /// Requests that read samples of it.
-    pub requests: u64,
-    /// Seconds since 1970; 0 if there was no request.
-    pub last_s: i64,
-}
-
-/// What the table comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Extent {
-    /// Counting began, in seconds since 1970.
-    pub since_s: i64,
-    /// Names that were asked for.
-    pub entries: u64,
-    /// Bytes that they take.
-    pub bytes: u64,
 }
 
 impl Table {
@@ -125,22 +106,30 @@ impl NamesStats {
     }
 
     /// How often each of these names was asked for.
-    pub fn asked(&self, tenant: Tenant, names: Vec<String>) -> Vec<(String, Asked)> {
+    pub fn asked(&self, tenant: Tenant, names: &[String]) -> NamesAsked {
         let table = self.0.lock();
         let known = table.tenants.get(&tenant);
-        let asked = |name: &str| known.and_then(|known| known.get(name)).copied().unwrap_or_default();
-        names.into_iter().map(|name| (asked(&name), name)).map(|(asked, name)| (name, asked)).collect()
-    }
-
-    /// What the table comes to.
-    pub fn extent(&self) -> Extent {
-        let table = self.0.lock();
-        Extent { since_s: table.since_s, entries: table.entries, bytes: table.bytes }
+        let asked = |name: &String| known.and_then(|known| known.get(name.as_str())).copied().unwrap_or_default();
+        let asked = names.iter().map(asked).collect();
+        NamesAsked { since_s: table.since_s, entries: table.entries, bytes: table.bytes, asked }
     }
 
     /// Forgets everything and counts from now.
     pub fn reset(&self, now_ms: i64) {
         *self.0.lock() = Table { since_s: now_ms / 1000, changed: true, ..Table::default() };
+    }
+}
+
+impl CountNames for NamesStats {
+    fn names_asked<'a>(&'a self, tenant: Tenant, names: Vec<String>) -> BoxFuture<'a, Result<NamesAsked, AdminError>> {
+        Box::pin(async move { Ok(self.asked(tenant, &names)) })
+    }
+
+    fn reset_names_asked<'a>(&'a self, now_ms: i64) -> BoxFuture<'a, Result<(), AdminError>> {
+        Box::pin(async move {
+            self.reset(now_ms);
+            Ok(())
+        })
     }
 }
 
@@ -178,16 +167,16 @@ mod tests {
         let text = stats.to_text().expect("it changed");
         assert_eq!(stats.to_text(), None);
         let read = NamesStats::from_text(&text).expect("it reads what it wrote");
-        assert_eq!(read.extent(), stats.extent());
-        let names = ["a b", "never", "up"].map(str::to_string).to_vec();
+        let names = ["a b", "never", "up"].map(str::to_string);
         let asked = |requests, last_s| Asked { requests, last_s };
-        let want = [("a b", asked(1, 9)), ("never", asked(0, 0)), ("up", asked(2, 12))];
-        let want: Vec<_> = want.into_iter().map(|(name, asked)| (name.to_string(), asked)).collect();
-        assert_eq!(read.asked(Tenant::DEFAULT, names), want);
-        let odd = vec!["line\nand \\\r".to_string()];
-        assert_eq!(read.asked(other, odd)[0].1, asked(1, 11));
+        let counted = read.asked(Tenant::DEFAULT, &names);
+        assert_eq!(counted, stats.asked(Tenant::DEFAULT, &names));
+        assert_eq!((counted.since_s, counted.entries), (5, 3));
+        assert_eq!(counted.asked, [asked(1, 9), asked(0, 0), asked(2, 12)]);
+        let odd = ["line\nand \\\r".to_string()];
+        assert_eq!(read.asked(other, &odd).asked, [asked(1, 11)]);
         read.reset(20_000);
-        assert_eq!(read.extent(), Extent { since_s: 20, entries: 0, bytes: 0 });
+        assert_eq!(read.asked(other, &[]), NamesAsked { since_s: 20, ..NamesAsked::default() });
         assert!(read.to_text().is_some(), "that is worth writing");
     }
 
@@ -209,7 +198,7 @@ mod tests {
         let long = "x".repeat(1 << 20);
         let names: Vec<String> = (0..100).map(|n| format!("{n}{long}")).collect();
         stats.count(Tenant::DEFAULT, names.iter().map(String::as_str), 1);
-        let extent = stats.extent();
-        assert!(extent.entries > 50 && extent.entries < 64 && extent.bytes <= BYTES_MAX, "{extent:?}");
+        let counted = stats.asked(Tenant::DEFAULT, &[]);
+        assert!(counted.entries > 50 && counted.entries < 64 && counted.bytes <= BYTES_MAX, "{counted:?}");
     }
 }

@@ -1,17 +1,10 @@
 //! `/api/v1/status/metric_names_stats`: which metrics are asked for, and which are only stored.
 
-use std::sync::Arc;
-
 use basalt_http::{Params, Response, StatusCode, empty, json};
 use model::{METRIC_NAME, MatchOp, Matcher, Selector, Tenant, TimeRange};
-use storage_api::{NamesRequest, ValuesRequest};
+use storage_api::{Asked, NamesAsked, NamesRequest, ValuesRequest};
 
-use crate::{
-    Server,
-    error::ApiError,
-    json::Json,
-    names_stats::{Asked, BYTES_MAX, Extent},
-};
+use crate::{Server, error::ApiError, json::Json, names_stats::BYTES_MAX};
 
 /// Records if the request does not say.
 const LIMIT_DEFAULT: u64 = 1000;
@@ -22,28 +15,35 @@ impl Server {
     pub(crate) async fn metric_names_stats(&self, tenant: Tenant, params: &Params) -> Result<Response, ApiError> {
         let limit = params.number("limit")?.filter(|limit| *limit > 0).unwrap_or(LIMIT_DEFAULT);
         let requests_max = requests_max(params)?;
-        let Some(stats) = self.options.names_stats.as_ref().map(Arc::clone) else {
-            return Ok(json(StatusCode::OK, body(Extent { since_s: 0, entries: 0, bytes: 0 }, &[])));
+        let Some(stats) = &self.options.names_stats else {
+            return Ok(json(StatusCode::OK, body(&NamesAsked::default(), &[])));
         };
         let names = self.metric_names(tenant, pattern(params)).await?;
-        let mut records = stats.asked(tenant, names);
+        let counted = stats.names_asked(tenant, names.clone()).await?;
+        let mut records: Vec<(String, Asked)> = names.into_iter().zip(counted.asked.iter().copied()).collect();
         records.retain(|(_, asked)| asked.requests <= requests_max);
         records.sort_by(|one, other| (one.1.requests, &one.0).cmp(&(other.1.requests, &other.0)));
         records.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-        Ok(json(StatusCode::OK, body(stats.extent(), &records)))
+        Ok(json(StatusCode::OK, body(&counted, &records)))
     }
 
-    pub(crate) fn reset_metric_names_stats(&self) -> Response {
+    pub(crate) async fn reset_metric_names_stats(&self) -> Result<Response, ApiError> {
         if let Some(stats) = &self.options.names_stats {
-            stats.reset(self.clock.now_ms());
+            stats.reset_names_asked(self.clock.now_ms()).await?;
             log::info!("the statistics of metric names were reset");
         }
-        empty(StatusCode::NO_CONTENT)
+        Ok(empty(StatusCode::NO_CONTENT))
     }
 
     /// How often each of these metrics was asked for, in the same order; `None` where that is not counted.
-    pub(crate) fn requests_for(&self, tenant: Tenant, names: Vec<String>) -> Option<Vec<(String, Asked)>> {
-        Some(self.options.names_stats.as_ref()?.asked(tenant, names))
+    pub(crate) async fn requests_for(
+        &self,
+        tenant: Tenant,
+        names: Vec<String>,
+    ) -> Result<Option<Vec<(String, Asked)>>, ApiError> {
+        let Some(stats) = &self.options.names_stats else { return Ok(None) };
+        let counted = stats.names_asked(tenant, names.clone()).await?;
+        Ok(Some(names.into_iter().zip(counted.asked).collect()))
     }
 
     async fn metric_names(&self, tenant: Tenant, selector: Selector) -> Result<Vec<String>, ApiError> {
@@ -77,12 +77,12 @@ fn requests_max(params: &Params) -> Result<u64, ApiError> {
     }
 }
 
-fn body(extent: Extent, records: &[(String, Asked)]) -> Vec<u8> {
+fn body(counted: &NamesAsked, records: &[(String, Asked)]) -> Vec<u8> {
     let mut out = Json::default();
-    out.raw("{\"status\":\"success\",\"statsCollectedSince\":").number(extent.since_s.max(0) as u64);
-    out.raw(",\"statsCollectedRecordsTotal\":").number(extent.entries);
+    out.raw("{\"status\":\"success\",\"statsCollectedSince\":").number(counted.since_s.max(0) as u64);
+    out.raw(",\"statsCollectedRecordsTotal\":").number(counted.entries);
     out.raw(",\"trackerMemoryMaxSizeBytes\":").number(BYTES_MAX);
-    out.raw(",\"trackerCurrentMemoryUsageBytes\":").number(extent.bytes).raw(",\"records\":");
+    out.raw(",\"trackerCurrentMemoryUsageBytes\":").number(counted.bytes).raw(",\"records\":");
     out.list(records, |out, (name, asked)| {
         out.raw("{\"metricName\":").text(name);
         put_asked(out, asked);

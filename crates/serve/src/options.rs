@@ -4,11 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use basalt_http::Secret;
 use query::Dialect;
-
-use crate::NamesStats;
+use storage_api::CountNames;
 
 /// Bounds, keys and what there is to show.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Options {
     /// Queries and exports at once.
     pub concurrent_max: usize,
@@ -47,7 +46,7 @@ pub struct Options {
     /// Time of a delete.
     pub delete_time_max: Duration,
     /// How often each metric is asked for, if that is counted.
-    pub names_stats: Option<Arc<NamesStats>>,
+    pub names_stats: Option<Arc<dyn CountNames>>,
     /// What `authKey` must be, by what it protects.
     pub keys: Keys,
     /// Every flag with its value, and whether it was given.

@@ -2,7 +2,7 @@
 //!
 //! - [`Insert`] takes rows and says when they are as durable as was asked; [`InsertNumbered`] takes them from a node that resolved their series.
 //! - [`Select`] gives series and their samples.
-//! - [`Admin`] is everything that an operator asks of a store.
+//! - [`Admin`] is everything that an operator asks of a store; [`CountNames`] knows what is asked of it.
 //!
 //! Only the binary knows which parts stand behind them: a local store, a client of other nodes, or a ring of such.
 //!
@@ -11,6 +11,7 @@
 mod admin;
 mod copying;
 mod insert;
+mod names;
 mod numbered;
 mod report;
 mod select;
@@ -25,6 +26,7 @@ pub use copying::{CopyPiece, GiveShards, TakeCopies, TakeCopy};
 pub use insert::{
     Batch, EncodedSeries, Encoding, Insert, InsertError, Inserted, MetricMetadata, Refusal, Refusals, Resolved,
 };
+pub use names::{Asked, CountNames, NamesAsked};
 pub use numbered::{
     InsertNumbered, NO_NUMBER, NumberedBatch, NumberedOutcome, NumberedRow, SeriesName, check_of, check_with,
 };

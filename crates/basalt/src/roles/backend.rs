@@ -20,7 +20,7 @@ use query::PartialAnswers;
 use route::{Discovery, NodeList, ShardMap};
 use rpc::{Node, NodeListener, NodeOptions, Role as NodeRole, Service};
 use serve::Counting;
-use storage_api::{Admin, Batch, BoxFuture, Insert, InsertError, Inserted, Select};
+use storage_api::{Admin, Batch, BoxFuture, CountNames, Insert, InsertError, Inserted, Select};
 use store::{Reporter, Severity, Store};
 use tokio::runtime::Handle;
 
@@ -57,6 +57,8 @@ pub struct Backend {
     /// What a storage is among other nodes.
     pub node: Option<Arc<StorageNode>>,
     /// How often metric names are asked for.
+    pub names_asked: Option<Arc<dyn CountNames>>,
+    /// Where that is kept.
     pub names: Option<NamesFile>,
     /// Speaks with other nodes, if there may be any.
     pub links: Option<Links>,
@@ -134,6 +136,10 @@ impl Backend {
         }
         let partial = Arc::new(PartialAnswers::new(Arc::clone(&select), settings.engine.clone()));
         let mut service = Service::new(node_role, cluster::epoch()).with_select(partial.clone(), store.clone());
+        let names_asked = names.as_ref().map(|names| Arc::clone(&names.stats) as Arc<dyn CountNames>);
+        if let Some(names_asked) = &names_asked {
+            service = service.with_names(Arc::clone(names_asked));
+        }
         let mut node = None;
         if role == Role::Storage {
             let reports = Arc::new(Reports::open(Arc::clone(&disk), store.clone()).map_err(Failure)?);
@@ -161,7 +167,8 @@ impl Backend {
         let insert: Arc<dyn Insert> = if role == Role::Storage { Arc::new(NoRows("storage")) } else { store.clone() };
         let links =
             (role == Role::Storage || !settings.cluster.select_address.is_empty()).then(Links::start).transpose()?;
-        Ok(Self { insert, select, names, admin: store.clone(), sources, service, node, links, store: Some(store) })
+        let admin = store.clone();
+        Ok(Self { insert, select, names_asked, names, admin, sources, service, node, links, store: Some(store) })
     }
 
     fn select(options: &ClusterOptions) -> Result<Self, Failure> {
@@ -181,11 +188,13 @@ impl Backend {
             links.handle().spawn(watch(Arc::clone(&gather), discovery, list, options.clone(), node_options));
         }
         let service = Service::new(NodeRole::Select, epoch).with_select(gather.clone(), gather.clone());
+        let service = service.with_names(gather.clone());
         let sources = vec![Arc::new(GatherMetrics(Arc::clone(&gather))) as _];
         Ok(Self {
             insert: Arc::new(NoRows("select")),
             select: gather.clone(),
-            admin: gather,
+            admin: gather.clone(),
+            names_asked: Some(gather),
             names: None,
             sources,
             service: Arc::new(service),

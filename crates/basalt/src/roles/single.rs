@@ -152,7 +152,7 @@ fn open(role: Role, mut settings: Settings, opening: Opening) -> Result<Opened, 
     let Opening { stats, mut sources } = opening;
     sources.extend(backend.sources.iter().cloned());
     sources.extend([receiver.clone() as _, Arc::new(refused) as _, reloads.clone() as _, Arc::new(process) as _]);
-    settings.serve.names_stats = backend.names.as_ref().map(|names| Arc::clone(&names.stats));
+    settings.serve.names_stats = backend.names_asked.clone();
     let (admin, web) = (Arc::clone(&backend.admin), Web::new(settings.web));
     let engine = Arc::new(Engine::new(Arc::clone(&backend.select), Arc::clone(&clock), settings.engine));
     let server = Server::new(engine, Arc::clone(&backend.select), Arc::clone(&admin), clock, sources, settings.serve);

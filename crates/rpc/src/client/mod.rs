@@ -11,6 +11,7 @@ mod ask;
 mod connection;
 mod copying;
 mod insert;
+mod names;
 mod operate;
 mod stream;
 

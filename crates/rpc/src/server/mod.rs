@@ -6,6 +6,7 @@
 
 mod copying;
 mod insert;
+mod names;
 mod operate;
 mod packets;
 mod query;
@@ -26,7 +27,7 @@ use std::{
 use bytes::Bytes;
 use model::TimeRange;
 use prost::Message;
-use storage_api::{Admin, GiveShards, InsertNumbered, Select, ShardSet, ShardWord, TakeReports};
+use storage_api::{Admin, CountNames, GiveShards, InsertNumbered, Select, ShardSet, ShardWord, TakeReports};
 use tokio::{net::TcpListener, sync::Semaphore, task::spawn_blocking};
 use tonic::{
     Request, Response, Status,
@@ -72,6 +73,7 @@ pub struct Service {
     stand: Option<Arc<Stand>>,
     select: Option<Arc<dyn Select>>,
     admin: Option<Arc<dyn Admin>>,
+    names: Option<Arc<dyn CountNames>>,
     give: Option<Arc<dyn GiveShards>>,
     is_fit: Option<Arc<Fit>>,
     /// Batches that are worked on at once.
@@ -94,6 +96,7 @@ impl Service {
             stand: None,
             select: None,
             admin: None,
+            names: None,
             give: None,
             is_fit: None,
             inserts: Semaphore::new(INSERTS_MAX),
@@ -220,6 +223,8 @@ impl Service {
             path::DELETE_SERIES => self.delete_series(&question).await,
             path::TENANTS => self.tenants(&question).await,
             path::METADATA => self.metadata(&question).await,
+            path::NAMES_ASKED => self.names_asked(&question).await,
+            path::RESET_NAMES_ASKED => self.reset_names_asked(&question).await,
             path::CARDINALITY => self.cardinality(&question).await,
             path::OFFER => self.offer().await,
             _ => Err(Status::unimplemented(format!("there is no call {path}"))),

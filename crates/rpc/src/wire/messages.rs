@@ -329,6 +329,31 @@ pub struct Texts {
     pub complete: Vec<u64>,
 }
 
+/// Names of metrics.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct NamesQuestion {
+    #[prost(message, optional, tag = "1")]
+    pub tenant: Option<TenantMessage>,
+    #[prost(string, repeated, tag = "2")]
+    pub names: Vec<String>,
+}
+
+/// How often they are asked for.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct NamesAskedMessage {
+    #[prost(int64, tag = "1")]
+    pub since_s: i64,
+    #[prost(uint64, tag = "2")]
+    pub entries: u64,
+    #[prost(uint64, tag = "3")]
+    pub bytes: u64,
+    /// Of each name.
+    #[prost(uint64, repeated, tag = "4")]
+    pub requests: Vec<u64>,
+    #[prost(int64, repeated, tag = "5")]
+    pub last_s: Vec<i64>,
+}
+
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct Number {
     #[prost(uint64, tag = "1")]

@@ -87,6 +87,8 @@ pub mod path {
         TENANTS = "Tenants";
         METADATA = "Metadata";
         CARDINALITY = "Cardinality";
+        NAMES_ASKED = "NamesAsked";
+        RESET_NAMES_ASKED = "ResetNamesAsked";
         OFFER = "Offer";
         COPY_PART = "CopyPart";
     }

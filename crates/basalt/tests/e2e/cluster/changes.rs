@@ -29,9 +29,9 @@ fn a_storage_that_was_restarted_makes_kept_answers_old() {
             assert_eq!(series_found(select(&nodes), &[]), series as f64, "life {life}");
         }
         if life % 2 == 0 {
-            nodes.storages[0].stop()
+            nodes.storages[0].stop();
         } else {
-            nodes.storages[0].kill9()
+            nodes.storages[0].kill9();
         }
         nodes.storages[0].start(&[]);
         wait_until("the insert sees it", || nodes.is_settled());
@@ -56,4 +56,23 @@ fn a_delete_that_one_storage_refuses_is_done_by_none() {
         assert!(count.contains(&format!("[{all}]")), "{count}: one has deleted what the other has not");
     }
     assert_eq!(series_found(select(&nodes), &[("nocache", "1")]), all);
+}
+
+#[test]
+fn a_select_says_how_often_metrics_are_asked_for() {
+    let nodes = loaded(Shape { inserts: 1, storages: 2, copies: 1 });
+    let path = "/select/0/prometheus/api/v1/status/metric_names_stats";
+    let records = || -> serde_json::Value {
+        let answer: serde_json::Value = serde_json::from_str(&select(&nodes).ok(path)).expect("an answer in JSON");
+        answer["records"].clone()
+    };
+    assert_eq!(records()[0]["requestsCount"], 0, "it is stored and was never asked for");
+    for _ in 0..3 {
+        series_found(select(&nodes), &[("nocache", "1")]);
+    }
+    let counted = records();
+    assert_eq!((&counted[0]["metricName"], &counted[0]["requestsCount"]), (&"work".into(), &3.into()), "{counted}");
+    let reset = "/select/0/prometheus/api/v1/admin/status/metric_names_stats/reset";
+    assert_eq!(select(&nodes).client().post(reset, "", None, b"").expect("an answer").status, 204);
+    assert_eq!(records()[0]["requestsCount"], 0);
 }
