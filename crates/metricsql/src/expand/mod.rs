@@ -261,12 +261,13 @@ impl<'a> Expander<'a> {
                 self.check_length(&binary.left)?;
                 return self.check_length(&binary.right);
             }
-            ExprKind::Call(call)
-                if matches!(&*call.name, "min" | "max" | "min_of" | "max_of") && call.args.len() == 2 =>
-            {
-                return call.args.iter().try_for_each(|arg| self.check_length(arg));
-            }
-            ExprKind::Call(call) => matches!(&*call.name, "step" | "range") && call.args.is_empty(),
+            ExprKind::Call(call) => match (call.name.to_ascii_lowercase().as_str(), call.args.len()) {
+                ("min" | "max" | "min_of" | "max_of", 2) => {
+                    return call.args.iter().try_for_each(|arg| self.check_length(arg));
+                }
+                ("step" | "range", 0) => true,
+                _ => false,
+            },
             _ => false,
         };
         if is_length {

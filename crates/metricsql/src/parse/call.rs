@@ -21,7 +21,7 @@ impl Parser<'_> {
             self.height = 1;
             return Ok(self.made(start, ExprKind::Number(number)));
         }
-        let is_length = self.in_window > 0 && OF_LENGTHS.contains(&word);
+        let is_length = self.in_window > 0 && OF_LENGTHS.iter().any(|name| word.eq_ignore_ascii_case(name));
         if is_aggregate(word) && !is_length && (is_called || self.grouping_follows()) {
             return self.aggregate();
         }

@@ -199,6 +199,7 @@ fn windows_and_shifts() {
         ("(a + b)[1h]", "(a + b)[1h]"),
         ("m[5m*2]", "m[5m * 2]"),
         ("m[5m + step() : max(step(), 1m)]", "m[5m + step():max(step(), 1m)]"),
+        ("m[STEP() + Max(Step(), RANGE())]", "m[STEP() + Max(Step(), RANGE())]"),
         ("m offset -(1h)", "m offset -(1h)"),
         ("m offset -5m", "m offset -5m"),
         ("m offset +5m", "m offset +5m"),

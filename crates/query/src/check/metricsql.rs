@@ -31,7 +31,7 @@ fn part_is_right(text: &str, expr: &Expr) -> Result<(), ParseError> {
 
 /// Functions that stand in brackets and behind `offset` alone; the parser has checked them.
 fn is_of_lengths(name: &str) -> bool {
-    matches!(name, "min" | "max" | "min_of" | "max_of" | "range")
+    matches!(name.to_ascii_lowercase().as_str(), "min" | "max" | "min_of" | "max_of" | "range")
 }
 
 fn count_is_right(text: &str, span: Span, name: &str, count: usize, is_aggregate: bool) -> Result<(), ParseError> {
