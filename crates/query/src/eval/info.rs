@@ -1,10 +1,11 @@
 //! `info()` of dialect `promql`: labels that info series tell about the target of a series.
 //!
-//! 1. The second argument says which info series are meant (`__name__`, else `target_info`), and which of their labels are taken (else all).
-//! 2. Info series are found by the labels that identify a target. Of several of one name the one with the newest sample counts at each instant; two
-//!    that are equally new are an error.
+//! 1. The second argument says which info series are meant (`__name__`, else `target_info`), and which of their labels are taken (else all). If it
+//!    only says which names are not meant, all others that end in `_info` are.
+//! 2. Info series are found by the labels that identify a target; without any of them there is none. Of several of one name the one with the newest
+//!    sample counts at each instant; two that are equally new are an error.
 //! 3. Labels that the series has itself stay. Series of the info metrics stay as they are.
-//! 4. Where nothing is found the series stays as it is, unless a filter asks for a label that is not empty.
+//! 4. Where no info series is found the series stays as it is, unless a filter asks for a label that is not empty.
 
 use hashbrown::HashMap;
 use metricsql::{Call, Expr, ExprKind, Span};
@@ -23,6 +24,8 @@ use crate::{
 const IDENTIFYING: [&str; 2] = ["instance", "job"];
 /// The info metric if none is asked for.
 const METRIC_DEFAULT: &str = "target_info";
+/// The info metrics if it is only said which ones are not asked for.
+const METRICS_DEFAULT: &str = ".+_info";
 
 impl Evaluation<'_> {
     pub(super) fn eval_info(&self, call: &Call, span: Span, scope: &Scope) -> Result<Operand, QueryError> {
@@ -56,9 +59,14 @@ fn info_selector(arg: Option<&Expr>) -> Result<Selector, QueryError> {
         }
         Some(_) => return fail("expected label selectors only"),
     };
-    if !matchers.iter().any(|matcher| matcher.name == METRIC_NAME) {
-        matchers.insert(0, Matcher::equal(METRIC_NAME, METRIC_DEFAULT));
-    }
+    let mut of_names = matchers.iter().filter(|matcher| matcher.name == METRIC_NAME).peekable();
+    let default = match of_names.peek() {
+        None => Some(Matcher::equal(METRIC_NAME, METRIC_DEFAULT)),
+        Some(_) => of_names
+            .all(|matcher| matches!(matcher.op, MatchOp::NotEqual | MatchOp::NotRegex))
+            .then(|| Matcher::new(METRIC_NAME, MatchOp::Regex, METRICS_DEFAULT)),
+    };
+    matchers.splice(..0, default);
     Ok(Selector::all_of(matchers))
 }
 
@@ -127,7 +135,11 @@ impl Targets {
     fn new(infos: Vec<Row>) -> Self {
         let mut places: HashMap<[String; 2], Vec<Vec<usize>>> = HashMap::new();
         for (at, info) in infos.iter().enumerate() {
-            let of_target = places.entry(target(&info.labels)).or_default();
+            let target = target(&info.labels);
+            if target.iter().all(String::is_empty) {
+                continue;
+            }
+            let of_target = places.entry(target).or_default();
             let name = info.labels.metric_name();
             match of_target.iter_mut().find(|same_name| infos[same_name[0]].labels.metric_name() == name) {
                 Some(same_name) => same_name.push(at),
@@ -206,7 +218,7 @@ impl Targets {
                 }
             }
         }
-        if told.is_empty() && !wanted.keeps_others() {
+        if chosen.is_empty() && !wanted.keeps_others() {
             return Ok(None);
         }
         let mut labels = base.labels.clone();
