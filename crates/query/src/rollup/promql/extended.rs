@@ -2,7 +2,8 @@
 //!
 //! 1. An anchored window begins with the value that held at its start: the last sample at or before it, as far as the lookback reaches.
 //! 2. A smoothed window has at both borders the value on the line between the samples around them.
-//! 3. A smoothed instant selector gives the value on the line between the samples around the instant.
+//! 3. Where all samples lie before the window, or all behind it, there is nothing.
+//! 4. A smoothed instant selector gives the value on the line between the samples around the instant.
 
 use metricsql::Smoothing;
 
@@ -66,7 +67,8 @@ impl Extended {
     }
 
     fn value(&self, seen: Samples<'_>, start: i64, end: i64) -> f64 {
-        if seen.times.is_empty() {
+        let (Some(oldest), Some(newest)) = (seen.times.first(), seen.times.last()) else { return ABSENT };
+        if *newest <= start || *oldest > end {
             return ABSENT;
         }
         let first = seen.times[..seen.times.len() - 1].partition_point(|time| *time <= start).saturating_sub(1);
@@ -85,9 +87,6 @@ impl Extended {
         let mut last = seen.times.len() - 1;
         if smoothed {
             last = seen.times[..last].partition_point(|time| *time < end);
-        }
-        if seen.times[last] <= start {
-            return ABSENT;
         }
         let left = if smoothed && seen.times[first] < start {
             seen.on_line(first, start, is_counter)
@@ -154,6 +153,22 @@ mod tests {
         let mut out = Vec::new();
         extended.apply(&at(end), &times, &values, &mut out);
         out[0]
+    }
+
+    #[test]
+    fn windows_that_no_sample_reaches_are_empty() {
+        for function in [Function::Changes, Function::Resets, Function::Increase] {
+            let extended = Extended { function, smoothing: Smoothing::Anchored, length: 20_000, lookback: 300_000 };
+            let mut out = Vec::new();
+            extended.apply(&at(40_000), &[10_000, 20_000], &[2.0, 1.0], &mut out);
+            assert!(crate::frame::is_absent(out[0]), "{function:?}: {out:?}");
+        }
+        let extended =
+            Extended { function: Function::Rate, smoothing: Smoothing::Smoothed, length: 20_000, lookback: 300_000 };
+        let mut out = Vec::new();
+        extended.apply(&at(40_000), &[40_001, 50_000], &[2.0, 1.0], &mut out);
+        extended.apply(&at(40_000), &[40_000, 50_000], &[2.0, 1.0], &mut out);
+        assert!(crate::frame::is_absent(out[0]) && out[1] == 0.0, "{out:?}");
     }
 
     #[test]
