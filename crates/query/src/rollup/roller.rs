@@ -12,7 +12,7 @@ use storage_api::PlacedHead;
 use super::{
     edges, heads, kernels, local,
     prepare::{change, clean},
-    promql::Function as PromqlFunction,
+    promql::{Function as PromqlFunction, check_factors},
     recipe::{Change, Recipe, Tag, What},
     spread::{Spread, Spreading},
     window::{Bounds, BoundsCache, Layout, for_each_window},
@@ -105,6 +105,9 @@ impl<'a> Roller<'a> {
             if let What::Spread(spread) = &output.what {
                 self.spread(spread, &bounds, (times, values), emit)?;
                 continue;
+            }
+            if let What::Promql(PromqlFunction::DoubleExponentialSmoothing) = output.what {
+                check_factors(&recipe.numbers, &bounds)?;
             }
             self.out.clear();
             self.out.reserve(points);

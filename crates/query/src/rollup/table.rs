@@ -271,10 +271,6 @@ impl Recipe {
         let Some((function, wanted)) = of_promql(name) else { return Err(unknown(name)) };
         expect_numbers(name, wanted, &arguments)?;
         let keeps_name = matches!(function, P::First | P::Last);
-        if function == P::DoubleExponentialSmoothing {
-            check_factor("smoothing", &arguments.numbers[0])?;
-            check_factor("trend", &arguments.numbers[1])?;
-        }
         Ok(Self::single(What::Promql(function), Cleaning::Stale, keeps_name, arguments))
     }
 
@@ -350,16 +346,6 @@ fn expect_numbers(name: &str, wanted: usize, arguments: &Arguments) -> Result<()
         )));
     }
     Ok(())
-}
-
-fn check_factor(what: &str, factors: &[f64]) -> Result<(), QueryError> {
-    match factors.iter().find(|factor| **factor <= 0.0 || **factor >= 1.0) {
-        Some(factor) => Err(QueryError::Evaluation(format!(
-            "invalid {what} factor. Expected: 0 < {}f < 1, got: {factor:.6}",
-            &what[..1]
-        ))),
-        None => Ok(()),
-    }
 }
 
 #[cfg(test)]

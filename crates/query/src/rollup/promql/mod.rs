@@ -13,7 +13,8 @@ use crate::{frame::ABSENT, rollup::metricsql::Numbers};
 
 pub use extended::{Extended, smoothed_instant};
 pub use rates::{Passed, extrapolated_change};
-pub use sums::sum;
+pub use sums::{avg, sum};
+pub use trends::check_factors;
 
 /// Functions that make one value of a window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

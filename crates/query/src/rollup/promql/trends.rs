@@ -1,7 +1,14 @@
 //! `deriv`, `predict_linear` and double exponential smoothing.
 
 use super::sums::Compensated;
-use crate::{frame::ABSENT, rollup::window::Window};
+use crate::{
+    api::QueryError,
+    frame::ABSENT,
+    rollup::{
+        metricsql::Numbers,
+        window::{Bounds, Window},
+    },
+};
 
 /// The slope by second of the line of least squares; times count from the first sample, so that they stay small.
 pub fn deriv(window: &Window<'_>) -> f64 {
@@ -42,7 +49,22 @@ fn line(window: &Window<'_>, origin: i64) -> (f64, f64) {
     (slope, sum / count - slope * time_sum / count)
 }
 
-/// Level of a series that is smoothed together with its trend. The factors were checked before.
+/// Refuses factors of [`smoothing`] that it cannot do with. Where a window is empty nobody asks for them.
+pub fn check_factors(numbers: &Numbers, bounds: &Bounds) -> Result<(), QueryError> {
+    for (what, factors) in ["smoothing", "trend"].into_iter().zip(&numbers.0) {
+        let windows = bounds.from.iter().zip(&bounds.to);
+        let used = factors.iter().zip(windows).filter(|(_, (from, to))| from < to);
+        if let Some((factor, _)) = used.into_iter().find(|(factor, _)| **factor <= 0.0 || **factor >= 1.0) {
+            return Err(QueryError::Evaluation(format!(
+                "invalid {what} factor. Expected: 0 < {}f < 1, got: {factor:.6}",
+                &what[..1]
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Level of a series that is smoothed together with its trend.
 pub fn smoothing(values: &[f64], smoothing: f64, trend: f64) -> f64 {
     let [first, second, ..] = values else { return ABSENT };
     let (mut before, mut level, mut slope) = (0.0, *first, second - first);
