@@ -2,11 +2,12 @@
 //!
 //! A number counts seconds, a duration its units, of which `i` is the step; operators, `step()`, `range()`, `min` and `max` put them together.
 
-use metricsql::{At, BinaryOp, Call, Expr, ExprKind};
+use metricsql::{At, BinaryOp, Call, Expr, ExprKind, ParseError};
 
 use super::{Evaluation, Scope};
 use crate::{
     api::{Dialect, QueryError},
+    check::parse_error,
     frame::Operand,
 };
 
@@ -18,10 +19,7 @@ impl Evaluation<'_> {
     pub(super) fn length(&self, expr: &Expr, scope: &Scope) -> Result<i64, QueryError> {
         let millis = self.millis(expr, scope)?;
         if millis.is_nan() || millis.abs() > LENGTH_MAX_MS {
-            return Err(QueryError::Evaluation(format!(
-                "{} is no length of time that can be used",
-                self.text(expr.span)
-            )));
+            return Err(self.wrong_length(expr, "duration is out of range"));
         }
         Ok(match self.dialect() {
             Dialect::MetricsQl => millis as i64,
@@ -32,15 +30,14 @@ impl Evaluation<'_> {
     /// A length that must be positive (dialect `promql`) or at least not negative.
     pub(super) fn window(&self, expr: &Expr, scope: &Scope) -> Result<i64, QueryError> {
         let length = self.length(expr, scope)?;
-        let least = i64::from(self.dialect() == Dialect::PromQl);
-        if length < least {
-            let kind = if least == 1 { "greater than 0" } else { "not negative" };
-            return Err(QueryError::Evaluation(format!(
-                "the length of a window must be {kind}, {} is {length} milliseconds",
+        match self.dialect() {
+            Dialect::PromQl if length <= 0 => Err(self.wrong_length(expr, "duration must be greater than 0")),
+            Dialect::MetricsQl if length < 0 => Err(QueryError::Evaluation(format!(
+                "the length of a window must be not negative, {} is {length} milliseconds",
                 self.text(expr.span)
-            )));
+            ))),
+            _ => Ok(length),
         }
-        Ok(length)
     }
 
     fn millis(&self, expr: &Expr, scope: &Scope) -> Result<f64, QueryError> {
@@ -52,6 +49,8 @@ impl Evaluation<'_> {
             ExprKind::Binary(binary) => {
                 let (left, right) = (self.millis(&binary.left, scope)? / 1e3, self.millis(&binary.right, scope)? / 1e3);
                 let seconds = match binary.op {
+                    BinaryOp::Divide if right == 0.0 => return Err(self.wrong_length(expr, "division by zero")),
+                    BinaryOp::Modulo if right == 0.0 => return Err(self.wrong_length(expr, "modulo by zero")),
                     BinaryOp::Add => left + right,
                     BinaryOp::Subtract => left - right,
                     BinaryOp::Multiply => left * right,
@@ -61,7 +60,7 @@ impl Evaluation<'_> {
                     _ => return Err(self.no_length(expr)),
                 };
                 if !seconds.is_finite() {
-                    return Err(QueryError::Evaluation(format!("{}: division by zero", self.text(expr.span))));
+                    return Err(self.wrong_length(expr, "duration is out of range"));
                 }
                 Ok(seconds * 1e3)
             }
@@ -85,6 +84,14 @@ impl Evaluation<'_> {
 
     fn no_length(&self, expr: &Expr) -> QueryError {
         QueryError::Evaluation(format!("{:?} cannot be used as a length of time", self.text(expr.span)))
+    }
+
+    /// Prometheus knows all lengths before a query begins: what is wrong with one is wrong with the text.
+    fn wrong_length(&self, expr: &Expr, what: &str) -> QueryError {
+        match self.dialect() {
+            Dialect::MetricsQl => QueryError::Evaluation(format!("{}: {what}", self.text(expr.span))),
+            Dialect::PromQl => parse_error(Dialect::PromQl, &ParseError::new(&self.query.text, expr.span, what)),
+        }
     }
 
     /// The instant of `@` in milliseconds.
