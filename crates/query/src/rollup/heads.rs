@@ -1,6 +1,7 @@
 //! Windows that are answered from block heads where they may be.
 //!
-//! 1. A head knows count, sum, least and greatest value of a block that lies in the same windows as a whole, and that holds numbers only.
+//! 1. A head knows count, sum, least and greatest value of a block that lies in the same windows as a whole, and that holds numbers only; their sum is
+//!    finite.
 //! 2. Functions that need no more of a window put the heads in it together with the samples in it that came one by one.
 //! 3. Functions that look at the borders of a window get the samples there one by one; between them only how many samples there are matters and, for
 //!    counters, where values fall: heads of blocks with a fall inside do not stand ([`super::edges`]).
@@ -82,19 +83,18 @@ pub fn fill(
     out: &mut Vec<f64>,
 ) {
     let Some(wanted) = wanted(recipe) else { unreachable!("BUG: heads were asked for without need") };
-    // Dialect `promql` loses nothing to great values among small ones.
-    let add: fn(&[f64]) -> f64 = if matches!(recipe.outputs[0].what, What::Promql(_)) { promql::sum } else { sum };
+    let is_promql = matches!(recipe.outputs[0].what, What::Promql(_));
     for i in 0..layout.points {
         let samples = &values[bounds.from[i] as usize..bounds.to[i] as usize];
         let end = layout.end(i);
         let inside = heads.iter().filter(|head| end - bounds.length < head.first_time && head.last_time <= end);
-        out.push(value(wanted, add, samples, &inside));
+        out.push(value(wanted, is_promql, samples, &inside));
     }
 }
 
 fn value<'h>(
     wanted: Wanted,
-    add: fn(&[f64]) -> f64,
+    is_promql: bool,
     samples: &[f64],
     heads: &(impl Iterator<Item = &'h PlacedHead> + Clone),
 ) -> f64 {
@@ -102,7 +102,9 @@ fn value<'h>(
     if count == 0 {
         return ABSENT;
     }
-    let one_by_one = || codec::Sum::Float { high: add(samples), low: 0.0 };
+    // Dialect `promql` loses nothing to great values among small ones.
+    let of_samples = || if is_promql { promql::sum(samples) } else { sum(samples) };
+    let one_by_one = || codec::Sum::Float { high: of_samples(), low: 0.0 };
     let total = || heads.clone().fold(one_by_one(), |sum, head| sum.plus(head.summary.sum)).to_f64();
     let extreme = |of_head: fn(&PlacedHead) -> f64, wins: fn(f64, f64) -> bool| {
         let all = samples.iter().copied().chain(heads.clone().map(of_head));
@@ -113,10 +115,19 @@ fn value<'h>(
         Wanted::Present => 1.0,
         Wanted::Count => count as f64,
         Wanted::Sum => total(),
-        Wanted::Avg => total() / count as f64,
+        Wanted::Avg => match total() {
+            total if is_promql && total.is_infinite() => mean_of_parts(samples, heads, count as f64),
+            total => total / count as f64,
+        },
         Wanted::Min => extreme(|head| head.summary.min, |value, have| value < have),
         Wanted::Max => extreme(|head| head.summary.max, |value, have| value > have),
     }
+}
+
+/// The mean by the shares that samples and heads have in it: the sum of all may overflow where none of theirs does.
+fn mean_of_parts<'h>(samples: &[f64], heads: &(impl Iterator<Item = &'h PlacedHead> + Clone), count: f64) -> f64 {
+    let of_samples = if samples.is_empty() { 0.0 } else { promql::avg(samples) * (samples.len() as f64 / count) };
+    heads.clone().fold(of_samples, |mean, head| mean + head.summary.sum.to_f64() / count)
 }
 
 #[cfg(test)]
@@ -165,7 +176,7 @@ mod tests {
             let placed = PlacedHead { before: from, first_time: from as i64, last_time: to as i64 - 1, summary: summarize(&values[from..to]) };
             let others: Vec<f64> = values[..from].iter().chain(&values[to..]).copied().collect();
             for wanted in [Wanted::Count, Wanted::Sum, Wanted::Avg, Wanted::Min, Wanted::Max, Wanted::Present] {
-                let (have, want) = (value(wanted, sum, &others, &[&placed].into_iter()), value(wanted, sum, &values, &[].into_iter()));
+                let (have, want) = (value(wanted, false, &others, &[&placed].into_iter()), value(wanted, false, &values, &[].into_iter()));
                 prop_assert!((have - want).abs() <= 1e-9 * want.abs().max(1.0), "{wanted:?}: {have} {want}");
             }
         }

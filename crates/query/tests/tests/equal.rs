@@ -116,6 +116,28 @@ fn heads_of_blocks_give_what_their_samples_give() {
     }
 }
 
+#[test]
+fn a_mean_of_heads_does_not_overflow_where_that_of_samples_does_not() {
+    let driver = Driver::with(options(2));
+    let minute = 60_000;
+    // The sums of some blocks are finite, those of others not; that of all is not.
+    for (name, great) in [("few", f64::MAX / 100_000.0), ("many", f64::MAX / 2.0), ("turns", f64::MAX)] {
+        let value = |i: i64| if name == "turns" && i % 2 == 1 { 0.0 } else { great };
+        let samples: Vec<(i64, f64)> = (0..120_000).map(|i| (NOW - 120_000 * minute + i * minute, value(i))).collect();
+        driver.put(&[("__name__", name)], &samples);
+        driver.flush();
+        let text = format!("avg_over_time({name}[80d])");
+        let heads = driver.instant(Dialect::PromQl, &text, NOW - minute).expect("the query is right");
+        let want = if name == "turns" { great / 2.0 } else { great };
+        let (_, found) = &rows_of(&heads.value)[0];
+        assert!((found[0].1 / want - 1.0).abs() < 1e-9, "{name}: {found:?}");
+    }
+    let heads =
+        driver.instant(Dialect::MetricsQl, "avg_over_time(many[80d])", NOW - minute).expect("the query is right");
+    // VictoriaMetrics adds plainly; an infinite value is shown.
+    assert_eq!(rows_of(&heads.value)[0].1[0].1, f64::INFINITY);
+}
+
 /// Gives samples only, never heads.
 struct WithoutHeads(Arc<dyn Select>);
 

@@ -98,12 +98,14 @@ impl Plan {
         })
     }
 
-    /// The summary that may stand for a block: it lies in the range as a whole, no window begins or ends in it, and it holds numbers only.
+    /// The summary that may stand for a block: it lies in the range as a whole, no window begins or ends in it, and it holds numbers only. Their sum must
+    /// not have overflowed, since a mean of them needs not.
     pub fn head_for(&self, head: &BlockHead) -> Option<Summary> {
         let SamplesWanted::Heads(cuts) = &self.request.samples else { return None };
         let (first, last) = (head.time.first, head.time.last);
         let whole = self.answer_range.covers(TimeRange::new(first, last)) && !cuts.part(first, last);
-        let exact = head.summary.clean && !(self.request.one_per_timestamp && head.equal_times);
+        let numbers = head.summary.clean && head.summary.sum.to_f64().is_finite();
+        let exact = numbers && !(self.request.one_per_timestamp && head.equal_times);
         (whole && exact && !(cuts.rising && head.summary.resets > 0)).then_some(head.summary)
     }
 
