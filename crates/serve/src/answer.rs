@@ -1,8 +1,8 @@
 //! The answer of a query as JSON, as the rival whose dialect was asked for writes it.
 //!
 //! 1. VictoriaMetrics: vectors and matrices only; times with the digits that they need, values without exponent; `stats` behind the data, then `trace`.
-//! 2. Prometheus: scalars and strings too; times with three digits or none, very small and very large values with an exponent; `warnings` and
-//!    `infos` behind the data.
+//! 2. Prometheus: scalars and strings too; times with three digits or none, very small and very large values with an exponent, but for scalars;
+//!    `warnings` and `infos` behind the data.
 //! 3. Points without a sample are left out, and with them series that have none.
 //! 4. Series on one grid have the same times, which are made text once.
 
@@ -22,6 +22,8 @@ use crate::{
 pub(crate) const FRAME_BYTES: usize = 512;
 /// Room that a point takes, about.
 const POINT_BYTES: usize = 30;
+/// What closes a point behind its value.
+const POINT_END: &[u8] = b"\"]";
 /// Points that are written between two looks at whether a chunk is full.
 const POINTS_PER_FLUSH: usize = 1024;
 
@@ -62,7 +64,11 @@ pub(crate) fn write(answer: &Answer, shape: &Shape, out: &mut impl Sink) -> Resu
     match &answer.value {
         Value::Scalar(time, value) => {
             out.buffer().extend_from_slice(b"\"scalar\",\"result\":");
-            writer.put_point(out.buffer(), *time, *value);
+            let out = out.buffer();
+            writer.put_begin(out, *time);
+            // Also where Prometheus would write the value of a series with an exponent.
+            put_float(out, *value, Layout::Plain);
+            out.extend_from_slice(POINT_END);
         }
         Value::Text(time, text) => {
             out.buffer().extend_from_slice(b"\"string\",\"result\":[");
@@ -218,10 +224,15 @@ impl Writer {
     }
 
     fn put_point(&self, out: &mut Vec<u8>, time: i64, value: f64) {
+        self.put_begin(out, time);
+        self.put_value(out, value);
+    }
+
+    /// What stands before the value of a point.
+    fn put_begin(&self, out: &mut Vec<u8>, time: i64) {
         out.push(b'[');
         put_time(self.shape.dialect, out, time);
         out.extend_from_slice(b",\"");
-        self.put_value(out, value);
     }
 
     /// A value and what closes its point.
@@ -231,7 +242,7 @@ impl Writer {
             Dialect::PromQl => Layout::Exponent,
         };
         put_float(out, value, layout);
-        out.extend_from_slice(b"\"]");
+        out.extend_from_slice(POINT_END);
     }
 
     /// The labels as an object: in VictoriaMetrics the metric's name stands first, in Prometheus where its name sorts it.
@@ -436,10 +447,14 @@ mod tests {
 
     #[test]
     fn prometheus_answers_look_like_its_own() {
-        assert_eq!(
-            text(Value::Scalar(1500, 1e21), Dialect::PromQl, |_, _| {}),
-            r#"{"status":"success","data":{"resultType":"scalar","result":[1.500,"1e+21"]}}"#
-        );
+        for (scalar, want) in [(1e21, "1000000000000000000000"), (1e-7, "0.0000001"), (f64::INFINITY, "+Inf")] {
+            assert_eq!(
+                text(Value::Scalar(1500, scalar), Dialect::PromQl, |_, _| {}),
+                format!(r#"{{"status":"success","data":{{"resultType":"scalar","result":[1.500,"{want}"]}}}}"#)
+            );
+        }
+        let vector = Value::Vector(vec![series(&[], grid(&[1e21]))]);
+        assert!(text(vector, Dialect::PromQl, |_, _| {}).contains(r#""value":[1700000000.500,"1e+21"]"#));
         assert_eq!(
             text(Value::Text(0, "x\n".into()), Dialect::PromQl, |_, _| {}),
             r#"{"status":"success","data":{"resultType":"string","result":[0,"x\n"]}}"#

@@ -16,7 +16,7 @@ fn results_have_the_types_of_prometheus() {
     let at = json!(END as f64 + 0.5);
     assert_eq!(
         ask(path, "1e21"),
-        json!({"status": "success", "data": {"resultType": "scalar", "result": [at, "1e+21"]}})
+        json!({"status": "success", "data": {"resultType": "scalar", "result": [at, "1000000000000000000000"]}})
     );
     assert_eq!(ask(path, "\"x\"")["data"], json!({"resultType": "string", "result": [at, "x"]}));
     assert_eq!(ask(path, "vector(0/0)")["data"]["result"], json!([{"metric": {}, "value": [at, "NaN"]}]));
