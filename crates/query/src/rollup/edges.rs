@@ -11,7 +11,7 @@ use storage_api::PlacedHead;
 use super::{
     metricsql::Function as M,
     prepare::Falls,
-    promql::{Function as P, Passed, extrapolated_change},
+    promql::{Function as P, extrapolated_change},
     recipe::{Change, Recipe, Then, What},
     window::{Bounds, Layout, for_each_window},
 };
@@ -130,8 +130,8 @@ pub fn extrapolate(
         let start = window.end - window.length;
         let inside = heads.iter().filter(|head| start < head.first_time && head.last_time <= window.end);
         let count = window.values.len() as u64 + inside.map(|head| head.summary.count).sum::<u64>();
-        let lost = falls.iter().filter(|fall| start < fall.time_before && fall.time <= window.end);
-        let passed = Passed { count, lost: lost.fold(0.0, |sum, fall| sum + fall.before) };
-        extrapolated_change(window, passed, function != P::Delta, function == P::Rate)
+        let inside = falls.iter().filter(|fall| start < fall.time_before && fall.time <= window.end);
+        let falls = inside.map(|fall| fall.before);
+        extrapolated_change(window, count, falls, function != P::Delta, function == P::Rate)
     });
 }

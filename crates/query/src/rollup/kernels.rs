@@ -99,9 +99,8 @@ fn counters(per_second: bool, layout: &Layout, bounds: &Bounds, column: Column<'
             first += 1;
         }
         let inside = falls[first..].iter().take_while(|(at, _)| *at < to);
-        let lost = inside.fold(0.0, |sum, (_, before)| sum + before);
-        let passed = promql::Passed { count: (to - from) as u64, lost };
-        promql::extrapolated_change(window, passed, true, per_second)
+        let befores = inside.map(|(_, before)| *before);
+        promql::extrapolated_change(window, (to - from) as u64, befores, true, per_second)
     });
 }
 

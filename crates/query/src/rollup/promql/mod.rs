@@ -12,7 +12,7 @@ use super::{metricsql::quantile_of_sorted, window::Window};
 use crate::{frame::ABSENT, rollup::metricsql::Numbers};
 
 pub use extended::{Extended, smoothed_instant};
-pub use rates::{Passed, extrapolated_change};
+pub use rates::extrapolated_change;
 pub use sums::{avg, sum};
 pub use trends::check_factors;
 

@@ -10,31 +10,26 @@ const NEAR: f64 = 1.1;
 
 /// The change over the window, by second if `per_second`.
 pub fn extrapolated(window: &Window<'_>, is_counter: bool, per_second: bool) -> f64 {
-    let lost = if is_counter { fallen(window.values) } else { 0.0 };
-    extrapolated_change(window, Passed { count: window.values.len() as u64, lost }, is_counter, per_second)
+    let count = window.values.len() as u64;
+    let pairs = if is_counter { window.values.windows(2) } else { [].windows(2) };
+    let falls = pairs.filter(|pair| pair[1] < pair[0]).map(|pair| pair[0]);
+    extrapolated_change(window, count, falls, is_counter, per_second)
 }
 
-/// What lies between the first and the last sample of a window.
-#[derive(Debug, Clone, Copy)]
-pub struct Passed {
-    /// How many samples there are, with the two.
-    pub count: u64,
-    /// The sum of what resets took.
-    pub lost: f64,
-}
-
-/// The sum of the values from which the next one fell.
-pub fn fallen(values: &[f64]) -> f64 {
-    values.windows(2).filter(|pair| pair[1] < pair[0]).fold(0.0, |sum, pair| sum + pair[0])
-}
-
-/// As [`extrapolated`], where it is known what lies between the borders.
-pub fn extrapolated_change(window: &Window<'_>, passed: Passed, is_counter: bool, per_second: bool) -> f64 {
+/// As [`extrapolated`], where only the samples at the borders need to be there. The window stands for so many samples; `falls` are the values from which
+/// the next one fell, in the order of time: each is added to the change so far, since a sum of them first may be so great that it swallows the change.
+pub fn extrapolated_change(
+    window: &Window<'_>,
+    count: u64,
+    falls: impl Iterator<Item = f64>,
+    is_counter: bool,
+    per_second: bool,
+) -> f64 {
     let ([first, .., last], [first_time, .., last_time]) = (window.values, window.times) else { return ABSENT };
-    let mut change = last - first + passed.lost;
+    let mut change = falls.fold(last - first, |change, before| change + before);
     let seconds = |from: i64, to: i64| (to - from) as f64 / 1e3;
     let sampled = seconds(*first_time, *last_time);
-    let interval = sampled / (passed.count - 1) as f64;
+    let interval = sampled / (count - 1) as f64;
     let carried = |to_border: f64| if to_border >= interval * NEAR { interval / 2.0 } else { to_border };
     let mut to_start = carried(seconds(window.end - window.length, *first_time));
     if is_counter && change > 0.0 && *first >= 0.0 {
@@ -62,4 +57,33 @@ pub fn of_last_two(window: &Window<'_>, is_rate: bool) -> f64 {
     // After a reset the counter came up from zero.
     let change = if last < before { *last } else { last - before };
     change / ((last_time - before_time) as f64 / 1e3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn change(values: &[f64], is_counter: bool) -> f64 {
+        let times: Vec<i64> = (0..values.len() as i64).map(|at| at * 15_000).collect();
+        let length = times[times.len() - 1];
+        let window = Window {
+            times: &times,
+            values,
+            prev_value: f64::NAN,
+            prev_time: 0,
+            real_prev: f64::NAN,
+            next: f64::NAN,
+            end: length,
+            length,
+            index: 0,
+            instant: length,
+        };
+        extrapolated(&window, is_counter, false)
+    }
+
+    #[test]
+    fn falls_do_not_swallow_the_change() {
+        assert_eq!(change(&[1e17, 0.3, 1e-6, 9.99e-7], true), 0.3 + 1e-6);
+        assert!(change(&[0.0, -0.0], false).is_sign_negative());
+    }
 }
