@@ -1,5 +1,7 @@
 //! Functions that look at one value at a time: rounding, powers, trigonometry.
 
+use std::f64::consts::PI;
+
 use super::{
     Dialects::{Both, MetricsQl, PromQl},
     Function,
@@ -27,7 +29,7 @@ pub(super) const TABLE: &[Function] = &[
     function("clamp_min", Both, (2, 2), Whole(clamp_min)),
     function("cos", Both, (1, 1), Map(f64::cos)),
     function("cosh", Both, (1, 1), Map(f64::cosh)),
-    function("deg", Both, (1, 1), Map(f64::to_degrees)),
+    function("deg", Both, (1, 1), Map(|value| value * 180.0 / PI)),
     function("exp", Both, (1, 1), Map(f64::exp)),
     function("floor", Both, (1, 1), MapNamed(f64::floor)),
     function("ln", Both, (1, 1), Map(f64::ln)),
@@ -35,7 +37,7 @@ pub(super) const TABLE: &[Function] = &[
     function("log2", Both, (1, 1), Map(f64::log2)),
     function("max_of", PromQl, (2, 2), Whole(max_of)),
     function("min_of", PromQl, (2, 2), Whole(min_of)),
-    function("rad", Both, (1, 1), Map(f64::to_radians)),
+    function("rad", Both, (1, 1), Map(|value| value * PI / 180.0)),
     function("round", Both, (1, 2), Whole(round)),
     function("sgn", MetricsQl, (1, 1), Whole(sign_metricsql)),
     function("sgn", PromQl, (1, 1), Map(sign)),
