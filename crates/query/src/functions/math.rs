@@ -105,7 +105,7 @@ fn clamp(mut args: Args<'_>) -> Result<Operand, QueryError> {
             crossed.for_each(|(_, value)| *value = crate::frame::ABSENT);
         }
         rows.retain(|row| !row.values.iter().all(|value| is_absent(*value)));
-        return map_points(&args, rows, true, |at, value| max_nan(min[at], min_nan(max[at], value)));
+        return map_points(&args, rows, true, |at, value| larger(min[at], smaller(max[at], value)));
     }
     // Where the bounds are the wrong way round, the upper one is looked at first.
     map_points(&args, rows, true, |at, value| if value > max[at] { max[at] } else { value.max_or_self(min[at]) })
@@ -114,7 +114,7 @@ fn clamp(mut args: Args<'_>) -> Result<Operand, QueryError> {
 fn clamp_max(mut args: Args<'_>) -> Result<Operand, QueryError> {
     let (rows, max) = (args.rows(0), args.scalar(1)?);
     if args.is_promql() {
-        return map_points(&args, rows, true, |at, value| min_nan(max[at], value));
+        return map_points(&args, rows, true, |at, value| smaller(max[at], value));
     }
     map_points(&args, rows, true, |at, value| value.min_or_self(max[at]))
 }
@@ -122,7 +122,7 @@ fn clamp_max(mut args: Args<'_>) -> Result<Operand, QueryError> {
 fn clamp_min(mut args: Args<'_>) -> Result<Operand, QueryError> {
     let (rows, min) = (args.rows(0), args.scalar(1)?);
     if args.is_promql() {
-        return map_points(&args, rows, true, |at, value| max_nan(min[at], value));
+        return map_points(&args, rows, true, |at, value| larger(min[at], value));
     }
     map_points(&args, rows, true, |at, value| value.max_or_self(min[at]))
 }
@@ -143,24 +143,29 @@ impl Bound for f64 {
     }
 }
 
-/// The smaller; NaN if one is NaN.
-fn min_nan(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.min(b) }
+/// The smaller, as Go has it: nothing is below -Inf, not even NaN, which else is below all; -0 is below 0.
+fn smaller(a: f64, b: f64) -> f64 {
+    match (a, b) {
+        (f64::NEG_INFINITY, _) | (_, f64::NEG_INFINITY) => f64::NEG_INFINITY,
+        _ if a.is_nan() || b.is_nan() => f64::NAN,
+        _ if a.total_cmp(&b).is_le() => a,
+        _ => b,
+    }
 }
 
-/// The larger; NaN if one is NaN.
-fn max_nan(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b.is_nan() { f64::NAN } else { a.max(b) }
+/// The larger, likewise.
+fn larger(a: f64, b: f64) -> f64 {
+    -smaller(-a, -b)
 }
 
 fn min_of(mut args: Args<'_>) -> Result<Operand, QueryError> {
     let (left, right) = (args.scalar(0)?, args.scalar(1)?);
-    Ok(Operand::Scalar(left.iter().zip(&right).map(|(a, b)| min_nan(*a, *b)).collect()))
+    Ok(Operand::Scalar(left.iter().zip(&right).map(|(a, b)| smaller(*a, *b)).collect()))
 }
 
 fn max_of(mut args: Args<'_>) -> Result<Operand, QueryError> {
     let (left, right) = (args.scalar(0)?, args.scalar(1)?);
-    Ok(Operand::Scalar(left.iter().zip(&right).map(|(a, b)| max_nan(*a, *b)).collect()))
+    Ok(Operand::Scalar(left.iter().zip(&right).map(|(a, b)| larger(*a, *b)).collect()))
 }
 
 fn round(mut args: Args<'_>) -> Result<Operand, QueryError> {
