@@ -30,8 +30,12 @@ const DAY_SECONDS: i64 = 86_400;
 const ERA_DAYS: i64 = 146_097;
 /// Days from 0000-03-01 to 1970-01-01.
 const EPOCH_DAYS: i64 = 719_468;
-/// A time that is further away counts as this far.
-const SECONDS_MAX: i64 = 1 << 55;
+/// The least number of seconds that 64 bits hold.
+const SECONDS_MIN: f64 = i64::MIN as f64;
+/// What 64 bits do not hold, and what is no number, is for both rivals the time 2^63 seconds after 1970: Go makes the least integer of it, and its
+/// calendar has no date so early.
+const BEYOND_DAYS: i64 = 106_751_991_167_300;
+const BEYOND_SECONDS: i64 = 55_808;
 
 /// A time in the calendar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,8 +54,15 @@ struct Date {
 
 impl Date {
     fn of(seconds: f64) -> Self {
-        let seconds = (seconds as i64).clamp(-SECONDS_MAX, SECONDS_MAX);
-        let days = seconds.div_euclid(DAY_SECONDS);
+        if !(SECONDS_MIN..-SECONDS_MIN).contains(&seconds) {
+            return Self::on(BEYOND_DAYS, BEYOND_SECONDS);
+        }
+        let seconds = seconds as i64;
+        Self::on(seconds.div_euclid(DAY_SECONDS), seconds.rem_euclid(DAY_SECONDS))
+    }
+
+    /// A second of the day so many days after 1970-01-01.
+    fn on(days: i64, second_of_day: i64) -> Self {
         // Counted from March on, a year's leap day is its last.
         let shifted = days + EPOCH_DAYS;
         let day_of_era = shifted.rem_euclid(ERA_DAYS);
@@ -63,7 +74,7 @@ impl Date {
         let year = year_of_era + shifted.div_euclid(ERA_DAYS) * 400 + i64::from(month <= 2);
         let day_of_year = (1..month).map(|month| days_in(year, month)).sum::<i64>() + day;
         let day_of_week = (days + 4).rem_euclid(7);
-        Self { year, month, day, day_of_week, day_of_year, second_of_day: seconds.rem_euclid(DAY_SECONDS) }
+        Self { year, month, day, day_of_week, day_of_year, second_of_day }
     }
 }
 
@@ -84,7 +95,15 @@ fn map_dates(mut args: Args<'_>, part: fn(Date) -> i64) -> Result<Operand, Query
     } else {
         args.rows(0)
     };
-    math::map_points(&args, rows, false, |_, value| if value.is_nan() { value } else { part(Date::of(value)) as f64 })
+    let keeps_nan = !args.is_promql();
+    math::map_points(
+        &args,
+        rows,
+        false,
+        |_, value| {
+            if keeps_nan && value.is_nan() { value } else { part(Date::of(value)) as f64 }
+        },
+    )
 }
 
 fn timezone_offset(mut args: Args<'_>) -> Result<Operand, QueryError> {
@@ -141,11 +160,14 @@ mod tests {
 
     #[test]
     fn no_time_is_too_far_away() {
-        for seconds in [f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1e300, -1e18] {
+        for seconds in [f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 1e300, -1e18, 9.2e18, -9.2e18] {
             let date = Date::of(seconds);
             assert!(
                 (1..=12).contains(&date.month) && (1..=31).contains(&date.day) && (1..=366).contains(&date.day_of_year)
             );
         }
+        let beyond = Date { year: 292_277_026_596, month: 12, day: 4, ..Date::of(f64::NAN) };
+        assert_eq!(Date::of(f64::NAN), beyond);
+        assert_eq!(Date::of(1e18).year, 31_688_740_476);
     }
 }

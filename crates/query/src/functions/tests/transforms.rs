@@ -59,11 +59,15 @@ fn times_are_those_of_the_grid() {
                 ("step()", "scalar 10 10"),
                 ("minute()", "{} 16 16"),
                 ("hour(vector(1136239445))", "{} 22 22"),
+                ("year(vector(1e30)) - 292277026000", "{} 596 596"),
+                ("minute(vector(-Inf))", "{} 30 30"),
                 ("days_in_month(vector(1454284800)) + year(vector(0))", "{} 1999 1999"),
                 ("pi()", "scalar 3.141592654 3.141592654"),
             ],
         );
     }
+    check(P, "m NaN 1", &[("day_of_month(m)", "{} 4 1"), ("month(m)", "{} 12 1")]);
+    check(M, "m 1", &[("month(NaN)", "")]);
     check(P, "m 1", &[("step()", "scalar 0"), ("range()", "scalar 0"), ("timestamp(m + 1)", "{} 1000")]);
     check(
         P,
