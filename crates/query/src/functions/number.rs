@@ -2,13 +2,23 @@
 
 /// The shortest text that reads back as the number, as Go's `%g` writes it: with an exponent of at least two digits below 1e-4 and from 1e6 on.
 pub(super) fn general(value: f64) -> String {
+    laid_out(value, 6)
+}
+
+/// As [`general`], with two digits at most.
+pub(super) fn general_short(value: f64) -> String {
+    laid_out(format!("{value:.1e}").parse().unwrap_or(value), 2)
+}
+
+/// With an exponent for very small numbers and for those of more digits than so many.
+fn laid_out(value: f64, digits_max: i32) -> String {
     if let Some(text) = special(value) {
         return text.into();
     }
     let text = format!("{value:e}");
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     match exponent.parse::<i32>().unwrap_or(0) {
-        -4..=5 => plain(value),
+        exponent if (-4..digits_max).contains(&exponent) => plain(value),
         exponent if exponent < 0 => format!("{mantissa}e-{:02}", -exponent),
         exponent => format!("{mantissa}e+{exponent:02}"),
     }

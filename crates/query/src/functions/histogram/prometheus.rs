@@ -2,15 +2,21 @@
 //!
 //! 1. Series are put into histograms by all labels but `le`, and sorted by bound; one whose `le` is no number is left out with a warning.
 //! 2. At every point, the buckets that have a sample there are the histogram: buckets of one bound are added, differences that are only noise removed,
-//!    and counts that fall are raised, with an info.
+//!    and counts that fall are raised, with an info a metric.
 //! 3. Without a bucket up to +Inf, with fewer than two, or without observations there is no number. Within a bucket values count as evenly spread.
+
+use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
 use metricsql::Span;
 use model::BUCKET_BOUND;
 
 use super::{
-    super::{aggregate::warn_of_quantiles, args::Args, number::general},
+    super::{
+        aggregate::warn_of_quantiles,
+        args::Args,
+        number::{general, general_short},
+    },
     bound_of,
 };
 use crate::{
@@ -81,7 +87,10 @@ pub(super) fn quantile(mut args: Args<'_>) -> Result<Operand, QueryError> {
     warn_of_quantiles(&args, 0, &phis);
     let (rows, span) = (args.rows(1), args.span_of(1));
     let histograms = histograms(&args, rows, span)?;
-    Ok(Operand::Rows(of_phis(&args, &histograms, &phis, span)?))
+    let mut raisings = Raisings::new();
+    let results = of_phis(&args, &histograms, &phis, &mut raisings)?;
+    inform(&args, raisings, span);
+    Ok(Operand::Rows(results))
 }
 
 pub(super) fn quantiles(mut args: Args<'_>) -> Result<Operand, QueryError> {
@@ -94,13 +103,14 @@ pub(super) fn quantiles(mut args: Args<'_>) -> Result<Operand, QueryError> {
         all_phis.push(phis);
     }
     let histograms = histograms(&args, rows, span)?;
-    let mut results = Vec::new();
+    let (mut results, mut raisings) = (Vec::new(), Raisings::new());
     for phis in all_phis {
-        let mut rows = of_phis(&args, &histograms, &phis, span)?;
+        let mut rows = of_phis(&args, &histograms, &phis, &mut raisings)?;
         let text = open_metrics(phis.first().copied().unwrap_or(f64::NAN));
         rows.iter_mut().for_each(|row| row.labels.set(&label, &text));
         results.append(&mut rows);
     }
+    inform(&args, raisings, span);
     Ok(Operand::Rows(results))
 }
 
@@ -110,26 +120,30 @@ fn open_metrics(value: f64) -> String {
     if !value.is_finite() || text.contains(['.', 'e']) { text } else { text + ".0" }
 }
 
-fn of_phis(args: &Args<'_>, histograms: &[Histogram], phis: &[f64], span: Span) -> Result<Vec<Row>, QueryError> {
+fn of_phis(
+    args: &Args<'_>,
+    histograms: &[Histogram],
+    phis: &[f64],
+    raisings: &mut Raisings,
+) -> Result<Vec<Row>, QueryError> {
     let mut buckets = Vec::new();
     let mut results = Vec::with_capacity(histograms.len());
     for histogram in histograms {
         (args.ctx.check)(8 * phis.len())?;
-        let mut raised = Raised::default();
+        let mut raised: Option<Raised> = None;
         let values = phis.iter().enumerate().map(|(at, phi)| {
             histogram.at(at, &mut buckets);
-            if buckets.is_empty() { ABSENT } else { quantile_at(*phi, &mut buckets, &mut raised) }
+            if buckets.is_empty() {
+                return ABSENT;
+            }
+            let (value, at_point) = quantile_at(*phi, args.ctx.grid.at(at), &mut buckets);
+            raised = raised.into_iter().chain(at_point).reduce(Raised::and);
+            value
         });
         results.push(Row { values: values.collect(), labels: histogram.labels.clone(), drop_name: true });
-        if raised.points > 0 {
+        if let Some(raised) = raised {
             let name = of_metric(&histogram.labels);
-            let (least, most) = (general(raised.bounds.0), general(raised.bounds.1));
-            let message = format!(
-                "{MONOTONICITY}{name}, from buckets {least} to {most}, with a max diff of {}, over {} samples",
-                general(raised.difference),
-                raised.points
-            );
-            args.ctx.notes.info(span, message);
+            raisings.entry(name).and_modify(|have| *have = have.and(raised)).or_insert(raised);
         }
     }
     results.retain(|row| row.values.iter().any(|value| !is_absent(*value)));
@@ -137,54 +151,96 @@ fn of_phis(args: &Args<'_>, histograms: &[Histogram], phis: &[f64], span: Span) 
 }
 
 /// What had to be done so that counts do not fall.
+#[derive(Clone, Copy)]
 struct Raised {
     points: usize,
+    /// The least and the greatest of a bucket that was raised.
     bounds: (f64, f64),
     difference: f64,
+    /// The first and the last.
+    times: (i64, i64),
 }
 
-impl Default for Raised {
-    fn default() -> Self {
-        Self { points: 0, bounds: (f64::INFINITY, f64::NEG_INFINITY), difference: 0.0 }
+/// By how the metric is called in messages.
+type Raisings = BTreeMap<String, Raised>;
+
+impl Raised {
+    fn and(self, other: Self) -> Self {
+        Self {
+            points: self.points + other.points,
+            bounds: (self.bounds.0.min(other.bounds.0), self.bounds.1.max(other.bounds.1)),
+            difference: self.difference.max(other.difference),
+            times: (self.times.0.min(other.times.0), self.times.1.max(other.times.1)),
+        }
     }
 }
 
-fn quantile_at(phi: f64, buckets: &mut [(f64, f64)], raised: &mut Raised) -> f64 {
+/// Tells of what had to be done, once a metric.
+fn inform(args: &Args<'_>, raisings: Raisings, span: Span) {
+    let time = |millis: i64| jiff::Timestamp::from_second(millis / 1_000).unwrap_or_default().to_string();
+    for (name, Raised { points, bounds, difference, times }) in raisings {
+        let message = format!(
+            "{MONOTONICITY}{name}, from buckets {} to {}, with a max diff of {}, over {points} samples from {} to {}",
+            general(bounds.0),
+            general(bounds.1),
+            general_short(difference),
+            time(times.0),
+            time(times.1),
+        );
+        args.ctx.notes.info(span, message);
+    }
+}
+
+/// The quantile of buckets at a time, and what had to be done for it.
+fn quantile_at(phi: f64, time: i64, buckets: &mut [(f64, f64)]) -> (f64, Option<Raised>) {
     if phi.is_nan() {
-        return f64::NAN;
+        return (f64::NAN, None);
     }
     if phi < 0.0 {
-        return f64::NEG_INFINITY;
+        return (f64::NEG_INFINITY, None);
     }
     if phi > 1.0 {
-        return f64::INFINITY;
+        return (f64::INFINITY, None);
     }
     let last = buckets.len() - 1;
     if buckets[last].0 != f64::INFINITY {
-        return f64::NAN;
+        return (f64::NAN, None);
     }
-    let is_raised = raise(buckets, raised);
+    let raised = raise(buckets, time);
     if buckets.len() < 2 || buckets[last].1 == 0.0 {
-        return f64::NAN;
+        return (f64::NAN, None);
     }
-    raised.points += usize::from(is_raised);
     let rank = phi * buckets[last].1;
-    let at = buckets[..last].iter().position(|(_, count)| *count >= rank).unwrap_or(last);
+    let at = first_reaching(rank, &buckets[..last]);
     if at == last {
-        return buckets[last - 1].0;
+        return (buckets[last - 1].0, raised);
     }
     let (bound, count) = buckets[at];
-    if at == 0 {
-        return if bound <= 0.0 { bound } else { bound * (rank / count) };
+    if at == 0 && bound <= 0.0 {
+        return (bound, raised);
     }
-    let (start, below) = buckets[at - 1];
-    start + (bound - start) * ((rank - below) / (count - below))
+    let (start, below) = if at == 0 { (0.0, 0.0) } else { buckets[at - 1] };
+    (start + (bound - start) * ((rank - below) / (count - below)), raised)
 }
 
-/// Removes noise from counts and raises those that fall; whether one did.
-fn raise(buckets: &mut [(f64, f64)], raised: &mut Raised) -> bool {
+/// The first bucket that reaches the rank. Where counts are no numbers none is the first: the one that Prometheus comes to by halving is taken.
+fn first_reaching(rank: f64, buckets: &[(f64, f64)]) -> usize {
+    let (mut from, mut to) = (0, buckets.len());
+    while from < to {
+        let middle = from.midpoint(to);
+        if buckets[middle].1 >= rank {
+            to = middle;
+        } else {
+            from = middle + 1;
+        }
+    }
+    from
+}
+
+/// Removes noise from counts and raises those that fall.
+fn raise(buckets: &mut [(f64, f64)], time: i64) -> Option<Raised> {
     let mut below = buckets[0].1;
-    let mut is_raised = false;
+    let mut raised: Option<Raised> = None;
     for (bound, count) in buckets.iter_mut().skip(1) {
         if *count == below {
             continue;
@@ -192,15 +248,16 @@ fn raise(buckets: &mut [(f64, f64)], raised: &mut Raised) -> bool {
         if is_noise(below, *count) {
             *count = below;
         } else if *count < below {
-            raised.bounds = (raised.bounds.0.min(*bound), raised.bounds.1.max(*bound));
-            raised.difference = raised.difference.max(below - *count);
+            let first = Raised { points: 1, bounds: (*bound, *bound), difference: 0.0, times: (time, time) };
+            let have = raised.get_or_insert(first);
+            have.bounds = (have.bounds.0.min(*bound), have.bounds.1.max(*bound));
+            have.difference = have.difference.max(below - *count);
             *count = below;
-            is_raised = true;
         } else {
             below = *count;
         }
     }
-    is_raised
+    raised
 }
 
 fn is_noise(a: f64, b: f64) -> bool {

@@ -179,8 +179,11 @@ fn histograms_tell_quantiles() {
             ("histogram_fraction(0.1, 0.1, h_bucket)", "{j=\"a\"} 0"),
             ("histogram_count(h_bucket)", ""),
             ("histogram_quantile(0.5, h_bucket{le!=\"+Inf\"})", "{j=\"a\"} NaN"),
+            ("histogram_quantile(-0, h_bucket)", "{j=\"a\"} 0"),
         ],
     );
+    let with_nan = "b{le=\"1\"} 2\nb{le=\"2\"} NaN\nb{le=\"3\"} 5\nb{le=\"+Inf\"} 5";
+    check(P, with_nan, &[("histogram_quantile(0, b)", "{} NaN")]);
     check(
         M,
         BUCKETS,
@@ -229,6 +232,12 @@ fn falling_buckets_are_raised_with_an_info() {
         notes[0].starts_with("PromQL info: input to histogram_quantile needed to be fixed for monotonicity"),
         "{notes:?}"
     );
+    let load = "b{j=\"1\",le=\"1\"} 10 _\nb{j=\"1\",le=\"2\"} 8 _\nb{j=\"1\",le=\"+Inf\"} 20 _\n\
+        b{j=\"2\",le=\"0.5\"} 300 300\nb{j=\"2\",le=\"+Inf\"} 20 295";
+    let (_, notes) = run(P, load, "histogram_quantile(0.5, b)");
+    let want = "for metric name \"b\", from buckets 2 to +Inf, with a max diff of 2.8e+02, over 3 samples \
+        from 1970-01-01T00:16:40Z to 1970-01-01T00:16:50Z (1:25)";
+    assert!(notes.len() == 1 && notes[0].ends_with(want), "{notes:?}");
     let (_, notes) = run(P, "b 1", "histogram_quantile(0.5, b)");
     assert_eq!(
         notes,
