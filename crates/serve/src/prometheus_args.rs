@@ -58,7 +58,8 @@ fn parse_time(text: &str) -> Result<i64, String> {
         _ => {}
     }
     if let Ok(seconds) = text.parse::<f64>() {
-        let ms = (seconds * 1e3).round();
+        // The fraction is rounded by itself, where it has more digits: 1.0005 is less than it looks.
+        let ms = seconds.trunc() * 1e3 + (seconds.fract() * 1e3).round();
         return if ms.abs() < i64::MAX as f64 { Ok(ms as i64) } else { Err(wrong()) };
     }
     let timestamp: jiff::Timestamp = text.parse().map_err(|_| wrong())?;
@@ -73,7 +74,8 @@ pub(crate) fn parse_duration(text: &str) -> Result<i64, String> {
         if ms.is_nan() || ms.abs() > DURATION_MS_MAX as f64 {
             return Err(format!("{}. It overflows int64", wrong()));
         }
-        return Ok(ms as i64);
+        // Cut to nanoseconds, then to milliseconds: 33.3 s are 33,299 ms.
+        return Ok((seconds * 1e9) as i64 / 1_000_000);
     }
     let (mut rest, mut sum) = (text, 0i64);
     for (unit, ms) in UNITS_MS {
@@ -99,6 +101,9 @@ mod tests {
             ("1435781451.781", Some(1_435_781_451_781)),
             ("0", Some(0)),
             ("-1", Some(-1000)),
+            ("1.0005", Some(1000)),
+            ("1.0015", Some(1002)),
+            ("-1.0006", Some(-1001)),
             ("2015-06-03T13:21:58.555Z", Some(1_433_337_718_555)),
             ("2015-06-03T14:21:58.555+01:00", Some(1_433_337_718_555)),
             (time::MIN_TIME, Some(MIN_TIME_MS)),
@@ -118,6 +123,8 @@ mod tests {
     fn durations_are_seconds_or_whole_units_in_order() {
         for (text, want) in [
             ("1.5", Some(1500)),
+            ("33.3", Some(33_299)),
+            ("-33.3", Some(-33_299)),
             ("1h30m", Some(5_400_000)),
             ("1d5ms", Some(86_400_005)),
             ("2m3ms", Some(120_003)),
