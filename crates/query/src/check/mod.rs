@@ -46,10 +46,17 @@ impl Type {
 /// The type of the whole expression, which `text` was parsed to, or the first thing that is wrong with it.
 pub fn check(text: &str, expr: &Expr, dialect: Dialect, is_range: bool) -> Result<Type, QueryError> {
     let found = match dialect {
-        Dialect::PromQl => promql::check(text, expr, is_range),
+        Dialect::PromQl => promql::check(text, expr),
         Dialect::MetricsQl => metricsql::check(text, expr),
     };
-    found.map_err(|error| parse_error(dialect, &error))
+    let found = found.map_err(|error| parse_error(dialect, &error))?;
+    if dialect == Dialect::PromQl && is_range && !matches!(found, Type::Scalar | Type::InstantVector) {
+        // No place in the text is named: it is right, but for a range.
+        let name = found.name();
+        let why = format!("invalid expression type {name:?} for range query, must be Scalar or instant Vector");
+        return Err(QueryError::Parse(why));
+    }
+    Ok(found)
 }
 
 /// A parser's or check's error in the words of the dialect's program.

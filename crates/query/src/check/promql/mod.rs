@@ -12,14 +12,8 @@ use super::{
 };
 use crate::api::Dialect;
 
-pub(super) fn check(text: &str, expr: &Expr, is_range: bool) -> Result<Type, ParseError> {
-    let found = Checker { text }.type_of(expr)?;
-    if is_range && !matches!(found, Type::Scalar | Type::InstantVector) {
-        let message =
-            format!("invalid expression type {:?} for range query, must be Scalar or instant Vector", found.name());
-        return wrong(text, expr.span, message);
-    }
-    Ok(found)
+pub(super) fn check(text: &str, expr: &Expr) -> Result<Type, ParseError> {
+    Checker { text }.type_of(expr)
 }
 
 struct Checker<'a> {
