@@ -22,7 +22,8 @@ use name::{label, name};
 pub(crate) enum Style {
     /// One line, parentheses as they are in the tree.
     Canonical,
-    /// Groupings in front, filters sorted, durations normalized, lines up to 100 characters: as `format_query` of Prometheus has it.
+    /// Groupings in front, those without labels only where they mean something, filters sorted, durations normalized, lines up to 100 characters: as
+    /// `format_query` of Prometheus has it.
     Spacious,
     /// Groupings behind, an operation in an operation always in parentheses, lines up to 80 characters: as `/prettify-query` of VictoriaMetrics has
     /// it.
@@ -104,7 +105,9 @@ impl Printer<'_> {
     /// What stands in front of the arguments.
     fn aggregate_head(&self, out: &mut String, aggregate: &Aggregate) {
         out.push_str(&aggregate.name);
-        if self.style != Style::Compact && aggregate.grouping.is_some() {
+        let means_nothing = self.style == Style::Spacious
+            && matches!(&aggregate.grouping, Some(Grouping::By(labels)) if labels.is_empty());
+        if self.style != Style::Compact && aggregate.grouping.is_some() && !means_nothing {
             self.grouping(out, aggregate.grouping.as_ref());
             out.push(' ');
         }

@@ -21,6 +21,7 @@ impl Printer<'_> {
     pub(super) fn number(&self, out: &mut String, value: f64, span: Span) {
         match self.written(span) {
             Some(written) => out.push_str(written),
+            None if self.style == Style::Spacious && value == f64::INFINITY => out.push_str("+Inf"),
             None if self.style == Style::Spacious && value.is_finite() => out.push_str(&format!("{value}")),
             None => out.push_str(&number(value)),
         }

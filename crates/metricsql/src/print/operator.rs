@@ -40,6 +40,9 @@ impl Printer<'_> {
         }
         match &binary.matching {
             None => {}
+            // `group_left` and `group_right` stand behind it.
+            Some(Matching::Ignoring(labels))
+                if labels.is_empty() && binary.group.is_none() && self.style == Style::Spacious => {}
             Some(Matching::On(labels)) => self.labels(out, " on", labels),
             Some(Matching::Ignoring(labels)) => self.labels(out, " ignoring", labels),
         }
@@ -94,7 +97,11 @@ impl Printer<'_> {
 
     pub(super) fn signed(&self, out: &mut String, sign: &str, inner: &Expr) {
         out.push_str(sign);
-        self.wrapped(out, self.signed_needs_parens(inner), inner);
+        match inner.kind {
+            // Prometheus makes one number of it.
+            ExprKind::Number(f64::INFINITY) if self.style == Style::Spacious => out.push_str("Inf"),
+            _ => self.wrapped(out, self.signed_needs_parens(inner), inner),
+        }
     }
 
     pub(super) fn signed_needs_parens(&self, inner: &Expr) -> bool {

@@ -79,6 +79,9 @@ fn the_wide_form_is_that_of_prometheus() {
         ("m offset 1d @ 5", "m @ 5 offset 1d"),
         ("(a)", "(a)"),
         ("1e9", "1000000000"),
+        ("sum by () (a) and ignoring () min without () (b)", "sum(a) and min without () (b)"),
+        ("a * on () b / ignoring () group_left () c", "a * on () b / ignoring () group_left () c"),
+        ("clamp_max(a, Inf) ^ -Inf", "clamp_max(a, +Inf) ^ -Inf"),
         (
             "sum by (instance) (rate(some_metric_name_total{job=\"a_job_name\",instance=~\"some.*\"}[5m])) / sum by (instance) (b)",
             "  sum by (instance) (rate(some_metric_name_total{instance=~\"some.*\",job=\"a_job_name\"}[5m]))
