@@ -1,8 +1,8 @@
 //! Doors through which samples come in over HTTP.
 //!
 //! 1. [`Door::find`] knows a door by its path, and whose samples come through it.
-//! 2. Memory for the body is reserved from a fixed budget before the first byte is read ([`budget`]), so that slow senders cost what they
-//!    declared and no more.
+//! 2. Memory for the body is taken from a fixed budget as its bytes come ([`budget`]), so that slow senders cost what they sent and keep nobody
+//!    else out.
 //! 3. The body waits for its turn at a gate: so many inserts compute at once, the others queue for a bounded time.
 //! 4. It is unpacked and walked in memory that goes from request to request ([`workspace`]), and handed to [`Insert`].
 //!    What its labels mean is settled by the encoding of its protocol under the rules that hold for all doors ([`rules`]).

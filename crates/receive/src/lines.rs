@@ -3,8 +3,8 @@
 //! 1. The body comes in frames, which are unpacked piece by piece into a buffer, until that holds a chunk of whole lines or the body ends.
 //! 2. The chunk is read at the gate, line by line, into rows. A line that cannot be read is counted and left out; the others are taken.
 //! 3. Rows go to the store whenever they are many, and at the end of each chunk: a sender that goes on for hours has its samples stored
-//!    meanwhile, and costs no more than a chunk while it is silent.
-//! 4. A line longer than a chunk reserves memory for the longest line that is allowed. One that is longer still ends the request.
+//!    meanwhile, and costs no more than what is left of its last line while it is silent.
+//! 4. A line longer than a chunk waits for memory for the longest line that is allowed. One that is longer still ends the request.
 
 use basalt_http::{Request, StatusCode};
 use decode::{
@@ -34,7 +34,7 @@ impl Receiver {
         let Some(unpacker) = StreamUnpacker::new(packing) else {
             return self.read_block_of_lines(request, packing, reader, session).await;
         };
-        let mut stream = ByteStream::new(self, unpacker?, &mut request.body).await?;
+        let mut stream = ByteStream::new(self, unpacker?, &mut request.body);
         let mut position = Position::default();
         while !stream.is_ended() {
             let end = stream.fill_lines(line_bytes_max).await?;
@@ -61,12 +61,12 @@ impl Receiver {
         reader: &mut dyn LineReader,
         session: &mut Session<'_>,
     ) -> Result<(), Rejection> {
-        let (packed, reserved) = self.read_body(request, self.body_bytes_max).await?;
+        let (packed, held) = self.read_body(request, self.body_bytes_max).await?;
         session.enter().await?;
         let mut workspace = self.pool.workspace();
         let workspace = &mut *workspace;
         workspace.body.unpack(&packed, packing, self.body_bytes_max)?;
-        drop((packed, reserved));
+        drop((packed, held));
         session.count_bytes(workspace.body.bytes().len() as u64);
         let (bytes, rows) = (workspace.body.bytes(), &mut workspace.pairs);
         session.read_chunk(bytes, &mut Position::default(), reader, rows).await?;

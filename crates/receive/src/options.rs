@@ -15,7 +15,7 @@ pub struct Options {
     pub concurrent_max: usize,
     /// How long an insert waits for its turn.
     pub queue_wait_max: Duration,
-    /// Memory for all packed bodies together; at least one of the longest fits.
+    /// Memory for all packed bodies together; at least one of the longest fits, and small ones beside it.
     pub bodies_bytes_max: u64,
     /// What is done with labels.
     pub rules: RuleOptions,

@@ -6,6 +6,8 @@ use basalt_http::{BodyError, GateFull, ParamError, Response, StatusCode, come_ag
 use decode::{Malformed, UnpackError, csv::CsvFormatError, rows::ExtraLabelsError};
 use storage_api::InsertError;
 
+use crate::budget::BudgetFull;
+
 /// When a sender should come again.
 const RETRY_AFTER_SECONDS: u32 = 5;
 
@@ -48,6 +50,12 @@ impl std::error::Error for Rejection {}
 impl From<GateFull> for Rejection {
     fn from(full: GateFull) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, format!("cannot process the insert now: {full}"))
+    }
+}
+
+impl From<BudgetFull> for Rejection {
+    fn from(full: BudgetFull) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, format!("cannot read the insert now: {full}"))
     }
 }
 

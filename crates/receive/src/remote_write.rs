@@ -41,7 +41,7 @@ impl Receiver {
         let version = version(&request)?;
         let packing = packing(&request)?;
         let extra = extra_labels(&params)?;
-        let (packed, reserved) = self.read_body(&mut request, self.body_bytes_max).await?;
+        let (packed, held) = self.read_body(&mut request, self.body_bytes_max).await?;
 
         let own = (!extra.is_empty()).then(|| self.remote_write_labels_with(version, extra));
         let encoding = own.as_deref().unwrap_or(match version {
@@ -53,7 +53,7 @@ impl Receiver {
         let mut workspace = self.pool.workspace();
         let workspace = &mut *workspace;
         workspace.body.unpack(&packed, packing, self.body_bytes_max)?;
-        drop((packed, reserved));
+        drop((packed, held));
         session.count_bytes(workspace.body.bytes().len() as u64);
         match version {
             Version::One => session.insert_version_1(workspace).await?,

@@ -159,11 +159,11 @@ impl<'a> Session<'a> {
         packing: Packing,
         max: usize,
     ) -> Result<BorrowedWorkspace<'a>, Rejection> {
-        let (packed, reserved) = self.receiver.read_body(request, max).await?;
+        let (packed, held) = self.receiver.read_body(request, max).await?;
         self.enter().await?;
         let mut workspace = self.receiver.pool.workspace();
         workspace.body.unpack(&packed, packing, max)?;
-        drop((packed, reserved));
+        drop((packed, held));
         self.count_bytes(workspace.body.bytes().len() as u64);
         Ok(workspace)
     }

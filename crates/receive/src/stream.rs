@@ -1,9 +1,9 @@
 //! A body as bytes that come in, unpacked piece by piece into a buffer of bounded length.
 
-use basalt_http::{Permit, RequestBody, StatusCode};
+use basalt_http::{RequestBody, StatusCode};
 use decode::StreamUnpacker;
 
-use crate::{Receiver, rejection::Rejection};
+use crate::{Receiver, budget::Hold, rejection::Rejection};
 
 /// Bytes that are read at one go at the gate.
 pub const CHUNK_BYTES: usize = 256 << 10;
@@ -12,25 +12,18 @@ const STREAM_BYTES: u64 = 1 << 20;
 
 /// See the module.
 pub struct ByteStream<'a> {
-    receiver: &'a Receiver,
     body: &'a mut RequestBody,
     unpacker: StreamUnpacker,
     buffer: Vec<u8>,
     ended: bool,
-    _reserved: Permit,
-    /// For a line that does not fit into a chunk.
-    reserved_line: Option<Permit>,
+    held: Hold<'a>,
 }
 
 impl<'a> ByteStream<'a> {
-    /// Waits for the memory that it costs.
-    pub async fn new(
-        receiver: &'a Receiver,
-        unpacker: StreamUnpacker,
-        body: &'a mut RequestBody,
-    ) -> Result<Self, Rejection> {
-        let _reserved = receiver.budget.reserve(Some(STREAM_BYTES)).await?;
-        Ok(Self { receiver, body, unpacker, buffer: Vec::new(), ended: false, _reserved, reserved_line: None })
+    /// A stream of which nothing was read yet.
+    pub fn new(receiver: &'a Receiver, unpacker: StreamUnpacker, body: &'a mut RequestBody) -> Self {
+        let held = receiver.budget.hold(None);
+        Self { body, unpacker, buffer: Vec::new(), ended: false, held }
     }
 
     /// What is there.
@@ -43,15 +36,17 @@ impl<'a> ByteStream<'a> {
         self.ended
     }
 
-    /// Forgets the first bytes.
+    /// Forgets the first bytes, and gives their memory back.
     pub fn consume(&mut self, len: usize) {
         self.buffer.drain(..len);
+        self.buffer.shrink_to_fit();
+        self.held.shrink(self.buffer.len());
     }
 
     /// Reads on until so many bytes are there, or nothing more comes.
     pub async fn fill(&mut self, wanted: usize) -> Result<(), Rejection> {
         while self.buffer.len() < wanted && !self.ended {
-            self.read().await?;
+            self.read(STREAM_BYTES + wanted as u64).await?;
         }
         Ok(())
     }
@@ -65,10 +60,11 @@ impl<'a> ByteStream<'a> {
                 break;
             }
             if self.buffer.len() >= CHUNK_BYTES {
-                self.check_line(line_bytes_max).await?;
+                check_line(self.buffer.len(), line_bytes_max)?;
             }
             let before = self.buffer.len();
-            self.read().await?;
+            let line_bytes = if has_line { 0 } else { line_bytes_max as u64 };
+            self.read(STREAM_BYTES + line_bytes).await?;
             has_line |= self.buffer[before..].contains(&b'\n');
         }
         Ok(match memchr::memrchr(b'\n', &self.buffer) {
@@ -77,9 +73,9 @@ impl<'a> ByteStream<'a> {
         })
     }
 
-    /// Reads and unpacks a piece.
-    async fn read(&mut self) -> Result<(), Rejection> {
-        let Some(frame) = self.body.next_frame().await? else {
+    /// Reads and unpacks a piece; at most `whole` bytes will be there.
+    async fn read(&mut self, whole: u64) -> Result<(), Rejection> {
+        let Some(frame) = self.held.next_frame(self.body).await? else {
             self.unpacker.end(&mut self.buffer)?;
             self.ended = true;
             return Ok(());
@@ -89,18 +85,15 @@ impl<'a> ByteStream<'a> {
             // It unfolds to an unknown length, which has to wait for room.
             self.body.put_back(frame.slice(taken..));
         }
-        Ok(())
+        Ok(self.held.grow(self.buffer.len(), whole).await?)
     }
+}
 
-    /// A line that does not fit into a chunk needs memory of its own, and may not be longer than allowed.
-    async fn check_line(&mut self, line_bytes_max: usize) -> Result<(), Rejection> {
-        if self.buffer.len() > line_bytes_max {
-            let why = format!("a line is longer than the allowed {line_bytes_max} bytes");
-            return Err(Rejection::new(StatusCode::BAD_REQUEST, why));
-        }
-        if self.reserved_line.is_none() {
-            self.reserved_line = Some(self.receiver.budget.reserve(Some(line_bytes_max as u64)).await?);
-        }
-        Ok(())
+/// A line that does not fit into a chunk may not be longer than allowed.
+fn check_line(line_bytes: usize, line_bytes_max: usize) -> Result<(), Rejection> {
+    if line_bytes > line_bytes_max {
+        let why = format!("a line is longer than the allowed {line_bytes_max} bytes");
+        return Err(Rejection::new(StatusCode::BAD_REQUEST, why));
     }
+    Ok(())
 }

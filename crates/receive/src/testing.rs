@@ -88,7 +88,11 @@ pub fn options() -> Options {
 }
 
 pub fn receiver(store: &Arc<Remembering>) -> Arc<Receiver> {
-    Arc::new(Receiver::new(Arc::clone(store) as Arc<dyn Insert>, Arc::new(Standing), &options()))
+    receiver_with(store, &options())
+}
+
+pub fn receiver_with(store: &Arc<Remembering>, options: &Options) -> Arc<Receiver> {
+    Arc::new(Receiver::new(Arc::clone(store) as Arc<dyn Insert>, Arc::new(Standing), options))
 }
 
 pub fn post(address: &str, body: impl Into<Vec<u8>>) -> Request {
