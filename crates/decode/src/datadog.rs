@@ -46,7 +46,7 @@ impl Datadog {
         Self { version, now, sanitize }
     }
 
-    /// Reads a JSON body. Series that cannot be read are counted and left out.
+    /// Reads a JSON body. Points and series that cannot be read are counted and left out.
     pub async fn read_json<S: Sink>(
         &self,
         body: &[u8],
@@ -66,7 +66,9 @@ impl Datadog {
             }
             let mut series = json.array()?;
             while json.item(&mut series)? {
-                skipped.attempt(&mut json, rows, |json, rows| self.series(json, rows))?;
+                let mut points = Skipped::default();
+                skipped.attempt(&mut json, rows, |json, rows| self.series(json, rows, &mut points))?;
+                skipped.merge(points);
                 if rows.is_full() {
                     sink.flush(rows).await.map_err(ReadError::Sink)?;
                 }
@@ -76,7 +78,7 @@ impl Datadog {
         Ok(skipped)
     }
 
-    fn series(&self, json: &mut Json<'_>, rows: &mut Rows) -> Result<(), Malformed> {
+    fn series(&self, json: &mut Json<'_>, rows: &mut Rows, skipped: &mut Skipped) -> Result<(), Malformed> {
         let mut named = false;
         let mut members = json.object()?;
         while let Some(key) = json.key(&mut members)? {
@@ -88,7 +90,7 @@ impl Datadog {
                     let name = json.string()?;
                     named = self.name(name.as_bytes(), rows);
                 }
-                "points" => self.points(json, rows)?,
+                "points" => self.points(json, rows, skipped)?,
                 "host" | "device" if self.version == Version::One => {
                     let value = json.string()?;
                     rows.label(key.as_bytes(), value.as_bytes());
@@ -118,14 +120,16 @@ impl Datadog {
         rows.finish()
     }
 
-    fn points(&self, json: &mut Json<'_>, rows: &mut Rows) -> Result<(), Malformed> {
+    fn points(&self, json: &mut Json<'_>, rows: &mut Rows, skipped: &mut Skipped) -> Result<(), Malformed> {
         let mut points = json.array()?;
         while json.item(&mut points)? {
-            let (time, value) = match self.version {
-                Version::One => pair(json)?,
-                Version::Two => point(json)?,
-            };
-            self.sample(time, value, rows);
+            let point = skipped.attempt_value(json, |json| match self.version {
+                Version::One => pair(json),
+                Version::Two => point(json),
+            })?;
+            if let Some((time, value)) = point {
+                self.sample(time, value, rows);
+            }
         }
         Ok(())
     }
@@ -269,6 +273,18 @@ mod tests {
         let (rows, skipped) = read(Version::Two, body).expect("a good body");
         assert_eq!(rows, ["__name__=m,host=h,source_type_name=s,a=b 0.7@1700000000000 1@99"]);
         assert_eq!(skipped, 0);
+    }
+
+    #[test]
+    fn points_that_cannot_be_read_are_left_out() {
+        let body = r#"{"series":[{"metric":"m","points":[[1,1],[2,2],[3,"x"],[4,4],[5,null],[6],7,[8,8]]}]}"#;
+        let (rows, skipped) = read(Version::One, body).expect("a good body");
+        assert_eq!((rows, skipped), (vec!["__name__=m 1@1000 2@2000 4@4000 8@8000".to_string()], 4));
+        let body = r#"{"series":[{"points":[{"timestamp":1,"value":1},{"timestamp":2,"value":null},{"timestamp":"x","value":3},
+            {"timestamp":4,"value":4}],"metric":"m"}]}"#;
+        let (rows, skipped) = read(Version::Two, body).expect("a good body");
+        assert_eq!((rows, skipped), (vec!["__name__=m 1@1000 4@4000".to_string()], 2));
+        assert!(read(Version::One, r#"{"series":[{"metric":"m","points":[[1,1],[2,}]}]}"#).is_err());
     }
 
     #[test]

@@ -49,6 +49,9 @@ mod tests {
         let answer = ask(&receiver, post("/insert/4/datadog/api/v1/series?extra_label=x=y", body)).await;
         assert_eq!(answer, (202, "malformed=1".into(), ok.clone()));
         assert_eq!(store.take(), ["4:0 __name__=m,host=h,x=y 1@5000"]);
+        let gap = r#"{"series":[{"metric":"m","points":[[5,1],[6,null]]}]}"#;
+        assert_eq!(ask(&receiver, post("/datadog/api/v1/series", gap)).await, (202, "malformed=1".into(), ok.clone()));
+        assert_eq!(store.take(), ["0:0 __name__=m 1@5000"]);
         let body = r#"{"series":[{"metric":"m","points":[{"timestamp":5,"value":1}]}]}"#;
         assert_eq!(ask(&receiver, post("/datadog/api/v2/series/", body)).await, (202, String::new(), ok.clone()));
         let protobuf = with(

@@ -23,6 +23,13 @@ impl Skipped {
         self.first.get_or_insert(why);
     }
 
+    /// Counts what was left out of a part.
+    pub(crate) fn merge(&mut self, part: Self) {
+        self.points += part.points;
+        self.refused.merge(&part.refused);
+        self.first = self.first.take().or(part.first);
+    }
+
     /// Reads a value of a JSON text into rows. If it is whole but not as wanted, it is counted and left out; if not, the text is broken.
     pub(crate) fn attempt(
         &mut self,
@@ -30,13 +37,28 @@ impl Skipped {
         rows: &mut Rows,
         read: impl FnOnce(&mut Json<'_>, &mut Rows) -> Result<(), Malformed>,
     ) -> Result<(), Malformed> {
-        let (mark, mut before) = (rows.mark(), json.clone());
-        if let Err(why) = read(json, rows) {
+        let mark = rows.mark();
+        if self.attempt_value(json, |json| read(json, rows))?.is_none() {
             rows.rewind(mark);
-            before.skip()?;
-            *json = before;
-            self.add(why);
         }
         Ok(())
+    }
+
+    /// The same for a value that does not go into rows itself.
+    pub(crate) fn attempt_value<'a, T>(
+        &mut self,
+        json: &mut Json<'a>,
+        read: impl FnOnce(&mut Json<'a>) -> Result<T, Malformed>,
+    ) -> Result<Option<T>, Malformed> {
+        let mut before = json.clone();
+        match read(json) {
+            Ok(value) => Ok(Some(value)),
+            Err(why) => {
+                before.skip()?;
+                *json = before;
+                self.add(why);
+                Ok(None)
+            }
+        }
     }
 }
