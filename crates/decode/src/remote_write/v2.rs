@@ -20,7 +20,7 @@ use storage_api::{Refusal, Refusals};
 
 use super::{
     metadata::KINDS,
-    walk::{any_sample, usual_samples},
+    walk::{self, any_sample, usual_samples},
 };
 use crate::{
     Malformed,
@@ -28,8 +28,8 @@ use crate::{
     rows::{NAME, ReadError, Rows, Sink},
 };
 
-const SYMBOL: u32 = 4;
-const SERIES: u32 = 5;
+pub(super) const SYMBOL: u32 = 4;
+pub(super) const SERIES: u32 = 5;
 
 const LABELS: u32 = 1;
 const SAMPLE: u32 = 2;
@@ -113,9 +113,14 @@ impl Reader {
             return Err(Malformed { what: "body over 4 GiB", at: 0 });
         }
         let mut fields = Fields::new(body, 0, body.len());
+        let (mut own, mut of_version_1) = (false, None);
         while !fields.is_at_end() {
             let key = fields.key()?;
+            own |= matches!(key.field, SYMBOL | SERIES);
             if key.field != SYMBOL {
+                if matches!(key.field, walk::SERIES | walk::METADATA) && key.wire == BYTES {
+                    of_version_1.get_or_insert(fields.at);
+                }
                 fields.skip(key)?;
                 continue;
             }
@@ -127,7 +132,13 @@ impl Reader {
             }
             self.symbols.push(start as u32..end as u32);
         }
-        Ok(())
+        // Its samples would be lost in silence, since unknown fields are skipped.
+        match of_version_1 {
+            Some(at) if !own => {
+                Err(Malformed { what: "a message of remote write 1.0 whose content type says 2.0", at })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn series(&mut self, body: &[u8], start: usize, end: usize, rows: &mut Rows) -> Result<(), Malformed> {

@@ -6,14 +6,14 @@
 use model::{Sample, ValueKind};
 use storage_api::{EncodedSeries, Refusal};
 
-use super::{Rows, metadata};
+use super::{Rows, metadata, v2};
 use crate::{
     Malformed,
     proto::{BYTES, FIXED64, Fields, VARINT, put_varint},
 };
 
-const SERIES: u32 = 1;
-const METADATA: u32 = 3;
+pub(super) const SERIES: u32 = 1;
+pub(super) const METADATA: u32 = 3;
 
 const LABEL: u32 = 1;
 const SAMPLE: u32 = 2;
@@ -31,8 +31,10 @@ const USUAL_TIME_KEY: u8 = 0x10;
 
 pub(super) fn walk(rows: &mut Rows, body: &[u8], samples_max: usize) -> Result<(), Malformed> {
     let mut fields = Fields::new(body, 0, body.len());
+    let (mut own, mut of_version_2) = (false, None);
     while !fields.is_at_end() {
         let key = fields.key()?;
+        own |= matches!(key.field, SERIES | METADATA);
         match key.field {
             SERIES => {
                 fields.expect(key, BYTES)?;
@@ -47,10 +49,19 @@ pub(super) fn walk(rows: &mut Rows, body: &[u8], samples_max: usize) -> Result<(
                 let (start, end) = fields.extent()?;
                 rows.metadata.push(metadata::Place::find(body, start, end)?);
             }
-            _ => fields.skip(key)?,
+            _ => {
+                if matches!(key.field, v2::SYMBOL | v2::SERIES) && key.wire == BYTES {
+                    of_version_2.get_or_insert(fields.at);
+                }
+                fields.skip(key)?;
+            }
         }
     }
-    Ok(())
+    // Its samples would be lost in silence, since unknown fields are skipped.
+    match of_version_2 {
+        Some(at) if !own => Err(Malformed { what: "a message of remote write 2.0 whose content type says 1.0", at }),
+        _ => Ok(()),
+    }
 }
 
 fn series(rows: &mut Rows, body: &[u8], start: usize, end: usize) -> Result<(), Malformed> {

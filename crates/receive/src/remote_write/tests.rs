@@ -114,6 +114,33 @@ async fn broken_requests_change_nothing() {
 }
 
 #[tokio::test]
+async fn a_message_of_the_other_version_is_not_lost_in_silence() {
+    let store = store(10, Ok(()));
+    let receiver = receiver(&store);
+    let version_1 = series(&[("a", "1")], 1.0, 5);
+    let version_2 =
+        [field(0x22, b""), field(0x22, b"a"), field(0x22, b"1"), field(0x2a, &field(0x0a, &[1, 2]))].concat();
+    let content_type = "application/x-protobuf;proto=io.prometheus.write.v2.Request";
+    let as_version_2 = |body: &[u8]| with(post(snappy(body)), header::CONTENT_TYPE, content_type);
+    let (status, _, why) = ask(&receiver, post(snappy(&version_2))).await;
+    assert!(
+        status == 400 && why.contains("a message of remote write 2.0 whose content type says 1.0"),
+        "{status} {why}"
+    );
+    let (status, _, why) = ask(&receiver, as_version_2(&version_1)).await;
+    assert!(
+        status == 400 && why.contains("a message of remote write 1.0 whose content type says 2.0"),
+        "{status} {why}"
+    );
+    assert!(store.take().is_empty());
+    // Fields that a version does not know are skipped beside its own, and a message may be empty.
+    let both = [version_1, version_2].concat();
+    for request in [post(snappy(&both)), as_version_2(&both), post(snappy(b"")), as_version_2(b"")] {
+        assert_eq!(ask(&receiver, request).await.0, 204);
+    }
+}
+
+#[tokio::test]
 async fn a_store_that_cannot_take_rows_is_a_reason_to_come_again() {
     for error in [
         InsertError::ReadOnly("disk full".into()),
