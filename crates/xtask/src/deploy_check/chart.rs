@@ -109,11 +109,12 @@ impl Chart {
 }
 
 impl Rendering {
-    /// The container's arguments, with the rules of the ConfigMap in a file below `work`.
+    /// The container's arguments, with the rules of the ConfigMap in a file below `work`. Without TLS, whose certificate is in a Secret.
     pub fn arguments(&self, work: &Path) -> Result<Vec<String>, String> {
         let pod = the(&self.objects, "StatefulSet").ok_or("no StatefulSet")?;
         let arguments = files::texts(&pod["spec"]["template"]["spec"]["containers"][0]["args"]);
         let mut arguments = arguments.ok_or("the container has no arguments")?;
+        arguments.retain(|argument| !argument.starts_with("-tls"));
         if let Some(rules) = the(&self.objects, "ConfigMap") {
             let path = work.join("relabel.yaml");
             let text = rules["data"]["relabel.yaml"].as_str().ok_or("the ConfigMap holds no rules")?;
@@ -199,14 +200,22 @@ fn complaints_of_whole(objects: &[Value]) -> Vec<String> {
     must(headless.is_some_and(|service| service["spec"]["clusterIP"] == "None"), "serviceName is no headless Service");
     must(services.iter().all(|service| selects(&service["spec"]["selector"], pod_labels)), "a Service misses the pod");
     must(has_volumes(set), "a mount has no volume");
+    let scheme = scheme(set);
+    must(probes_ask(set, scheme), "a probe does not speak what the program speaks");
     for object in objects {
         match object["kind"].as_str() {
             Some("ServiceMonitor") => {
+                must(
+                    object["spec"]["endpoints"][0]["scheme"] == scheme,
+                    "the ServiceMonitor does not speak what the program speaks",
+                );
                 let selector = &object["spec"]["selector"]["matchLabels"];
                 let hit = services.iter().filter(|service| selects(selector, &service["metadata"]["labels"])).count();
                 must(hit == 1, "the ServiceMonitor does not mean exactly one Service");
             }
             Some("PodMonitor") => {
+                let endpoint = &object["spec"]["podMetricsEndpoints"][0];
+                must(endpoint["scheme"] == scheme, "the PodMonitor does not speak what the program speaks");
                 let selector = &object["spec"]["selector"]["matchLabels"];
                 must(selects(selector, pod_labels), "the PodMonitor misses the pod");
             }
@@ -228,6 +237,21 @@ fn complaints_of_whole(objects: &[Value]) -> Vec<String> {
 fn selects(selector: &Value, labels: &Value) -> bool {
     selector.as_object().is_some_and(|want| {
         !want.is_empty() && want.iter().all(|(name, value)| labels.get(name).is_some_and(|label| label == value))
+    })
+}
+
+/// What the program speaks with its arguments.
+fn scheme(set: &Value) -> &'static str {
+    let arguments = files::texts(&set["spec"]["template"]["spec"]["containers"][0]["args"]).unwrap_or_default();
+    if arguments.iter().any(|argument| argument == "-tls=true") { "https" } else { "http" }
+}
+
+/// Whether every probe asks by this scheme.
+fn probes_ask(set: &Value, scheme: &str) -> bool {
+    let container = &set["spec"]["template"]["spec"]["containers"][0];
+    ["startupProbe", "readinessProbe", "livenessProbe"].iter().all(|probe| {
+        let asks_by = container[probe]["httpGet"]["scheme"].as_str().unwrap_or("HTTP");
+        asks_by.eq_ignore_ascii_case(scheme)
     })
 }
 

@@ -36,12 +36,20 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
+{{/* What the program speaks: TLS if extraArgs.tls says so, as a boolean, a text or a list of one of them. */}}
+{{- define "basalt.scheme" -}}
+{{- if contains "true" (toJson .Values.extraArgs.tls) -}}https{{- else -}}http{{- end -}}
+{{- end -}}
+
 {{/* An endpoint of a PodMonitor or ServiceMonitor; the dot is the group of values. */}}
 {{- define "basalt.endpoint" -}}
 port: http
 path: /metrics
 interval: {{ .interval }}
 scrapeTimeout: {{ .scrapeTimeout }}
+{{- with .endpoint }}
+{{ toYaml . }}
+{{- end }}
 {{- with .relabelings }}
 relabelings:
   {{- toYaml . | nindent 2 }}
