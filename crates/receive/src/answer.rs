@@ -16,8 +16,8 @@ static HISTOGRAMS_WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-re
 static EXEMPLARS_WRITTEN: HeaderName = HeaderName::from_static("x-prometheus-remote-write-exemplars-written");
 
 impl Receiver {
-    /// Names in an answer what was refused, and logs it at a bounded rate.
-    pub(crate) fn name_refused(&self, taken: &Taken, protocol: &str, mut response: Response) -> Response {
+    /// Names in an answer what was refused, and logs each reason at a bounded rate.
+    pub(crate) fn name_refused(&self, taken: &Taken, protocol: &'static str, mut response: Response) -> Response {
         if let Some(reasons) = self.log_refused(taken, protocol) {
             let reasons = HeaderValue::try_from(reasons).expect("BUG: names of reasons are plain text");
             response.headers_mut().insert(REFUSED.clone(), reasons);
@@ -26,18 +26,23 @@ impl Receiver {
     }
 
     /// Logs what was refused at a bounded rate; gives it as the header has it.
-    pub(crate) fn log_refused(&self, taken: &Taken, protocol: &str) -> Option<String> {
+    pub(crate) fn log_refused(&self, taken: &Taken, protocol: &'static str) -> Option<String> {
         let refused = taken.all_refused();
         if refused.total() == 0 {
             return None;
         }
-        let reasons = list(&refused);
-        if let Some(held_back) = self.refusals.admit() {
-            let first = taken.first_wrong.as_ref().filter(|_| refused.get(Refusal::Malformed) > 0);
+        for (reason, samples) in refused.iter() {
+            let Some(held_back) = self.refusals.admit((protocol, reason)) else {
+                continue;
+            };
+            let first = taken.first_wrong.as_ref().filter(|_| reason == Refusal::Malformed);
             let first = first.map(|why| format!("; {why}")).unwrap_or_default();
-            log::warn!("refused samples that came by {protocol}: {reasons}{first} ({held_back} such lines held back)");
+            let name = reason.name();
+            log::warn!(
+                "refused samples that came by {protocol}: {name}={samples}{first} ({held_back} such lines held back)"
+            );
         }
-        Some(reasons)
+        Some(list(&refused))
     }
 }
 
@@ -57,4 +62,20 @@ pub fn name_written(samples: u64, mut response: Response) -> Response {
         response.headers_mut().insert(name.clone(), HeaderValue::from(count));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{ask, post, receiver, store};
+
+    #[tokio::test]
+    async fn refusals_of_one_protocol_do_not_silence_another() {
+        let receiver = receiver(&store(10, Ok(())));
+        let (status, said, _) = ask(&receiver, post("/api/v1/import/prometheus", "a 1\nb\n")).await;
+        assert_eq!((status, said.as_str()), (204, "malformed=1"));
+        assert_eq!(receiver.refusals.admit(("prometheusimport", Refusal::Malformed)), None);
+        assert_eq!(receiver.refusals.admit(("prometheusimport", Refusal::NoLabels)), Some(0));
+        assert_eq!(receiver.refusals.admit(("Graphite", Refusal::Malformed)), Some(0));
+    }
 }

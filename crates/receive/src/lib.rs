@@ -38,6 +38,7 @@ mod stats;
 mod stream;
 #[cfg(test)]
 mod testing;
+mod throttles;
 mod told;
 mod whole;
 mod workspace;
@@ -45,14 +46,14 @@ mod zabbix;
 
 use std::sync::Arc;
 
-use basalt_http::{Gate, MetricsSource, MetricsText, Request, Response, StatusCode, Throttle, json};
+use basalt_http::{Gate, MetricsSource, MetricsText, Request, Response, StatusCode, json};
 use decode::{
     remote_write::RemoteWriteLabels,
     rows::{Duplicates, ExtraLabels, PairLabels},
 };
 use model::Clock;
 use relabel::Relabeler;
-use storage_api::{Insert, Refusals};
+use storage_api::{Insert, Refusal, Refusals};
 
 pub use decode::LabelLimits;
 pub(crate) use door::Entered;
@@ -63,8 +64,8 @@ pub use rejection::Rejection;
 pub use rules::RuleOptions;
 
 use crate::{
-    budget::BodyBudget, new_series::NewSeriesLog, rate::IngestionRate, rules::CurrentRules, stats::Stats, told::Told,
-    workspace::Pool,
+    budget::BodyBudget, new_series::NewSeriesLog, rate::IngestionRate, rules::CurrentRules, stats::Stats,
+    throttles::Throttles, told::Told, workspace::Pool,
 };
 
 /// What agents want to hear.
@@ -88,8 +89,10 @@ pub struct Receiver {
     labels: Labels,
     stats: Stats,
     told: Told,
-    rejections: Throttle,
-    refusals: Throttle,
+    /// By door and status.
+    rejections: Throttles<(&'static str, StatusCode)>,
+    /// By protocol and reason.
+    refusals: Throttles<(&'static str, Refusal)>,
 }
 
 /// How labels of requests are read that add none of their own, which is most of them.
@@ -131,8 +134,8 @@ impl Receiver {
             new_series,
             stats: Stats::default(),
             told: Told::default(),
-            rejections: Throttle::default(),
-            refusals: Throttle::default(),
+            rejections: Throttles::default(),
+            refusals: Throttles::default(),
         }
     }
 
@@ -162,8 +165,8 @@ impl Receiver {
         };
         outcome.unwrap_or_else(|rejection| {
             stats.rejected.add(1);
-            if let Some(held_back) = self.rejections.admit() {
-                let path = entrance.door.path();
+            let path = entrance.door.path();
+            if let Some(held_back) = self.rejections.admit((path, rejection.status())) {
                 log::warn!(
                     "cannot take an insert at {path} from {peer}: {rejection} ({held_back} such lines held back)"
                 );

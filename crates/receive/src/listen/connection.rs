@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use basalt_http::{Accepted, Counted, Handler, ServerOptions, Stop, serve_accepted};
+use basalt_http::{Accepted, Counted, Handler, ServerOptions, StatusCode, Stop, serve_accepted};
 use model::Tenant;
 use tokio::io::AsyncReadExt;
 
@@ -111,8 +111,8 @@ async fn store_lines(receiver: &Receiver, protocol: LineProtocol, lines: &[u8]) 
         rest = session.read_until_full(rest, &mut position, &mut *protocol.reader(receiver), rows);
         while let Err(why) = session.insert_rows(rows).await {
             session.leave();
-            if let Some(held_back) = receiver.rejections.admit() {
-                let name = protocol.name();
+            let name = protocol.name();
+            if let Some(held_back) = receiver.rejections.admit((name, StatusCode::SERVICE_UNAVAILABLE)) {
                 log::warn!("rows that came by {name} wait for the store: {why} ({held_back} such lines held back)");
             }
             tokio::time::sleep(RETRY_PAUSE).await;

@@ -32,9 +32,12 @@ pub async fn serve(socket: UdpSocket, protocol: LineProtocol, receiver: Arc<Rece
             }
         }
         if let Err(why) = store(&receiver, protocol, &buffer[..len]).await
-            && let Some(held_back) = receiver.rejections.admit()
+            && let Some(held_back) = receiver.rejections.admit((protocol.metric_name(), why.status()))
         {
-            log::warn!("{len} bytes of datagrams are lost: {why} ({held_back} such lines held back)");
+            log::warn!(
+                "{len} bytes of {} datagrams are lost: {why} ({held_back} such lines held back)",
+                protocol.name()
+            );
         }
     }
 }
