@@ -1,4 +1,4 @@
-//! The README's commands, run as they stand there; only the address is that of the test's server.
+//! The commands of the README and of docs/migration.md, run as they stand there; only the addresses are those of the test's servers.
 
 use std::{
     fs,
@@ -75,6 +75,50 @@ fn the_commands_of_the_readme_do_what_it_says() {
         }
     }
     basalt.stop();
+}
+
+#[test]
+fn history_comes_over_month_by_month_and_whole() {
+    if !is_there("curl") || !is_there("bash") {
+        return;
+    }
+    let page = fs::read_to_string(root().join("docs/migration.md")).expect("the page");
+    let block = page.split("```\n").find(|block| block.contains("/api/v1/export/native")).expect("the loop");
+    let (old_home, new_home) = (folder(), folder());
+    let (old, new) = (
+        Basalt::start(old_home.path(), &["-retentionPeriod=100y"]),
+        Basalt::start(new_home.path(), &["-retentionPeriod=100y"]),
+    );
+    // The first and the last moment of each month of the loop, and the first behind it.
+    let moments = [
+        1_767_225_600_000,
+        1_769_903_999_999,
+        1_769_904_000_000,
+        1_772_323_199_999,
+        1_772_323_200_000,
+        1_775_001_599_999,
+        1_775_001_600_000,
+    ];
+    let samples: Vec<_> = moments.iter().map(|time| (*time, 1.5)).collect();
+    let mut body = BodyWriter::default();
+    body.series(&labels(&[("__name__", "old")]), &samples);
+    assert_eq!(old.write(&body.body).status, 204);
+
+    let script = |from: &str, to: &str| block.replace("victoria:8428", from).replace("basalt:8428", to);
+    let run = |script: &str| Command::new("bash").args(["-c", script]).output().expect("bash runs");
+    let (from, to) = (old.address.to_string(), new.address.to_string());
+    let output = run(&script(&from, &to));
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(!said.contains("not whole") && said.matches("204 No Content").count() == 3, "{said}");
+    assert_eq!(new.export("old").samples(), old.export("old").samples());
+    assert_eq!(new.export("old").samples(), moments.len());
+
+    // An export that fails is said, and ends the loop.
+    let wrong = script(&from, &to).replace("-01T00:00:00Z", "-31T00:00:00Z");
+    let said = String::from_utf8_lossy(&run(&wrong).stdout).into_owned();
+    assert!(said.ends_with("the month 2026-01 is not whole; begin again with it\n"), "{said}");
+    old.stop();
+    new.stop();
 }
 
 #[test]
