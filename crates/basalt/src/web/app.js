@@ -7,15 +7,43 @@ const [width, height, left, bottom] = [1000, 260, 70, 20];
 let zone = "UTC";
 let dashboards = [];
 
+const unread = (what, text, wanted) => new Error(`cannot read the ${what} ${JSON.stringify(text)}; want ${wanted}`);
+
+// A duration as the API has it; a bare number is seconds.
 const seconds = (text) => {
-  const units = { s: 1, m: 60, h: 3600, d: 86400, w: 604800, y: 31536000 };
+  const units = { ms: 0.001, s: 1, m: 60, h: 3600, d: 86400, w: 604800, y: 31536000 };
+  const bare = text.trim();
+  if (/^\d+(\.\d+)?$/.test(bare) && Number(bare) > 0) return Number(bare);
   let sum = 0;
-  for (const [, number, unit] of text.matchAll(/([\d.]+)([smhdwy])/g)) sum += number * units[unit];
-  return sum || 3600;
+  for (const [, number, unit] of bare.matchAll(/(\d+(?:\.\d+)?)(ms|[smhdwy])/g)) sum += number * units[unit];
+  if (!/^(\d+(\.\d+)?(ms|[smhdwy]))+$/.test(bare) || !sum) throw unread("duration", text, "for example 15, 500ms or 1h30m");
+  return sum;
 };
 
 const shownTime = (time) =>
   new Date(time * 1000).toLocaleString("sv-SE", zone === "Local" ? {} : { timeZone: zone });
+
+// A moment in seconds: now or some time before it, seconds since 1970, or a date, which is one of the page's zone if it names none.
+const moment = (text) => {
+  const bare = text.trim();
+  const [isRelative, , before] = bare.match(/^(now)?(?:\s*-\s*(\S+))?$/) || [];
+  if (isRelative !== undefined) return Date.now() / 1000 - (before ? seconds(before) : 0);
+  if (/^\d{5,}(\.\d+)?$/.test(bare)) return Number(bare);
+  const date = bare.match(/^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?))?$/);
+  const found = Date.parse(date ? `${date[1]}T${date[2] || "00:00"}Z` : bare) / 1000;
+  if (!Number.isFinite(found)) throw unread("time", text, "for example now-1h, 2026-03-02 15:04 or seconds since 1970");
+  if (!date) return found;
+  const ahead = Date.parse(`${shownTime(found).replace(" ", "T")}Z`) / 1000 - Math.floor(found);
+  return found - ahead;
+};
+
+// What a link asks for: one of this page, or one of Prometheus' or VictoriaMetrics' pages, whose arguments may stand behind the #.
+const linked = ({ search, hash }) => {
+  const all = new URLSearchParams(`${search.slice(1)}&${hash.split("?")[1] || ""}`);
+  const first = (...names) => names.map((name) => all.get(name)).find((value) => value) || "";
+  const [query, range] = [first("query", "g0.expr"), first("g0.range_input")];
+  return { query, range, end: first("g0.end_input"), step: first("g0.step_input") };
+};
 
 const get = async (path, params) => {
   const answer = await fetch(`${base}${path}?${new URLSearchParams(params)}`);
@@ -97,11 +125,10 @@ const panel = async (title, queries, asTable) => {
   const section = element("section");
   if (title) section.append(element("h2", title));
   byId("panels").append(section);
-  const until = byId("end").value.trim();
-  const end = until ? Date.parse(until) / 1000 : Date.now() / 1000;
-  const range = seconds(byId("range").value);
-  const step = byId("step").value ? seconds(byId("step").value) : Math.max(1, Math.ceil(range / 300));
   try {
+    const end = moment(byId("end").value);
+    const range = seconds(byId("range").value || "1h");
+    const step = byId("step").value ? seconds(byId("step").value) : Math.max(1, Math.ceil(range / 300));
     const ask = (query) =>
       asTable
         ? get("/api/v1/query", { query, time: end, step })
@@ -143,7 +170,7 @@ const begin = async () => {
     byId("dashboard").append(option);
   });
   byId("dashboard").hidden = !dashboards.length;
-  byId("query").value = new URLSearchParams(location.search).get("query") || "";
+  for (const [name, value] of Object.entries(linked(location))) if (value) byId(name).value = value;
   byId("ask").addEventListener("submit", refresh);
   byId("dashboard").addEventListener("change", refresh);
   document.querySelectorAll("input[name=view]").forEach((view) => view.addEventListener("change", refresh));
