@@ -44,7 +44,7 @@ pub use hyper::{
     Method, StatusCode,
     header::{self, HeaderMap, HeaderName, HeaderValue},
 };
-pub use listener::{ListenError, Listener};
+pub use listener::{ListenError, Listener, check_address};
 pub use metrics::{Counter, MetricsSource, MetricsText};
 pub use params::{ParamError, Params};
 pub use percent::percent_decoded;

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, lookup_host};
 
 use crate::{counted::ListenerStats, tls::Tls};
 
@@ -26,6 +26,8 @@ pub struct Listener {
 pub enum ListenError {
     /// The text is no address.
     Address(String),
+    /// No address is known by this name.
+    Name(String),
     /// The system refused.
     Bind {
         /// The address.
@@ -39,8 +41,9 @@ impl fmt::Display for ListenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Address(text) => {
-                write!(f, "cannot listen at {text:?}: want IP:PORT, :PORT or localhost:PORT")
+                write!(f, "cannot listen at {text:?}: want IP:PORT, HOST:PORT or :PORT")
             }
+            Self::Name(name) => write!(f, "cannot listen at {name:?}: no address of that host is known"),
             Self::Bind { address, source } => write!(f, "cannot listen at {address}: {source}"),
         }
     }
@@ -65,10 +68,35 @@ pub fn parse_address(text: &str, tcp6: bool) -> Result<SocketAddr, ListenError> 
     Ok(SocketAddr::new(host, port))
 }
 
+/// Whether a text can be an address to listen at. Names of hosts are not looked up.
+pub fn check_address(text: &str) -> Result<(), ListenError> {
+    parse_address(text, false).map(drop).or_else(|wrong| host_and_port(text).map(drop).ok_or(wrong))
+}
+
+/// A host by its name, and a port.
+fn host_and_port(text: &str) -> Option<(&str, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let may_be_in_names = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    // Of digits and dots alone are addresses, and broken ones.
+    let is_name = host.chars().all(may_be_in_names) && host.chars().any(|c| c.is_ascii_alphabetic());
+    is_name.then_some(host).zip(port.parse().ok())
+}
+
+/// The address of a host, of version 4 unless `tcp6` says otherwise.
+async fn resolve(text: &str, tcp6: bool) -> Result<SocketAddr, ListenError> {
+    let named = host_and_port(text).ok_or_else(|| ListenError::Address(text.to_string()))?;
+    let unknown = || ListenError::Name(text.to_string());
+    let mut found = lookup_host(named).await.map_err(|_| unknown())?;
+    found.find(|address| tcp6 || address.is_ipv4()).ok_or_else(unknown)
+}
+
 impl Listener {
-    /// Binds an address; port 0 takes a free one. Must be called inside a runtime.
+    /// Binds an address, which may be that of a host by its name; port 0 takes a free one. Must be called inside a runtime.
     pub async fn bind(text: &str, tcp6: bool) -> Result<Self, ListenError> {
-        let wanted = parse_address(text, tcp6)?;
+        let wanted = match parse_address(text, tcp6) {
+            Ok(address) => address,
+            Err(_) => resolve(text, tcp6).await?,
+        };
         let failed = |source| ListenError::Bind { address: wanted, source };
         let socket = TcpListener::bind(wanted).await.map_err(failed)?;
         let address = socket.local_addr().map_err(failed)?;
@@ -128,5 +156,19 @@ mod tests {
             assert!(parse_address(text, false).is_err(), "{text}");
         }
         assert_eq!(parse_address(":80", true).expect("a good address").to_string(), "[::]:80");
+    }
+
+    #[tokio::test]
+    async fn hosts_are_found_by_their_names() {
+        for text in [":8428", "example.org:80", "my-host_1:0", "[::1]:80"] {
+            assert!(check_address(text).is_ok(), "{text}");
+        }
+        for text in ["foo", "", "1.2.3:4", "host:99999", "host:http", "a b:80", "http://host:80", "::1:80x"] {
+            assert!(check_address(text).is_err(), "{text}");
+        }
+        let found = resolve("localhost:80", false).await.expect("every system knows it");
+        assert_eq!(found.to_string(), "127.0.0.1:80");
+        let unknown = Listener::bind("no-such-host.invalid:80", false).await.expect_err("nobody has this name");
+        assert!(unknown.to_string().contains("no address of that host is known"), "{unknown}");
     }
 }

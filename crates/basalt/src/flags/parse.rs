@@ -13,6 +13,9 @@ use crate::{
     secrets,
 };
 
+/// A flag that was meant differs from what was given in at most one part of so many.
+const DIFFERENT_OF: usize = 4;
+
 pub fn read(arguments: Vec<String>, environment: Environment<'_>) -> Result<Invocation, UsageError> {
     let mut set: Vec<SetFlag> = table::all().map(SetFlag::new).collect();
     let mut arguments = arguments.into_iter().peekable();
@@ -46,8 +49,10 @@ fn split(argument: &str) -> Result<(&str, Option<&str>), UsageError> {
 }
 
 fn unknown(name: &str) -> UsageError {
-    let nearest = table::all().min_by_key(|flag| distance(name, flag.name)).expect("BUG: the table is not empty");
-    UsageError(format!("flag provided but not defined: -{name}; the nearest known one is -{}; see -help", nearest.name))
+    let near = |flag: &&Flag| distance(name, flag.name) <= 1 + name.chars().count() / DIFFERENT_OF;
+    let nearest = table::all().filter(near).min_by_key(|flag| distance(name, flag.name));
+    let hint = nearest.map(|flag| format!("the nearest known one is -{}; ", flag.name)).unwrap_or_default();
+    UsageError(format!("flag provided but not defined: -{name}; {hint}see -help"))
 }
 
 /// How many characters must be added, dropped or replaced (without regard to case) to make one of the other.
@@ -174,6 +179,7 @@ mod tests {
     fn an_unknown_flag_is_named_with_its_neighbour() {
         let said = error("-retentionPerod=3d");
         assert!(said.contains("-retentionPerod;") && said.contains("nearest known one is -retentionPeriod"), "{said}");
+        assert_eq!(error("-nosuch"), "flag provided but not defined: -nosuch; see -help");
     }
 
     #[test]
