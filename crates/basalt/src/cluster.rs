@@ -1,8 +1,13 @@
 //! What the flags say about other nodes.
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::IpAddr,
+    pin::pin,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
 
-use route::{Discovery, NodeList, Replication, Sources};
+use route::{Discovery, NodeList, NodesError, Replication, Sources};
 use rpc::{ClientTls, NodeOptions, Role as NodeRole, ServerTls};
 use storage_api::BoxFuture;
 use tokio::task::spawn_blocking;
@@ -10,12 +15,16 @@ use tokio::task::spawn_blocking;
 use crate::{
     files,
     flags::{Flags, UsageError},
+    listeners::check_flag,
+    roles::Role,
 };
 
 /// Certificates and keys are shorter.
 const PEM_BYTES_MAX: usize = 1 << 20;
 /// A file with names of nodes is shorter.
 const NODES_BYTES_MAX: usize = 1 << 20;
+/// Stands for the port of nodes that are only looked at.
+const ANY_PORT: u16 = 1;
 /// Rows are stored, and small questions answered, in this time.
 const CALL_TIME_MAX: Duration = Duration::from_secs(60);
 
@@ -83,6 +92,31 @@ impl ClusterOptions {
             dedup_interval_ms: i64::try_from(flags.duration("dedup.minScrapeInterval").as_millis()).unwrap_or(i64::MAX),
             tls: flags.switch("cluster.tls").then_some(tls),
         })
+    }
+
+    /// Whether a node of a role can start with these flags, as far as they alone say. Files and names of hosts are not asked.
+    pub fn check(&self, role: Role) -> Result<(), UsageError> {
+        let inserts = ("vminsertAddr", &self.insert_address);
+        let selects = ("vmselectAddr", &self.select_address);
+        let native = ("clusternativeListenAddr", &self.native_address);
+        let ports = match role {
+            Role::Single => vec![selects],
+            Role::Storage => vec![inserts, selects],
+            Role::Insert | Role::Select => vec![native],
+        };
+        for (flag, address) in ports.into_iter().filter(|(_, address)| !address.is_empty()) {
+            check_flag(flag, address)?;
+        }
+        if !matches!(role, Role::Insert | Role::Select) {
+            return Ok(());
+        }
+        let discovery = self.discovery(ANY_PORT).map_err(UsageError)?;
+        let wrong = |why: NodesError| UsageError(why.0);
+        match (role, named(&discovery)) {
+            (Role::Insert, Some(list)) => self.replication.check(&list.map_err(wrong)?).map_err(wrong),
+            (_, Some(list)) => list.map(drop).map_err(wrong),
+            (_, None) => Ok(()),
+        }
     }
 
     /// How nodes are found whose port, if none is named, is `port`.
@@ -158,6 +192,18 @@ impl Sources for SystemSources {
             let found = tokio::net::lookup_host((host, 0)).await.map_err(|why| why.to_string())?;
             Ok(found.map(|address| address.ip()).collect())
         })
+    }
+}
+
+/// The nodes of a list that cannot change.
+fn named(discovery: &Discovery) -> Option<Result<NodeList, NodesError>> {
+    if discovery.is_dynamic() {
+        return None;
+    }
+    // It asks nobody, and so is there at once.
+    match pin!(discovery.list(&SystemSources)).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(list) => Some(list),
+        Poll::Pending => None,
     }
 }
 

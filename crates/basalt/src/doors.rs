@@ -8,7 +8,10 @@ use model::Tenant;
 use receive::{Door, DoorOptions, Entrance, LineListener, LineProtocol, Receiver};
 use tokio::task::JoinHandle;
 
-use crate::flags::Flags;
+use crate::{
+    flags::{Flags, UsageError},
+    listeners::check_flag,
+};
 
 /// Addresses that are listened on, if they are not empty.
 #[derive(Debug, Clone)]
@@ -21,6 +24,7 @@ pub struct DoorAddresses {
 /// An address of a door.
 #[derive(Debug, Clone)]
 struct DoorAddress {
+    flag: &'static str,
     address: String,
     /// Whether connections begin with a head of the proxy protocol.
     behind_proxy: bool,
@@ -37,8 +41,11 @@ impl DoorAddresses {
     /// Reads the flags.
     pub fn from_flags(flags: &Flags) -> Self {
         let door = |address, behind_proxy| {
-            let door =
-                DoorAddress { address: flags.text(address).to_string(), behind_proxy: flags.switch(behind_proxy) };
+            let door = DoorAddress {
+                flag: address,
+                address: flags.text(address).to_string(),
+                behind_proxy: flags.switch(behind_proxy),
+            };
             (!door.address.is_empty()).then_some(door)
         };
         let lines = [
@@ -51,6 +58,12 @@ impl DoorAddresses {
             opentsdb_http: door("opentsdbHTTPListenAddr", "opentsdbHTTPListenAddr.useProxyProtocol"),
             tcp6: flags.switch("enableTCP6"),
         }
+    }
+
+    /// Checks that they can be addresses.
+    pub fn check(&self) -> Result<(), UsageError> {
+        let mut doors = self.lines.iter().map(|(_, door)| door).chain(&self.opentsdb_http);
+        doors.try_for_each(|door| check_flag(door.flag, &door.address))
     }
 
     /// Binds them. Must be called inside a runtime.

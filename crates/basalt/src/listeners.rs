@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use basalt_http::{Listener, PemFiles, Tls, TlsOptions, TlsVersion};
+use basalt_http::{Listener, PemFiles, Tls, TlsOptions, TlsVersion, check_address};
 
 use crate::{
     files,
@@ -95,10 +95,20 @@ impl Listen {
         Ok(listener.with_tls(tls).behind_proxy(self.behind_proxy))
     }
 
+    /// Checks that the address can be one.
+    pub fn check_address(&self) -> Result<(), UsageError> {
+        check_flag("httpListenAddr", &self.address)
+    }
+
     /// Checks that certificate and key are good, if there are any.
     pub fn check(&self) -> Result<(), String> {
         self.tls.as_ref().map(TlsFiles::load).transpose().map(drop)
     }
+}
+
+/// Whether the value of a flag can be an address to listen at.
+pub fn check_flag(flag: &str, address: &str) -> Result<(), UsageError> {
+    check_address(address).map_err(|why| UsageError(format!("invalid value for -{flag}: {why}")))
 }
 
 impl TlsFiles {

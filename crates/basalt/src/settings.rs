@@ -16,7 +16,7 @@ use crate::{
     logging::{JsonNames, Logging},
     machine,
     push::Push,
-    roles::InsertSettings,
+    roles::{InsertSettings, Role},
     secrets::Sourced,
     self_scrape::SelfScrape,
     web::WebSettings,
@@ -122,6 +122,13 @@ impl Settings {
         // Known once all have asked.
         settings.secrets = flags.sourced_secrets();
         Ok(settings)
+    }
+
+    /// Whether a node of a role can start with them, as far as flags alone say.
+    pub fn check(&self, role: Role) -> Result<(), UsageError> {
+        self.listen.iter().try_for_each(Listen::check_address)?;
+        self.doors.check()?;
+        self.cluster.check(role)
     }
 }
 
@@ -386,6 +393,37 @@ mod tests {
         assert!(unread.is_empty(), "obeyed in the table, but no code reads them: {unread:?}");
         let undeclared: Vec<_> = asked.difference(&obeyed).collect();
         assert!(undeclared.is_empty(), "read by code, but not obeyed in the table: {undeclared:?}");
+    }
+
+    #[test]
+    fn a_start_that_must_fail_is_known_from_its_flags() {
+        let check =
+            |role: Role, line: &str| Settings::from_flags(&flags(line)).and_then(|settings| settings.check(role));
+        for (role, line, part) in [
+            (Role::Single, "-httpListenAddr=foo", "-httpListenAddr"),
+            (Role::Single, "-graphiteListenAddr=bar", "-graphiteListenAddr"),
+            (Role::Single, "-opentsdbHTTPListenAddr=1.2.3:4", "-opentsdbHTTPListenAddr"),
+            (Role::Single, "-vmselectAddr=foo", "-vmselectAddr"),
+            (Role::Storage, "-vminsertAddr=foo", "-vminsertAddr"),
+            (Role::Insert, "", "missing -storageNode"),
+            (Role::Select, "", "missing -storageNode"),
+            (Role::Insert, "-storageNode=a:1 -replicationFactor=3", "as -replicationFactor asks"),
+            (Role::Insert, "-storageNode=a -clusternativeListenAddr=foo", "-clusternativeListenAddr"),
+            (Role::Select, "-storageNode=a -storageNode.filter=(", "filter of storage nodes"),
+            (Role::Select, "-storageNode=a,a", "stands there twice"),
+        ] {
+            let said = check(role, line).expect_err(line).0;
+            assert!(said.contains(part), "{line}: {said}");
+        }
+        for (role, line) in [
+            (Role::Single, "-httpListenAddr=my-host:8428 -graphiteListenAddr=:2003"),
+            (Role::Storage, "-vminsertAddr=:8400 -vmselectAddr=:8401"),
+            (Role::Insert, "-storageNode=a,b,c -replicationFactor=3"),
+            (Role::Insert, "-storageNode=file:/nodes -replicationFactor=3"),
+            (Role::Select, "-storageNode=dns+nodes:8401 -storageNode.filter=^a"),
+        ] {
+            assert_eq!(check(role, line), Ok(()), "{line}");
+        }
     }
 
     #[test]
