@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use disk::Disk;
 use model::{Selector, Tenant, TimeRange};
-use storage_api::{Admin, InsertError, SelectRequest};
+use storage_api::{Admin, AdminError, InsertError, SelectRequest};
 use store::{Options, StoreError, verify};
 use testkit::{Fault, ManualClock, Op, SimDisk};
 
@@ -46,6 +46,8 @@ fn a_full_disk_refuses_writes_says_so_and_comes_back() {
     let refused = driver.insert(Tenant::DEFAULT, &[("__name__=m", NOW + 1, 2.0)]);
     assert!(matches!(refused, Err(InsertError::ReadOnly(why)) if why.contains("minFreeDiskSpaceBytes")));
     assert!(driver.store.stats().read_only && driver.reported("read-only"));
+    let kept = driver.delete(Tenant::DEFAULT, Selector::everything(), TimeRange::ALL);
+    assert!(matches!(&kept, Err(AdminError::Unavailable(why)) if why.contains("read-only mode")), "{kept:?}");
     assert_eq!(driver.read_all(Tenant::DEFAULT).expect("reading goes on").len(), 1);
     disk.set_free_bytes(1 << 30);
     driver.store.work().expect("it works");
