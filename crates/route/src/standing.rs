@@ -54,14 +54,15 @@ impl Standing {
         Self { inserts: remembered.iter().map(|insert| (*insert, unheard())).collect(), next_token: first_token }
     }
 
-    /// Takes a report. If the set of remembered inserts changes, which the second value says, it has to be durable before the answer goes out.
-    pub fn take(&mut self, now: Duration, report: &InsertReport, read_only: Option<String>) -> (ReportAnswer, bool) {
+    /// Takes a report. Whether its insert is remembered from now on ([`Self::remembers`]) has to be durable before the answer goes out.
+    pub fn take(&mut self, now: Duration, report: &InsertReport, read_only: Option<String>) -> ReportAnswer {
         let token = self.make_token();
         let answer = ReportAnswer { node: 0, token, read_only };
         let is_new = !self.inserts.contains_key(&report.insert);
         let last = self.inserts.get(&report.insert).filter(|known| known.token != 0 && known.token == report.token);
         if report.leaving && report.missing.is_nothing() && (last.is_some() || is_new) {
-            return (answer, self.inserts.remove(&report.insert).is_some());
+            self.inserts.remove(&report.insert);
+            return answer;
         }
         let until = last.map(|known| known.token_at + report.lease).filter(|_| !report.leaving);
         let known = Known {
@@ -72,7 +73,7 @@ impl Standing {
             missing: report.missing.clone(),
         };
         self.inserts.insert(report.insert, known);
-        (answer, is_new)
+        answer
     }
 
     fn make_token(&mut self) -> u64 {
@@ -83,6 +84,11 @@ impl Standing {
     /// Forgets an insert that will never come back.
     pub fn forget(&mut self, insert: u128) -> bool {
         self.inserts.remove(&insert).is_some()
+    }
+
+    /// Whether an insert is remembered.
+    pub fn remembers(&self, insert: u128) -> bool {
+        self.inserts.contains_key(&insert)
     }
 
     /// The inserts that are remembered.
@@ -142,17 +148,17 @@ mod tests {
     fn a_word_needs_the_last_token_and_holds_from_when_it_was_made() {
         let mut standing = Standing::new(100, &[]);
         assert_eq!(standing.complete(seconds(0), 3), Complete::Yes, "nobody was ever heard of");
-        let (first, changed) = standing.take(seconds(10), &report(1, 0, None), None);
-        assert!(changed && standing.complete(seconds(10), 3) == Complete::Unknown);
-        let (second, changed) = standing.take(seconds(11), &report(1, first.token, None), None);
-        assert!(!changed && standing.complete(seconds(11), 3) == Complete::Yes);
+        let first = standing.take(seconds(10), &report(1, 0, None), None);
+        assert!(standing.remembers(1) && standing.complete(seconds(10), 3) == Complete::Unknown);
+        let second = standing.take(seconds(11), &report(1, first.token, None), None);
+        assert_eq!(standing.complete(seconds(11), 3), Complete::Yes);
         assert_eq!(standing.complete(seconds(12), 3), Complete::Unknown, "the token was made at 10");
 
         let range = TimeRange::new(5, 9);
-        let (third, _) = standing.take(seconds(12), &report(1, second.token, Some(range)), None);
+        let third = standing.take(seconds(12), &report(1, second.token, Some(range)), None);
         assert_eq!(standing.complete(seconds(12), 3), Complete::Except(range));
         // A report that was under way for long says less than is missing; its token is not the last.
-        let (late, _) = standing.take(seconds(12), &report(1, second.token, None), None);
+        let late = standing.take(seconds(12), &report(1, second.token, None), None);
         assert_eq!(standing.complete(seconds(12), 3), Complete::Unknown);
         assert!(third.token != late.token && late.token != second.token);
     }
@@ -161,26 +167,28 @@ mod tests {
     fn all_inserts_have_to_say_so() {
         let mut standing = Standing::new(100, &[7]);
         let says = |standing: &mut Standing, insert| {
-            let (answer, _) = standing.take(seconds(1), &report(insert, 0, None), None);
+            let answer = standing.take(seconds(1), &report(insert, 0, None), None);
             standing.take(seconds(1), &report(insert, answer.token, None), None)
         };
-        let (last, _) = says(&mut standing, 1);
+        let last = says(&mut standing, 1);
         assert!(standing.is_catching_up(seconds(1)), "7 was heard of in an earlier life");
         says(&mut standing, 7);
         assert!(!standing.is_catching_up(seconds(1)));
         let keeps = InsertReport { leaving: true, ..report(1, last.token, Some(TimeRange::new(1, 2))) };
-        assert!(!standing.take(seconds(1), &keeps, None).1 && standing.complete(seconds(1), 0) == Complete::Unknown);
-        let (last, _) = says(&mut standing, 1);
+        standing.take(seconds(1), &keeps, None);
+        assert!(standing.remembers(1) && standing.complete(seconds(1), 0) == Complete::Unknown);
+        let last = says(&mut standing, 1);
         // A good-bye that was under way for long is no word.
         let late = InsertReport { leaving: true, ..report(1, 0, None) };
-        assert!(!standing.take(seconds(1), &late, None).1 && standing.complete(seconds(1), 0) == Complete::Unknown);
+        standing.take(seconds(1), &late, None);
+        assert!(standing.remembers(1) && standing.complete(seconds(1), 0) == Complete::Unknown);
         assert_ne!(last.token, 0);
-        let (last, _) = says(&mut standing, 1);
+        let last = says(&mut standing, 1);
         let leaves = InsertReport { leaving: true, ..report(1, last.token, None) };
-        assert!(standing.take(seconds(1), &leaves, None).1);
+        standing.take(seconds(1), &leaves, None);
         assert_eq!((standing.remembered(), standing.complete(seconds(1), 0)), (vec![7], Complete::Yes));
         let elsewhere = InsertReport { owned: ShardSet::empty(), ..report(9, 0, None) };
-        let (answer, _) = standing.take(seconds(1), &elsewhere, None);
+        let answer = standing.take(seconds(1), &elsewhere, None);
         standing.take(seconds(1), &InsertReport { token: answer.token, ..elsewhere }, None);
         assert_eq!(standing.complete(seconds(1), 0), Complete::Unknown, "9 sends its rows to other nodes");
         assert!(standing.forget(9) && !standing.forget(9));

@@ -142,7 +142,9 @@ impl Backend {
         }
         let mut node = None;
         if role == Role::Storage {
-            let reports = Arc::new(Reports::open(Arc::clone(&disk), store.clone()).map_err(Failure)?);
+            let asked = Arc::clone(&store);
+            let is_read_only = Box::new(move || asked.stats().read_only);
+            let reports = Arc::new(Reports::open(Arc::clone(&disk), is_read_only).map_err(Failure)?);
             let is_empty = stats.part_samples + stats.head_samples == 0;
             let damaged = Arc::clone(&store);
             let damages = move || damaged.damages();

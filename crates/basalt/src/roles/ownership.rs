@@ -180,8 +180,8 @@ pub struct OwnedShards {
     /// How much was damaged since the start of the process, and how much of that the tokens account for.
     damages: Box<Damages>,
     damages_known: AtomicU64,
-    /// Files are published one after the other.
-    publishing: AsyncMutex<()>,
+    /// Files are published one after the other. Whoever writes holds it until it is done, also when nobody waits for that any more.
+    publishing: Arc<AsyncMutex<()>>,
     disk: Arc<dyn Disk>,
     reports: Arc<Reports>,
 }
@@ -202,7 +202,7 @@ impl OwnedShards {
             reports.was_damaged()?;
         }
         let (told, damages_known) = (Mutex::new(ownership.owned().into()), AtomicU64::new(known));
-        let (ownership, publishing) = (Mutex::new(ownership), AsyncMutex::default());
+        let (ownership, publishing) = (Mutex::new(ownership), Arc::default());
         Ok(Self { ownership, told, damages, damages_known, publishing, disk, reports })
     }
 
@@ -233,16 +233,19 @@ impl OwnedShards {
                 return Ok(());
             }
         }
-        let _turn = self.publishing.lock().await;
+        let turn = Arc::clone(&self.publishing).lock_owned().await;
         let mut next = self.ownership.lock().clone();
         next.take(report, &known);
         if is_damaged {
             next.differ();
         }
         let (kept, disk) = (next.clone(), Arc::clone(&self.disk));
-        let writing = spawn_blocking(move || publish(&*disk, &kept)).await;
-        let written = writing.unwrap_or_else(|why| Err(format!("writing {FILE:?} ended badly: {why}")));
-        written.map_err(InsertError::NotDurable)?;
+        let writing = spawn_blocking(move || {
+            let written = publish(&*disk, &kept);
+            written.map(|()| turn)
+        });
+        let written = writing.await.unwrap_or_else(|why| Err(format!("writing {FILE:?} ended badly: {why}")));
+        let _turn = written.map_err(InsertError::NotDurable)?;
         if is_damaged {
             log::error!(
                 "something was damaged and set aside: this node counts as incomplete until it is filled up: POST /internal/refill?from=…"

@@ -141,7 +141,7 @@ impl Storage {
     pub fn report(&mut self, now: Duration, report: &InsertReport) -> ReportAnswer {
         let read_only = self.read_only.then(|| "the disk is full".to_string());
         // Who is remembered is durable at once.
-        self.standing.take(now, report, read_only).0
+        self.standing.take(now, report, read_only)
     }
 
     /// Whether it would answer a query for a sample as one that has all of its shard.
