@@ -89,8 +89,8 @@ impl Node {
             numbers: Numbers::default(),
             health: Health::default(),
             debt: Debt::new(missing, options.lease),
-            is_known: AtomicBool::new(known.is_some()),
-            known_as: Mutex::new(known.unwrap_or(0)),
+            is_known: AtomicBool::new(known.is_some_and(|known| known.remembers)),
+            known_as: Mutex::new(known.map_or(0, |known| known.name)),
             hints,
             insert,
             owned: Mutex::new((0, ShardSet::empty())),
@@ -253,7 +253,7 @@ impl Node {
         if self.is_known.load(Relaxed) && *self.known_as.lock() == known_as {
             return;
         }
-        match hints.set_known(Some(known_as)) {
+        match hints.set_known(known_as) {
             Ok(()) => {
                 *self.known_as.lock() = known_as;
                 self.is_known.store(true, Relaxed);
@@ -302,7 +302,7 @@ impl Node {
                 return false;
             }
             // Whether the node still remembers this insert is in doubt from here on, unless it lacks something.
-            if !self.debt.is_owing() && hints.set_known(None).is_err() {
+            if !self.debt.is_owing() && hints.set_unsure().is_err() {
                 return false;
             }
         }

@@ -33,6 +33,8 @@ const PAUSE_MAX: Duration = Duration::from_secs(20);
 
 /// This file is there while the node remembers this insert, and says who the node is.
 const KNOWN: &str = "known";
+/// This file takes its place when this insert has said good-bye: who the node was.
+const WAS: &str = "was";
 /// A name is 32 digits and a newline.
 const KNOWN_BYTES_MAX: u64 = 64;
 
@@ -61,6 +63,15 @@ struct State {
     next_number: u64,
     /// When a segment was spoilt last, and how long the next one waits for another.
     spoilt: Option<(Instant, Duration)>,
+}
+
+/// A node that this insert has heard of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KnownNode {
+    /// Its own name; 0 if that is not known.
+    pub name: u128,
+    /// Whether it remembers this insert.
+    pub remembers: bool,
 }
 
 /// A write that is under way.
@@ -127,29 +138,31 @@ impl HintLog {
         Ok(log)
     }
 
-    /// Who the node is, if it remembers this insert, from an earlier process also; 0 for somebody.
-    pub fn known(&self) -> disk::Result<Option<u128>> {
-        let path = self.dir.join(KNOWN);
-        if !self.disk.exists(&path)? {
-            return Ok(None);
+    /// Who the node is, as this insert or an earlier process of it heard, and whether the node remembers this insert.
+    pub fn known(&self) -> disk::Result<Option<KnownNode>> {
+        for (file, remembers) in [(KNOWN, true), (WAS, false)] {
+            let path = self.dir.join(file);
+            if self.disk.exists(&path)? {
+                let bytes = self.disk.read(&path, KNOWN_BYTES_MAX)?;
+                let digits = std::str::from_utf8(&bytes).unwrap_or_default().trim_end();
+                return Ok(Some(KnownNode { name: u128::from_str_radix(digits, 16).unwrap_or(0), remembers }));
+            }
         }
-        let bytes = self.disk.read(&path, KNOWN_BYTES_MAX)?;
-        let digits = std::str::from_utf8(&bytes).unwrap_or_default().trim_end();
-        Ok(Some(u128::from_str_radix(digits, 16).unwrap_or(0)))
+        Ok(None)
     }
 
-    /// Notes durably who the node is that remembers this insert, or that none does.
-    pub fn set_known(&self, known_as: Option<u128>) -> disk::Result<()> {
-        let path = self.dir.join(KNOWN);
-        if let Some(known_as) = known_as {
-            disk::create_dir_durable(&*self.disk, &self.dir)?;
-            return disk::publish_file(&*self.disk, &path, format!("{known_as:032x}\n").as_bytes());
-        }
-        if self.disk.exists(&path)? {
-            self.disk.remove_file(&path)?;
-            self.disk.sync_dir(&self.dir)?;
-        }
-        Ok(())
+    /// Notes durably who the node is that remembers this insert.
+    pub fn set_known(&self, name: u128) -> disk::Result<()> {
+        disk::create_dir_durable(&*self.disk, &self.dir)?;
+        disk::publish_file(&*self.disk, &self.dir.join(KNOWN), format!("{name:032x}\n").as_bytes())
+    }
+
+    /// Notes durably that the node may not remember this insert any more. Who it was stays known: it may lose its data before it hears of this insert again.
+    pub fn set_unsure(&self) -> disk::Result<()> {
+        let Some(KnownNode { name, remembers: true }) = self.known()? else { return Ok(()) };
+        disk::publish_file(&*self.disk, &self.dir.join(WAS), format!("{name:032x}\n").as_bytes())?;
+        self.disk.remove_file(&self.dir.join(KNOWN))?;
+        self.disk.sync_dir(&self.dir)
     }
 
     /// The node's name.

@@ -14,7 +14,7 @@ use wal::Commits;
 
 use crate::{
     network::{Network, World, name},
-    storage::Stored,
+    storage::{Storage, Stored},
 };
 
 /// Label bytes that are the name of the metric.
@@ -177,6 +177,21 @@ async fn a_node_that_was_away_gets_what_it_missed() {
 
     second.close().await;
     assert!(world.lock().nodes.iter().all(|node| node.standing.remembered().is_empty()), "it said good-bye");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_lost_its_data_while_no_insert_ran_hears_who_it_was() {
+    let (world, disk) = (World::new(3, 2), SimDisk::new(3));
+    let first = router(&world, 0, &disk, options(), 2).await;
+    insert(&first, &rows(0..20, 1)).await.expect("all nodes are there");
+    let was = world.lock().nodes[1].name;
+    first.close().await;
+    drop(first);
+    world.lock().nodes[1] = Storage::new(77);
+    let second = router(&world, 0, &disk.kill(), options(), 2).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(world.lock().nodes[1].taken_for.contains(&was), "the insert knew it before it said good-bye");
+    drop(second);
 }
 
 #[tokio::test(start_paused = true)]

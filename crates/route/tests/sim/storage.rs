@@ -34,6 +34,10 @@ pub struct Storage {
     series: BTreeMap<u32, SeriesId>,
     next_number: u32,
     pub standing: Standing,
+    /// Who it is: another one after it has lost its data.
+    pub name: u128,
+    /// Who reports took it for.
+    pub taken_for: BTreeSet<u128>,
     pub is_up: bool,
     pub read_only: bool,
     /// Samples older than this are refused.
@@ -51,6 +55,8 @@ impl Storage {
             series: BTreeMap::new(),
             next_number: 0,
             standing: Standing::new(token, &[]),
+            name: u128::from(token),
+            taken_for: BTreeSet::new(),
             is_up: true,
             read_only: false,
             oldest: i64::MIN,
@@ -141,7 +147,8 @@ impl Storage {
     pub fn report(&mut self, now: Duration, report: &InsertReport) -> ReportAnswer {
         let read_only = self.read_only.then(|| "the disk is full".to_string());
         // Who is remembered is durable at once.
-        self.standing.take(now, report, read_only)
+        self.taken_for.insert(report.knows);
+        ReportAnswer { node: self.name, ..self.standing.take(now, report, read_only) }
     }
 
     /// Whether it would answer a query for a sample as one that has all of its shard.
