@@ -90,11 +90,12 @@ impl Holdings {
         if self.damaged { ShardSet::all() } else { self.lacking.clone() }
     }
 
-    /// It is to be filled up from these addresses; all of it, if nothing is known to be lacking.
-    pub fn begin(&mut self, from: Vec<String>, arrival: u64) {
+    /// It is to be filled up from these addresses: what is lacking and what came late, which others held before; all of it, if neither is known.
+    pub fn begin(&mut self, from: Vec<String>, arrival: u64, late: &ShardSet) {
         if self.from.is_empty() {
             self.arrival = arrival;
         }
+        self.lacking.unite(late);
         if self.lacking.is_empty() || (self.damaged && self.from.is_empty()) {
             self.lack_all();
         }
@@ -107,6 +108,16 @@ impl Holdings {
         self.sources.retain(|source| source.address != offer.address);
         let taken = self.sources.iter().fold(ShardSet::empty(), |all, source| all.or(&source.shards));
         self.sources.push(Source { shards: offer.shards.without(&taken), ..offer });
+    }
+
+    /// Whether any of these shards are being copied.
+    pub fn copies_any(&self, shards: &ShardSet) -> bool {
+        self.sources.iter().any(|source| !source.shards.and(shards).is_empty())
+    }
+
+    /// What was offered of these shards does not count any more.
+    pub fn unoffer(&mut self, shards: &ShardSet) {
+        self.sources.iter_mut().for_each(|source| source.shards = source.shards.without(shards));
     }
 
     /// What is copied from an address.
@@ -244,7 +255,7 @@ mod tests {
         assert!(node.lacks().is_empty());
         node.lose(5);
         assert!(!node.is_news(5) && node.lacks().len() as usize == SHARDS);
-        node.begin(vec!["a".into(), "b".into()], 44);
+        node.begin(vec!["a".into(), "b".into()], 44, &ShardSet::empty());
         let owned = shards(0..600);
         node.offered(offer("a", shards(0..400), &[1, 2]));
         assert_eq!(node.unoffered(&owned), shards(400..600));
@@ -257,7 +268,7 @@ mod tests {
         assert_eq!((node.lacks().and(&owned), node.parts_left()), (shards(400..600), 1));
         node.settle("b", false);
         assert_eq!(node.unoffered(&owned), shards(400..600));
-        node.begin(vec!["c".into()], 99);
+        node.begin(vec!["c".into()], 99, &ShardSet::empty());
         assert_eq!(node.arrival, 44, "what came before is older than what is deleted meanwhile");
         node.offered(offer("c", shards(400..600), &[]));
         node.settle("c", true);
@@ -272,7 +283,7 @@ mod tests {
         node.damage();
         assert!(node.lacks().is_empty() && node.may_lack() == ShardSet::all(), "it is not behind, and not whole");
         assert_eq!(Holdings::parse(&node.to_text()), Ok(node.clone()));
-        node.begin(vec!["a".into()], 44);
+        node.begin(vec!["a".into()], 44, &ShardSet::empty());
         node.offered(offer("a", ShardSet::all(), &[1]));
         node.copied("a", 1);
         node.damage();
@@ -285,7 +296,7 @@ mod tests {
         // One shard that was lost, and damage after that.
         let mut node = Holdings { lacking: shards(3..4), ..node };
         node.damage();
-        node.begin(vec!["a".into()], 45);
+        node.begin(vec!["a".into()], 45, &ShardSet::empty());
         assert_eq!(node.lacks(), &ShardSet::all());
         assert_eq!(Holdings::parse(&node.to_text()), Ok(node));
     }

@@ -14,6 +14,7 @@ mod by_labels;
 mod debt;
 mod deliver;
 mod discovery;
+mod founding;
 mod health;
 pub mod hints;
 mod holdings;

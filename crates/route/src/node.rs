@@ -23,6 +23,7 @@ use crate::{
     NodeName,
     debt::Debt,
     deliver::deliver,
+    founding::Founding,
     health::Health,
     hints::{
         drain::{AsyncSend, DrainError, drain_oldest},
@@ -56,7 +57,7 @@ pub struct Node {
     known_as: Mutex<u128>,
     insert: u128,
     /// What the node is told that it owns, and of which map.
-    owned: Mutex<(u64, ShardSet)>,
+    owned: Mutex<Owned>,
     /// Bytes of rows that are on their way.
     sending_bytes: AtomicU64,
     sending_bytes_max: u64,
@@ -65,6 +66,15 @@ pub struct Node {
     leaving: AtomicBool,
     /// What was counted.
     pub counters: NodeCounters,
+}
+
+/// What a node is told that it owns.
+#[derive(Clone)]
+struct Owned {
+    map_version: u64,
+    shards: ShardSet,
+    /// Of the first map.
+    founding: Option<Arc<Founding>>,
 }
 
 impl Node {
@@ -93,7 +103,7 @@ impl Node {
             known_as: Mutex::new(known.map_or(0, |known| known.name)),
             hints,
             insert,
-            owned: Mutex::new((0, ShardSet::empty())),
+            owned: Mutex::new(Owned { map_version: 0, shards: ShardSet::empty(), founding: None }),
             sending_bytes: AtomicU64::new(0),
             sending_bytes_max: options.sending_bytes_max / 2,
             wake_drainer: Notify::new(),
@@ -134,8 +144,13 @@ impl Node {
     }
 
     /// What it is told that it owns from now on.
-    pub fn own(&self, map_version: u64, shards: ShardSet) {
-        *self.owned.lock() = (map_version, shards);
+    pub fn own(&self, map_version: u64, shards: ShardSet, founding: Option<Arc<Founding>>) {
+        *self.owned.lock() = Owned { map_version, shards, founding };
+        self.report_soon();
+    }
+
+    /// The next report does not wait for its turn.
+    pub fn report_soon(&self) {
         self.debt.wanted.notify_one();
     }
 
@@ -213,14 +228,15 @@ impl Node {
 
     async fn report(&self, is_last: bool) {
         let statement = self.debt.state(self.options.lease);
-        let (map_version, owned) = self.owned.lock().clone();
+        let Owned { map_version, shards, founding } = self.owned.lock().clone();
         let report = InsertReport {
             insert: self.insert,
             knows: *self.known_as.lock(),
             token: statement.token,
             lease: self.options.lease,
             map_version,
-            owned,
+            owned: shards,
+            founding: founding.as_ref().map_or(0, |founding| founding.number_for(&self.name)),
             missing: statement.missing,
             // Who keeps no hints acknowledges nothing that the node lacks, and need not be remembered.
             leaving: is_last || self.hints.is_none(),
@@ -229,6 +245,9 @@ impl Node {
         match answer.unwrap_or_else(|_| Err(InsertError::NotDurable("no answer to a report".into()))) {
             Ok(answer) => {
                 self.debt.confirm(statement.version, answer.token);
+                if let Some(founding) = founding {
+                    founding.heard(map_version, &self.name, answer.node, answer.origin);
+                }
                 if !report.leaving {
                     self.note_known(answer.node);
                 }

@@ -10,7 +10,7 @@ use head::SlotGuard;
 use model::SeriesKey;
 use storage_api::{
     BoxFuture, InsertError, InsertNumbered, InsertReport, NO_NUMBER, NumberedBatch, NumberedOutcome, NumberedRow,
-    ReportAnswer, SeriesName, TakeReports, check_with,
+    Origin, ReportAnswer, SeriesName, TakeReports, check_with,
 };
 
 use crate::{
@@ -44,7 +44,10 @@ impl InsertNumbered for Router {
 
 impl TakeReports for Router {
     fn take_report<'a>(&'a self, _: &'a InsertReport) -> BoxFuture<'a, Result<ReportAnswer, InsertError>> {
-        Box::pin(async { Ok(ReportAnswer { node: 0, token: TOKENS.fetch_add(1, Relaxed), read_only: None }) })
+        Box::pin(async {
+            let token = TOKENS.fetch_add(1, Relaxed);
+            Ok(ReportAnswer { node: 0, origin: Origin::Later, token, read_only: None })
+        })
     }
 }
 

@@ -28,7 +28,8 @@ use tokio::{
 
 use crate::{
     NodeList, NodeName, NodesError, Replication,
-    hints::HintStore,
+    founding::Founding,
+    hints::{HintStore, log::HintLog},
     link::Connect,
     map::ShardMap,
     node::Node,
@@ -71,6 +72,8 @@ pub struct Router {
 pub(crate) struct Plan {
     pub(crate) map: ShardMap,
     nodes: Vec<Arc<Node>>,
+    /// Of the first map.
+    founding: Option<Arc<Founding>>,
 }
 
 struct Running {
@@ -113,7 +116,12 @@ impl Router {
         if let Some(node) = nodes.iter().find(|node| old.is_some() && !node.is_known()) {
             return Err(format!("storage node {} has not answered yet", node.name()));
         }
-        let plan = Arc::new(Plan { map, nodes });
+        let is_first = old.is_none() && self.knows_no_others(&map);
+        let founding = is_first.then(|| {
+            let nodes = nodes.iter().map(|node| (node.name().clone(), Arc::downgrade(node))).collect();
+            Arc::new(Founding::new(map.version(), nodes))
+        });
+        let plan = Arc::new(Plan { map, nodes, founding });
         // A node owns a shard completely only while all batches under way are sent to it.
         self.tell_owned(&plan, old.as_deref());
         *self.plan.write() = Some(Arc::clone(&plan));
@@ -137,8 +145,15 @@ impl Router {
             if let Some(old) = old {
                 shards = shards.and(&owned(old, name));
             }
-            running.node.own(plan.map.version(), shards);
+            running.node.own(plan.map.version(), shards, plan.founding.clone());
         }
+    }
+
+    /// Whether this insert has never heard of nodes that are not in the map, in its earlier processes either.
+    fn knows_no_others(&self, map: &ShardMap) -> bool {
+        let logs = self.hints.as_ref().map(|hints| hints.logs()).unwrap_or_default();
+        let in_map = |log: &HintLog| map.nodes().iter().any(|name| name.to_string() == log.node());
+        logs.iter().all(|log| in_map(log) || log.known().is_ok_and(|known| known.is_none()))
     }
 
     /// The node of this name; one that is new starts its tasks.

@@ -10,7 +10,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use model::TimeRange;
-use storage_api::{InsertReport, Missing, ReportAnswer, ShardSet};
+use storage_api::{InsertReport, Missing, Origin, ReportAnswer, ShardSet};
 
 use crate::shards;
 
@@ -57,7 +57,7 @@ impl Standing {
     /// Takes a report. Whether its insert is remembered from now on ([`Self::remembers`]) has to be durable before the answer goes out.
     pub fn take(&mut self, now: Duration, report: &InsertReport, read_only: Option<String>) -> ReportAnswer {
         let token = self.make_token();
-        let answer = ReportAnswer { node: 0, token, read_only };
+        let answer = ReportAnswer { node: 0, origin: Origin::Later, token, read_only };
         let is_new = !self.inserts.contains_key(&report.insert);
         let last = self.inserts.get(&report.insert).filter(|known| known.token != 0 && known.token == report.token);
         if report.leaving && report.missing.is_nothing() && (last.is_some() || is_new) {
@@ -137,7 +137,17 @@ mod tests {
     fn report(insert: u128, token: u64, missing: Option<TimeRange>) -> InsertReport {
         let missing = missing.map_or_else(Missing::nothing, |range| Missing { shards: ShardSet::all(), range });
         let owned = ShardSet::all();
-        InsertReport { insert, knows: 0, token, lease: LEASE, map_version: 1, owned, missing, leaving: false }
+        InsertReport {
+            insert,
+            knows: 0,
+            token,
+            lease: LEASE,
+            map_version: 1,
+            owned,
+            founding: 0,
+            missing,
+            leaving: false,
+        }
     }
 
     fn seconds(seconds: u64) -> Duration {

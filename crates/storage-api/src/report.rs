@@ -8,6 +8,8 @@
 //!    So whoever asks the node behind the acknowledgement is told that it is not complete, without a clock that both share.
 //! 4. A node remembers the inserts that it heard of. While one of them has given no lease that still holds, the node does not know what it lacks, and is
 //!    *catching up*. An insert that leaves in good order says so, and is forgotten if it keeps nothing for the node.
+//! 5. What came before a node owned a shard is elsewhere. Each node says of what *origin* it is; an insert that sees all nodes of its map begin with it
+//!    vouches for that, by a number that follows from the map and the names of all its nodes: any insert finds the same one, and no other set of nodes has it.
 
 use std::time::Duration;
 
@@ -36,6 +38,8 @@ pub struct InsertReport {
     pub map_version: u64,
     /// The shards of which the insert sends the node all rows.
     pub owned: ShardSet,
+    /// The number of the nodes that began with this map, the node among them; 0 if the insert cannot vouch for that.
+    pub founding: u64,
     /// What it keeps for the node and has not handed over.
     pub missing: Missing,
     /// Whether the insert acknowledges nothing more that the node lacks: it stops, or it never does.
@@ -63,11 +67,49 @@ impl Missing {
     }
 }
 
+/// How a node began, as far as it knows itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Origin {
+    /// It has owned shards by several maps, or has lost something, or does not know: what was there before it owned its shards may be elsewhere.
+    #[default]
+    Later,
+    /// It was empty when it first heard of an insert, and has heard of the insert's map only.
+    Young,
+    /// It was a single node with samples, and has heard of the insert's map only.
+    Alone,
+    /// An insert vouched for it, with this number.
+    Founded(u64),
+}
+
+impl Origin {
+    /// As a number.
+    pub fn number(self) -> u64 {
+        match self {
+            Self::Later => 0,
+            Self::Young => 1,
+            Self::Alone => 2,
+            Self::Founded(number) => number,
+        }
+    }
+
+    /// Of a number.
+    pub fn of(number: u64) -> Self {
+        match number {
+            0 => Self::Later,
+            1 => Self::Young,
+            2 => Self::Alone,
+            number => Self::Founded(number),
+        }
+    }
+}
+
 /// What a node answers to a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReportAnswer {
     /// Who the node is: a number that lies with its data, 0 for a node without any.
     pub node: u128,
+    /// How it began.
+    pub origin: Origin,
     /// For the next report. Never 0, and no other answer of the node had it.
     pub token: u64,
     /// Why the node takes no rows at the moment, if it does not.

@@ -148,8 +148,11 @@ impl Backend {
             let is_empty = stats.part_samples + stats.head_samples == 0;
             let damaged = Arc::clone(&store);
             let damages = move || damaged.damages();
-            let owned = OwnedShards::open(disk, Arc::clone(&reports), is_empty, Box::new(damages)).map_err(Failure)?;
-            let (owned, fit) = (Arc::new(owned), Arc::clone(&reports));
+            let (told, ahead) = (Arc::clone(clock), settings.store.future_retention_ms);
+            let until = Box::new(move || told.now_ms().saturating_add(ahead));
+            let owned = OwnedShards::open(disk, Arc::clone(&reports), is_empty, Box::new(damages), until);
+            let (owned, fit) = (Arc::new(owned.map_err(Failure)?), Arc::clone(&reports));
+            let filled = Arc::clone(&owned);
             service = service.with_insert(store.clone()).with_copies(store.clone());
             // What it holds the service asks the store.
             service = service.with_reports(owned.clone(), Arc::new(move |range| owned.word(range)));
@@ -159,7 +162,7 @@ impl Backend {
             }));
             let options = settings.cluster.node_options(NodeRole::Storage, cluster::epoch(), SELECT_PORT);
             let rate = settings.cluster.refill_bytes_per_second;
-            let refill = Refill::new(Arc::clone(&reports), store.clone(), options.map_err(Failure)?, rate);
+            let refill = Refill::new(Arc::clone(&reports), filled, store.clone(), options.map_err(Failure)?, rate);
             node = Some(Arc::new(StorageNode { reports, refill: Arc::new(refill) }));
         }
         let service = Arc::new(service);

@@ -8,7 +8,11 @@
 //!    node has: what was written meanwhile is not here.
 //! 3. Tokens are kept on disk, since a node that forgot them would differ from its peers. What is not there yet is written before a report is answered.
 //!
-//! 4. A folder that held samples before any insert was heard of, or that was opened as a single node, has more than its peers: all its shards count as lost
+//! 4. What was there before a node owned a shard is elsewhere, so it says that it has everything of the shard only of ranges of time behind all samples that
+//!    could be taken then. It has everything from the beginning where an insert vouches that all nodes began together (see `storage_api::Origin`), and
+//!    where the shard was copied from a node that has. The first map of a node gives tokens that no other has until somebody has vouched.
+//!
+//! 5. A folder that held samples before any insert was heard of, or that was opened as a single node, has more than its peers: all its shards count as lost
 //!    before. One in which something was damaged and set aside has less: its tokens become numbers that no other node has.
 //!
 //! Two nodes with equal tokens, both of which lack nothing (see `route`), have the same rows of a shard.
@@ -26,13 +30,17 @@ use disk::{Disk, publish_file};
 use model::{SHARDS, TimeRange};
 use parking_lot::Mutex;
 use route::Holdings;
-use storage_api::{BoxFuture, InsertError, InsertReport, ReportAnswer, ShardSet, ShardWord, TakeReports};
-use tokio::{sync::Mutex as AsyncMutex, task::spawn_blocking};
+use storage_api::{BoxFuture, InsertError, InsertReport, Origin, ReportAnswer, ShardSet, ShardWord, TakeReports};
+use tokio::{
+    sync::{Mutex as AsyncMutex, OwnedMutexGuard},
+    task::spawn_blocking,
+};
 
 use super::reports::Reports;
 use crate::cluster;
 
-/// The file: a line `maps` with the versions of maps, a line `lost` with the shards that were lost, and a line for each token with its shards.
+/// The file: a line `maps` with the versions of maps, a line `lost` with the shards that were lost, a line `founding` with what was vouched for, a line `alone` for
+/// the folder of a single node, a line `since` for each time with its shards, and a line for each token with its shards.
 pub const FILE: &str = "owned_shards";
 /// All of that fits: every shard may have a token of its own.
 const FILE_BYTES_MAX: u64 = 4 << 20;
@@ -46,6 +54,12 @@ pub struct Ownership {
     /// By shard; 0 for those that the node does not own.
     tokens: Vec<u64>,
     lost: ShardSet,
+    /// What an insert vouched for; 0 if none did.
+    founding: u64,
+    /// The folder was a single node's, with samples, before any insert was heard of.
+    is_alone: bool,
+    /// By shard, from when on the node has everything of it; for those that it does not own it does not count.
+    since: Vec<i64>,
     /// What each insert said last in this life.
     said: BTreeMap<u128, ShardSet>,
 }
@@ -53,8 +67,25 @@ pub struct Ownership {
 impl Default for Ownership {
     fn default() -> Self {
         let (maps, said) = (BTreeSet::new(), BTreeMap::new());
-        Self { maps, tokens: vec![0; SHARDS], lost: ShardSet::empty(), said }
+        let (tokens, since, lost) = (vec![0; SHARDS], vec![NEVER; SHARDS], ShardSet::empty());
+        Self { maps, tokens, lost, founding: 0, is_alone: false, since, said }
     }
+}
+
+/// No range begins behind it.
+const NEVER: i64 = i64::MAX;
+/// Every range begins behind it.
+const ALWAYS: i64 = i64::MIN;
+
+/// What a node is when it takes a report.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    /// Its name.
+    pub node: u128,
+    /// Nothing of what it held is lost or damaged.
+    pub is_whole: bool,
+    /// No sample that was taken until now, here or elsewhere, has a later time.
+    pub until: i64,
 }
 
 /// Mixes a number well.
@@ -65,18 +96,24 @@ fn mixed(number: u64) -> u64 {
 }
 
 impl Ownership {
-    /// Reads what was kept. `is_empty` is whether there are no samples.
-    pub fn open(disk: &dyn Disk, is_empty: bool) -> Result<Self, String> {
+    /// Reads what was kept. `is_empty` is whether there are no samples, `is_new` whether the folder was no storage's before.
+    pub fn open(disk: &dyn Disk, is_empty: bool, is_new: bool, until: i64) -> Result<Self, String> {
         let failed =
             |why: &dyn std::fmt::Display| format!("cannot read since when shards are owned in {FILE:?}: {why}");
         let path = Path::new(FILE);
         if !disk.exists(path).map_err(|why| failed(&why))? {
             let lost = if is_empty { ShardSet::empty() } else { ShardSet::all() };
-            return Ok(Self { lost, ..Self::default() });
+            let new = Self { lost, is_alone: is_new && !is_empty, ..Self::default() };
+            // The next process must not take a storage for a single node.
+            return publish(disk, &new).map(|()| new);
         }
         let text = disk.read(path, FILE_BYTES_MAX).map_err(|why| failed(&why))?;
         let text = String::from_utf8(text).map_err(|why| failed(&why))?;
-        Self::parse(&text).ok_or_else(|| failed(&"it is damaged"))
+        let mut kept = Self::parse(&text).ok_or_else(|| failed(&"it is damaged"))?;
+        // Programs before did not keep it.
+        let unsaid = |(token, since): &(&u64, &mut i64)| **token != 0 && **since == NEVER;
+        kept.tokens.iter().zip(&mut kept.since).filter(unsaid).for_each(|(_, since)| *since = until);
+        Ok(kept)
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -86,6 +123,13 @@ impl Ownership {
             match words.next()? {
                 "maps" => all.maps = words.map(number).collect::<Option<_>>()?,
                 "lost" => all.lost = set(words)?,
+                "founding" => all.founding = number(words.next()?)?,
+                "alone" => all.is_alone = true,
+                "since" => {
+                    let (since, shards) = (number(words.next()?)? as i64, set(words)?);
+                    let of_it = (0..SHARDS as u16).filter(|shard| shards.has(*shard));
+                    of_it.for_each(|shard| all.since[usize::from(shard)] = since);
+                }
                 token => {
                     let (token, shards) = (number(token)?, set(words)?);
                     let of_it = (0..SHARDS as u16).filter(|shard| shards.has(*shard));
@@ -101,6 +145,19 @@ impl Ownership {
         let words = |numbers: &[u64]| numbers.iter().map(|number| format!(" {number:016x}")).collect::<String>();
         let maps: Vec<u64> = self.maps.iter().copied().collect();
         let mut text = format!("maps{}\nlost{}\n", words(&maps), words(self.lost.words()));
+        if self.founding != 0 {
+            text += &format!("founding {:016x}\n", self.founding);
+        }
+        if self.is_alone {
+            text += "alone\n";
+        }
+        let mut by_since: BTreeMap<i64, ShardSet> = BTreeMap::new();
+        for (shard, since) in self.since.iter().enumerate().filter(|(shard, _)| self.tokens[*shard] != 0) {
+            by_since.entry(*since).or_insert_with(ShardSet::empty).insert(shard as u16);
+        }
+        for (since, shards) in by_since {
+            text += &format!("since {:016x}{}\n", since as u64, words(shards.words()));
+        }
         for (token, shards) in self.owned() {
             text += &format!("{token:016x}{}\n", words(shards.words()));
         }
@@ -114,6 +171,14 @@ impl Ownership {
         self.tokens.iter_mut().filter(|token| **token != 0).for_each(|token| *token = unlike);
     }
 
+    /// Shards that the node owns and did not own before.
+    fn gained(&self, before: &Self) -> ShardSet {
+        let mut gained = ShardSet::empty();
+        let is_gained = |shard: &usize| self.tokens[*shard] != 0 && before.tokens[*shard] == 0;
+        (0..SHARDS).filter(is_gained).for_each(|shard| gained.insert(shard as u16));
+        gained
+    }
+
     /// The shards that the node owns, by token.
     pub fn owned(&self) -> Vec<(u64, ShardSet)> {
         let mut by_token: BTreeMap<u64, ShardSet> = BTreeMap::new();
@@ -123,11 +188,55 @@ impl Ownership {
         by_token.into_iter().collect()
     }
 
+    /// Shards of which the node has everything with a time from `from` on, but for what its inserts know that it lacks.
+    pub fn whole_since(&self, from: i64) -> ShardSet {
+        let mut whole = ShardSet::empty();
+        let owned = (0..SHARDS).filter(|shard| self.tokens[*shard] != 0);
+        owned.filter(|shard| self.since[*shard] <= from).for_each(|shard| whole.insert(shard as u16));
+        whole
+    }
+
+    /// Shards were copied from nodes that have everything of them.
+    pub fn fill(&mut self, shards: &ShardSet) {
+        let filled = (0..SHARDS as u16).filter(|shard| shards.has(*shard));
+        filled.for_each(|shard| self.since[usize::from(shard)] = ALWAYS);
+    }
+
+    /// How the node began, for an insert with this map.
+    pub fn origin(&self, map_version: u64, is_whole: bool) -> Origin {
+        let other_maps = self.maps.iter().any(|map| *map != map_version);
+        match self.founding {
+            0 if other_maps || !is_whole => Origin::Later,
+            0 if self.is_alone => Origin::Alone,
+            0 if self.lost.is_empty() => Origin::Young,
+            0 => Origin::Later,
+            number => Origin::Founded(number),
+        }
+    }
+
+    /// Believes an insert that vouches for the node, if it may mean this node as it is.
+    fn found(&mut self, report: &InsertReport, now: &Now) {
+        let origin = self.origin(report.map_version, now.is_whole);
+        let is_meant = report.knows == now.node || report.knows == 0;
+        if report.founding == 0 || !is_meant || !matches!(origin, Origin::Young | Origin::Alone) {
+            return;
+        }
+        self.founding = report.founding;
+        for (token, since) in self.tokens.iter_mut().zip(&mut self.since).filter(|(token, _)| **token != 0) {
+            *since = ALWAYS;
+            if origin == Origin::Young {
+                *token = mixed(report.founding).max(1);
+            }
+        }
+    }
+
     /// Takes what a report says. `known` are the inserts that the node remembers. True if something has to be kept.
-    pub fn take(&mut self, report: &InsertReport, known: &[u128]) -> bool {
-        let before = (self.maps.len(), self.tokens.clone(), self.lost.clone());
+    pub fn take(&mut self, report: &InsertReport, known: &[u128], now: &Now) -> bool {
+        let kept = |all: &Self| (all.maps.len(), all.tokens.clone(), all.lost.clone(), all.founding, all.since.clone());
+        let before = kept(self);
         self.said.retain(|insert, _| known.contains(insert));
-        if known.contains(&report.insert) {
+        // An insert that has no map yet says nothing of any shard.
+        if known.contains(&report.insert) && report.map_version != 0 {
             self.said.insert(report.insert, report.owned.clone());
         }
         if self.maps.len() >= MAPS_MAX {
@@ -137,12 +246,15 @@ impl Ownership {
         }
         // One for all shards, since every token goes over the wire with its shards.
         let unlike = cluster::epoch();
-        // An insert that has no map yet sends nothing to anybody.
         let is_new_map = report.map_version != 0 && self.maps.insert(report.map_version);
+        let is_first_map = self.maps.len() <= 1 && self.founding == 0;
         for shard in 0..SHARDS as u16 {
+            if self.tokens[usize::from(shard)] == 0 && report.owned.has(shard) {
+                self.since[usize::from(shard)] = now.until;
+            }
             let token = &mut self.tokens[usize::from(shard)];
             match (*token, report.owned.has(shard)) {
-                (0, true) if self.lost.has(shard) => *token = unlike,
+                (0, true) if is_first_map || self.lost.has(shard) => *token = unlike,
                 (0, true) => *token = mixed(report.map_version).max(1),
                 (0, false) => {}
                 (_, true) if is_new_map => *token = token.wrapping_add(mixed(!report.map_version)).max(1),
@@ -150,8 +262,9 @@ impl Ownership {
                 _ => {}
             }
         }
+        self.found(report, now);
         self.lose(known);
-        before != (self.maps.len(), self.tokens.clone(), self.lost.clone())
+        before != kept(self)
     }
 
     /// Takes away the tokens of what no insert names any more.
@@ -172,11 +285,27 @@ impl Ownership {
 /// How many things were found damaged since the start of the process.
 pub type Damages = dyn Fn() -> u64 + Send + Sync;
 
+/// The latest time of a sample that any node may have taken until now.
+pub type Until = dyn Fn() -> i64 + Send + Sync;
+
+/// What is kept of ownership, and the tokens in it.
+struct Told {
+    kept: Ownership,
+    owned: Vec<(u64, ShardSet)>,
+}
+
+impl Told {
+    fn new(kept: &Ownership) -> Arc<Self> {
+        Arc::new(Self { kept: kept.clone(), owned: kept.owned() })
+    }
+}
+
 /// Takes reports, for what they say of ownership, before somebody else does for the rest.
 pub struct OwnedShards {
     ownership: Mutex<Ownership>,
-    /// What every answer tells of it.
-    told: Mutex<Arc<[(u64, ShardSet)]>>,
+    /// What every answer tells of it: only what is kept.
+    told: Mutex<Arc<Told>>,
+    until: Box<Until>,
     /// How much was damaged since the start of the process, and how much of that the tokens account for.
     damages: Box<Damages>,
     damages_known: AtomicU64,
@@ -193,17 +322,18 @@ impl OwnedShards {
         reports: Arc<Reports>,
         is_empty: bool,
         damages: Box<Damages>,
+        until: Box<Until>,
     ) -> Result<Self, String> {
-        let mut ownership = Ownership::open(&*disk, is_empty)?;
+        let mut ownership = Ownership::open(&*disk, is_empty, reports.is_new(), until())?;
         let known = damages();
         if known > 0 {
             ownership.differ();
             publish(&*disk, &ownership)?;
             reports.was_damaged()?;
         }
-        let (told, damages_known) = (Mutex::new(ownership.owned().into()), AtomicU64::new(known));
+        let (told, damages_known) = (Mutex::new(Told::new(&ownership)), AtomicU64::new(known));
         let (ownership, publishing) = (Mutex::new(ownership), Arc::default());
-        Ok(Self { ownership, told, damages, damages_known, publishing, disk, reports })
+        Ok(Self { ownership, told, until, damages, damages_known, publishing, disk, reports })
     }
 
     /// What the node says of its shards over a range.
@@ -211,12 +341,44 @@ impl OwnedShards {
         match (self.damages)() > self.damages_known.load(Relaxed) {
             // Until it is kept what that means.
             true => ShardWord::unknown(),
-            false => ShardWord {
-                complete: self.reports.complete(range),
-                owned: self.told.lock().to_vec(),
-                ..ShardWord::unknown()
-            },
+            false => {
+                let told = Arc::clone(&self.told.lock());
+                let complete = self.reports.complete(range).and(&told.kept.whole_since(range.min));
+                ShardWord { complete, owned: told.owned.clone(), ..ShardWord::unknown() }
+            }
         }
+    }
+
+    /// Shards that the node owns and does not have from the beginning.
+    pub fn late(&self) -> ShardSet {
+        let told = Arc::clone(&self.told.lock());
+        let owned = told.owned.iter().fold(ShardSet::empty(), |all, (_, shards)| all.or(shards));
+        owned.without(&told.kept.whole_since(ALWAYS))
+    }
+
+    /// All was copied that an address offered, which has everything of it.
+    pub async fn fill_from(&self, address: &str) -> Result<(), String> {
+        let turn = Arc::clone(&self.publishing).lock_owned().await;
+        let mut next = self.ownership.lock().clone();
+        // Asked for now: a shard that was taken away and given back meanwhile is offered no more.
+        if let Some(source) = self.reports.holdings().source(address) {
+            next.fill(&source.shards);
+        }
+        let _turn = self.keep(turn, next).await?;
+        Ok(())
+    }
+
+    /// Publishes what is to be kept, then tells it.
+    async fn keep(&self, turn: OwnedMutexGuard<()>, next: Ownership) -> Result<OwnedMutexGuard<()>, String> {
+        let (kept, disk) = (next.clone(), Arc::clone(&self.disk));
+        let writing = spawn_blocking(move || {
+            let written = publish(&*disk, &kept);
+            written.map(|()| turn)
+        });
+        let turn = writing.await.unwrap_or_else(|why| Err(format!("writing {FILE:?} ended badly: {why}")))?;
+        *self.told.lock() = Told::new(&next);
+        *self.ownership.lock() = next;
+        Ok(turn)
     }
 
     /// Most reports change nothing and are not waited for.
@@ -225,35 +387,39 @@ impl OwnedShards {
         known.push(report.insert);
         let damages = (self.damages)();
         let is_damaged = damages > self.damages_known.load(Relaxed);
+        let holdings = self.reports.holdings();
+        let now = Now {
+            node: holdings.node(),
+            is_whole: holdings.may_lack().is_empty() && !is_damaged,
+            until: (self.until)(),
+        };
         {
             let mut ownership = self.ownership.lock();
             let mut next = ownership.clone();
-            if !next.take(report, &known) && !is_damaged {
+            if !next.take(report, &known, &now) && !is_damaged {
                 *ownership = next;
                 return Ok(());
             }
         }
         let turn = Arc::clone(&self.publishing).lock_owned().await;
         let mut next = self.ownership.lock().clone();
-        next.take(report, &known);
+        let before = next.clone();
+        next.take(report, &known, &now);
         if is_damaged {
             next.differ();
         }
-        let (kept, disk) = (next.clone(), Arc::clone(&self.disk));
-        let writing = spawn_blocking(move || {
-            let written = publish(&*disk, &kept);
-            written.map(|()| turn)
-        });
-        let written = writing.await.unwrap_or_else(|why| Err(format!("writing {FILE:?} ended badly: {why}")));
-        let _turn = written.map_err(InsertError::NotDurable)?;
+        let gained = next.gained(&before);
+        if holdings.copies_any(&gained) {
+            // What was offered of a shard is from before it was lost.
+            self.reports.change(|holdings| holdings.unoffer(&gained)).await.map_err(InsertError::NotDurable)?;
+        }
         if is_damaged {
             log::error!(
                 "something was damaged and set aside: this node counts as incomplete until it is filled up: POST /internal/refill?from=…"
             );
             self.reports.change(Holdings::damage).await.map_err(InsertError::NotDurable)?;
         }
-        *self.told.lock() = next.owned().into();
-        *self.ownership.lock() = next;
+        let _turn = self.keep(turn, next).await.map_err(InsertError::NotDurable)?;
         self.damages_known.fetch_max(damages, Relaxed);
         Ok(())
     }
@@ -263,7 +429,11 @@ impl TakeReports for OwnedShards {
     fn take_report<'a>(&'a self, report: &'a InsertReport) -> BoxFuture<'a, Result<ReportAnswer, InsertError>> {
         Box::pin(async move {
             self.note(report).await?;
-            self.reports.take_report(report).await
+            let answer = self.reports.take_report(report).await?;
+            // What the report said of data that are gone counts already.
+            let is_whole = self.reports.holdings().may_lack().is_empty();
+            let origin = self.ownership.lock().origin(report.map_version, is_whole);
+            Ok(ReportAnswer { origin, ..answer })
         })
     }
 }
@@ -297,61 +467,134 @@ mod tests {
 
     use super::*;
 
+    const NOW: Now = Now { node: 5, is_whole: true, until: 1_000 };
+
     fn report(insert: u128, map_version: u64, shards: &[u16]) -> InsertReport {
         let mut owned = ShardSet::empty();
         shards.iter().for_each(|shard| owned.insert(*shard));
         let (lease, missing) = (Duration::from_secs(2), Missing::nothing());
-        InsertReport { insert, knows: 0, token: 0, lease, map_version, owned, missing, leaving: false }
+        InsertReport { insert, knows: 0, token: 0, lease, map_version, owned, founding: 0, missing, leaving: false }
     }
 
     #[test]
     fn nodes_that_heard_the_same_have_equal_tokens() {
         let (mut one, mut other, mut late) = (Ownership::default(), Ownership::default(), Ownership::default());
-        assert!(one.take(&report(1, 10, &[3, 4]), &[1]) && other.take(&report(1, 10, &[3, 5]), &[1]));
-        assert!(!one.take(&report(1, 10, &[3, 4]), &[1]), "nothing new");
+        let vouched = |shards: &[u16]| InsertReport { founding: 77, ..report(1, 10, shards) };
+        assert!(one.take(&vouched(&[3, 4]), &[1], &NOW) && other.take(&vouched(&[3, 5]), &[1], &NOW));
+        assert!(!one.take(&report(1, 10, &[3, 4]), &[1], &NOW), "nothing new");
         assert_eq!(one.tokens[3], other.tokens[3]);
-        assert!(late.take(&report(1, 11, &[4]), &[1]) && one.take(&report(1, 11, &[3, 4]), &[1]));
+        assert!(late.take(&report(1, 11, &[4]), &[1], &NOW) && one.take(&report(1, 11, &[3, 4]), &[1], &NOW));
         assert_ne!(one.tokens[4], late.tokens[4], "one owned it before");
         assert_ne!(one.tokens[3], other.tokens[3], "the other was away while a map was in force");
-        other.take(&report(1, 11, &[3, 5]), &[1]);
+        other.take(&report(1, 11, &[3, 5]), &[1], &NOW);
         assert_eq!(one.tokens[3], other.tokens[3]);
         assert_eq!(Ownership::parse(&one.text()), Some(Ownership { said: BTreeMap::new(), ..one }));
+    }
+
+    #[test]
+    fn a_node_has_everything_from_the_beginning_only_where_somebody_vouches() {
+        let [mut first, mut emptied] = [Ownership::default(), Ownership::default()];
+        assert_eq!(first.origin(10, true), Origin::Young);
+        first.take(&report(1, 10, &[3]), &[1], &NOW);
+        assert!(!first.whole_since(ALWAYS).has(3) && !first.whole_since(999).has(3) && first.whole_since(1_000).has(3));
+        assert!(!first.whole_since(i64::MAX).has(4), "it does not own it");
+        let vouched = InsertReport { founding: 77, knows: NOW.node, ..report(1, 10, &[3]) };
+        for no in [InsertReport { knows: 9, ..vouched.clone() }, report(1, 10, &[3])] {
+            assert!(!first.take(&no, &[1], &NOW), "another node is meant, or none");
+        }
+        assert!(!first.take(&vouched, &[1], &Now { is_whole: false, ..NOW }), "it has lost something");
+        assert!(first.take(&vouched, &[1], &NOW) && first.whole_since(ALWAYS).has(3));
+        assert_eq!(first.origin(10, true), Origin::Founded(77));
+        // What it gets by another map was elsewhere before.
+        first.take(&report(1, 11, &[3, 4]), &[1], &Now { until: 2_000, ..NOW });
+        assert!(
+            first.whole_since(ALWAYS).has(3) && !first.whole_since(1_999).has(4) && first.whole_since(2_000).has(4)
+        );
+        assert_eq!(Ownership::parse(&first.text()), Some(Ownership { said: BTreeMap::new(), ..first.clone() }));
+        first.fill(&first.whole_since(2_000));
+        assert!(first.whole_since(ALWAYS).has(4), "it was copied");
+
+        let mut other = Ownership::default();
+        other.take(&report(1, 10, &[3]), &[1], &NOW);
+        emptied.take(&report(1, 10, &[3]), &[1], &NOW);
+        assert_ne!(emptied.tokens[3], other.tokens[3], "nobody has vouched that they began together");
+        emptied.take(&report(1, 11, &[3]), &[1], &NOW);
+        assert_eq!(emptied.origin(11, true), Origin::Later);
+        assert!(!emptied.take(&InsertReport { founding: 78, ..report(1, 11, &[3]) }, &[1], &NOW));
+    }
+
+    #[test]
+    fn an_insert_that_has_no_map_yet_takes_nothing_away() {
+        let mut node = Ownership::default();
+        node.take(&InsertReport { founding: 77, ..report(1, 10, &[3]) }, &[1], &NOW);
+        // The first one has said good-bye; the next one has just begun.
+        assert!(!node.take(&report(2, 0, &[]), &[2], &NOW));
+        node.take(&report(2, 10, &[3]), &[2], &NOW);
+        assert!(node.whole_since(ALWAYS).has(3) && node.tokens[3] == mixed(77));
+    }
+
+    #[test]
+    fn the_folder_of_a_single_node_has_everything_where_it_is_alone() {
+        let disk = testkit::SimDisk::new(1);
+        let mut alone = Ownership::open(&disk, false, true, 0).expect("a folder");
+        let reread = Ownership::open(&disk, false, false, 0).expect("a folder");
+        assert!(reread == alone, "the next process takes it for the same");
+        assert_eq!(alone.origin(10, true), Origin::Alone);
+        alone.take(&InsertReport { founding: 77, ..report(1, 10, &[3]) }, &[1], &NOW);
+        assert!(alone.whole_since(ALWAYS).has(3) && alone.tokens[3] != mixed(77), "nobody is like it");
+        let storage = Ownership::open(&testkit::SimDisk::new(1), false, false, 0).expect("a folder");
+        assert_eq!(storage.origin(10, true), Origin::Later, "it was a storage before it was a single node");
+    }
+
+    #[test]
+    fn what_an_earlier_program_kept_is_read_as_late() {
+        let mut old = Ownership::default();
+        old.take(&report(1, 10, &[3]), &[1], &NOW);
+        let text: String =
+            old.text().lines().filter(|line| !line.starts_with("since")).map(|line| format!("{line}\n")).collect();
+        let disk = testkit::SimDisk::new(1);
+        disk.plant(FILE, text.as_bytes());
+        let mut read = Ownership::open(&disk, false, false, 500).expect("it is read");
+        assert!(read.whole_since(500).has(3) && !read.whole_since(499).has(3));
+        assert_eq!(read.origin(10, true), Origin::Young, "it can be vouched for");
+        read.take(&InsertReport { founding: 77, ..report(1, 10, &[3]) }, &[1], &NOW);
+        assert!(read.whole_since(ALWAYS).has(3));
     }
 
     #[test]
     fn who_was_passed_over_by_a_map_is_unlike_those_who_were_not() {
         let (mut kept, mut passed_over) = (Ownership::default(), Ownership::default());
         for node in [&mut kept, &mut passed_over] {
-            node.take(&report(1, 10, &[3]), &[1, 2]);
-            node.take(&report(2, 10, &[3]), &[1, 2]);
+            node.take(&InsertReport { founding: 77, ..report(1, 10, &[3]) }, &[1, 2], &NOW);
+            node.take(&report(2, 10, &[3]), &[1, 2], &NOW);
         }
         assert_eq!(kept.tokens[3], passed_over.tokens[3]);
-        kept.take(&report(1, 11, &[3]), &[1, 2]);
-        passed_over.take(&report(1, 0, &[]), &[1, 2]);
+        kept.take(&report(1, 11, &[3]), &[1, 2], &NOW);
+        passed_over.take(&report(1, 0, &[]), &[1, 2], &NOW);
         assert!(passed_over.maps.len() == 1 && passed_over.tokens[3] != 0, "it has no map yet");
-        passed_over.take(&report(1, 11, &[]), &[1, 2]);
+        passed_over.take(&report(1, 11, &[]), &[1, 2], &NOW);
         assert!(passed_over.tokens[3] != 0, "the other insert sends it here as before");
         // Back to the map of before: rows that came by the other one are on one of them only.
-        kept.take(&report(1, 10, &[3]), &[1, 2]);
-        passed_over.take(&report(1, 10, &[3]), &[1, 2]);
+        kept.take(&report(1, 10, &[3]), &[1, 2], &NOW);
+        passed_over.take(&report(1, 10, &[3]), &[1, 2], &NOW);
         assert_ne!(kept.tokens[3], passed_over.tokens[3]);
     }
 
     #[test]
     fn what_is_lost_comes_back_with_a_token_of_its_own() {
         let mut one = Ownership::default();
-        one.take(&report(1, 10, &[3]), &[1, 2]);
+        one.take(&report(1, 10, &[3]), &[1, 2], &NOW);
         let token = one.tokens[3];
-        one.take(&report(1, 11, &[]), &[1, 2]);
+        one.take(&report(1, 11, &[]), &[1, 2], &NOW);
         assert!(one.tokens[3] != token && one.tokens[3] != 0, "the other insert may still send it");
-        one.take(&report(2, 11, &[]), &[1, 2]);
+        one.take(&report(2, 11, &[]), &[1, 2], &NOW);
         assert_eq!(one.tokens[3], 0);
-        one.take(&report(1, 10, &[3]), &[1, 2]);
+        one.take(&report(1, 10, &[3]), &[1, 2], &NOW);
         assert!(one.tokens[3] != 0 && one.tokens[3] != token);
         let (token, mut other) = (one.tokens[3], one.clone());
         other.differ();
         assert!(other.tokens[3] != token && other.tokens[4] == 0, "damage makes it unlike any other");
-        other.take(&report(1, 12, &[4]), &[1, 2]);
+        other.take(&report(1, 12, &[4]), &[1, 2], &NOW);
         assert_ne!(other.tokens[4], mixed(12), "what comes back was damaged too");
         assert_eq!(Ownership::parse("maps zz"), None);
         assert_eq!(Ownership::parse("1 2"), None);

@@ -3,7 +3,8 @@
 //! 1. Somebody asks for it and names the nodes to copy from (`pages`); what is wanted is kept on disk, so that it goes on after a restart.
 //! 2. Of the shards that inserts send here each is copied from a node that has all of it: that node makes a snapshot, and its parts come over one by one, block by
 //!    block as they stand (`storage-api`, `copying`). What is written meanwhile comes from the inserts, as ever.
-//! 3. A shard counts as complete when all parts of its source are here. Where no source has all of a shard, it is asked again later.
+//! 3. What a node came to own later than others has to be copied too: others held it before.
+//! 4. A shard counts as complete when all parts of its source are here. Where no source has all of a shard, it is asked again later.
 
 use std::{
     sync::{
@@ -23,7 +24,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-use super::reports::Reports;
+use super::{ownership::OwnedShards, reports::Reports};
 
 /// What could not be had is asked for again after this.
 const RETRY: Duration = Duration::from_secs(1);
@@ -35,6 +36,7 @@ const BURST: Duration = Duration::from_millis(20);
 /// See the module.
 pub struct Refill {
     reports: Arc<Reports>,
+    owned: Arc<OwnedShards>,
     store: Arc<dyn TakeCopies>,
     options: NodeOptions,
     bytes_per_second: u64,
@@ -63,10 +65,26 @@ pub struct Progress {
 
 impl Refill {
     /// Nothing is copied yet.
-    pub fn new(reports: Arc<Reports>, store: Arc<dyn TakeCopies>, options: NodeOptions, bytes_per_second: u64) -> Self {
+    pub fn new(
+        reports: Arc<Reports>,
+        owned: Arc<OwnedShards>,
+        store: Arc<dyn TakeCopies>,
+        options: NodeOptions,
+        bytes_per_second: u64,
+    ) -> Self {
         let (bytes, samples) = (AtomicU64::new(0), AtomicU64::new(0));
         let (is_running, trouble) = (watch::Sender::new(false), Mutex::default());
-        Self { reports, store, options, bytes_per_second: bytes_per_second.max(1), is_running, bytes, samples, trouble }
+        Self {
+            reports,
+            owned,
+            store,
+            options,
+            bytes_per_second: bytes_per_second.max(1),
+            is_running,
+            bytes,
+            samples,
+            trouble,
+        }
     }
 
     /// Goes on with what was wanted before the process began.
@@ -83,7 +101,8 @@ impl Refill {
         }
         let arrival = self.store.arrival();
         log::info!("filling up from {}", from.join(", "));
-        self.reports.change(|holdings| holdings.begin(from, arrival)).await?;
+        let late = self.owned.late();
+        self.reports.change(|holdings| holdings.begin(from, arrival, &late)).await?;
         self.run();
         Ok(())
     }
@@ -184,6 +203,7 @@ impl Refill {
             };
             self.reports.change(|holdings| holdings.copied(address, *part)).await?;
         }
+        self.owned.fill_from(address).await?;
         self.reports.change(|holdings| holdings.settle(address, true)).await?;
         if let Err(why) = node.delete_snapshot(&source.snapshot).await {
             log::warn!("snapshot {} stays at {address}: {why}", source.snapshot);

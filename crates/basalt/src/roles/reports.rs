@@ -46,6 +46,8 @@ pub struct Reports {
     in_file: Arc<Mutex<InFile>>,
     /// Some insert has reported, now or in an earlier life: until then nobody could have said that the data of this node are gone.
     was_heard_of: AtomicBool,
+    /// The folder was no storage's before this process.
+    is_new: bool,
     /// Files are published one after the other. Whoever writes holds it until it is done, also when nobody waits for that any more.
     publishing: Arc<AsyncMutex<()>>,
     began: Instant,
@@ -97,7 +99,9 @@ impl Reports {
         let text = text.unwrap_or_default();
         let names = text.lines().map(|line| u128::from_str_radix(line, 16)).collect::<Result<Vec<_>, _>>();
         let names = names.map_err(|why| failed(&why))?;
-        let holdings = match read(&*disk, NODE)? {
+        let told = read(&*disk, NODE)?;
+        let is_new = told.is_none();
+        let holdings = match told {
             Some(text) => Holdings::parse(&text).map_err(|why| format!("cannot read {NODE:?}: {why}"))?,
             None => {
                 // The standard library keys its hash tables with the system's randomness.
@@ -117,11 +121,17 @@ impl Reports {
             holdings: Arc::new(Mutex::new(holdings)),
             in_file: Arc::new(Mutex::new(in_file)),
             was_heard_of,
+            is_new,
             publishing: Arc::default(),
             began: Instant::now(),
             disk,
             is_read_only,
         })
+    }
+
+    /// Whether the folder was no storage's before this process.
+    pub fn is_new(&self) -> bool {
+        self.is_new
     }
 
     /// Of which shards this node has all that was acknowledged with a time in the range.
@@ -306,7 +316,7 @@ mod tests {
 
     fn report(insert: u128) -> InsertReport {
         let (lease, missing, owned) = (Duration::from_secs(2), Missing::nothing(), ShardSet::all());
-        InsertReport { insert, knows: 0, token: 0, lease, map_version: 1, owned, missing, leaving: false }
+        InsertReport { insert, knows: 0, token: 0, lease, map_version: 1, owned, founding: 0, missing, leaving: false }
     }
 
     fn open(disk: &SimDisk) -> Arc<Reports> {

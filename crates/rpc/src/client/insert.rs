@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use prost::Message;
 use storage_api::{
-    BoxFuture, InsertError, InsertNumbered, InsertReport, Inserted, NumberedBatch, NumberedOutcome, Refusal,
+    BoxFuture, InsertError, InsertNumbered, InsertReport, Inserted, NumberedBatch, NumberedOutcome, Origin, Refusal,
     ReportAnswer, TakeReports,
 };
 
@@ -28,9 +28,10 @@ impl TakeReports for Node {
         Box::pin(async move {
             self.hello().await?;
             let question = requests::report_message(report);
-            let ReportReply { token, read_only, node_low, node_high } =
+            let ReportReply { token, read_only, node_low, node_high, origin } =
                 self.call(path::REPORT, &question, self.options.call_time_max).await?;
-            Ok(ReportAnswer { node: u128::from(node_high) << 64 | u128::from(node_low), token, read_only })
+            let node = u128::from(node_high) << 64 | u128::from(node_low);
+            Ok(ReportAnswer { node, origin: Origin::of(origin), token, read_only })
         })
     }
 }

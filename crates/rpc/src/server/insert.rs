@@ -47,7 +47,8 @@ impl Service {
         };
         let report = requests::report(&decode::<ReportMessage>(question)?).map_err(wrong)?;
         let answer = reports.take_report(&report).await.map_err(|error| insert_status(&error))?;
-        let ReportAnswer { node, token, read_only } = answer;
-        Ok(encode(&ReportReply { token, read_only, node_low: node as u64, node_high: (node >> 64) as u64 }))
+        let ReportAnswer { node, origin, token, read_only } = answer;
+        let (node_low, node_high) = (node as u64, (node >> 64) as u64);
+        Ok(encode(&ReportReply { token, read_only, node_low, node_high, origin: origin.number() }))
     }
 }

@@ -271,6 +271,8 @@ pub struct ReportMessage {
     pub knows_low: u64,
     #[prost(fixed64, tag = "11")]
     pub knows_high: u64,
+    #[prost(fixed64, tag = "12")]
+    pub founding: u64,
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -283,6 +285,9 @@ pub struct ReportReply {
     pub node_low: u64,
     #[prost(fixed64, tag = "4")]
     pub node_high: u64,
+    /// See `storage_api::Origin`.
+    #[prost(fixed64, tag = "5")]
+    pub origin: u64,
 }
 
 /// What a node offers to one that has lost its data.

@@ -123,6 +123,7 @@ pub fn report_message(report: &InsertReport) -> ReportMessage {
         leaving: report.leaving,
         knows_low: report.knows as u64,
         knows_high: (report.knows >> 64) as u64,
+        founding: report.founding,
     }
 }
 
@@ -136,6 +137,7 @@ pub fn report(message: &ReportMessage) -> Result<InsertReport, Wrong> {
         owned: shards(&message.owned)?,
         missing: Missing { shards: shards(&message.missing_shards)?, range: range(message.missing_range.as_ref())? },
         leaving: message.leaving,
+        founding: message.founding,
     })
 }
 
@@ -323,6 +325,7 @@ mod tests {
             lease: Duration::from_millis(1500),
             map_version: 4,
             owned: owned.clone(),
+            founding: 11,
             missing: Missing { shards: owned, range: TimeRange::new(-1, 8) },
             leaving: true,
         };
