@@ -75,6 +75,14 @@ impl Debt {
         state.version
     }
 
+    /// What reports say beside the debt has changed; gives the version that has to be known before anything rests on it.
+    pub fn restate(&self) -> u64 {
+        let mut state = self.state.lock();
+        state.version += 1;
+        self.wanted.notify_one();
+        state.version
+    }
+
     /// Nothing is owed any more. The caller sees to it that no hint is being written.
     pub fn settle(&self) {
         let mut state = self.state.lock();

@@ -143,10 +143,19 @@ impl Node {
         self.sending_bytes.load(Relaxed)
     }
 
-    /// What it is told that it owns from now on.
-    pub fn own(&self, map_version: u64, shards: ShardSet, founding: Option<Arc<Founding>>) {
-        *self.owned.lock() = Owned { map_version, shards, founding };
-        self.report_soon();
+    /// What it is told that it owns from now on; gives the version to be waited for ([`Self::heard`]) if it loses shards by that.
+    pub fn own(&self, map_version: u64, shards: ShardSet, founding: Option<Arc<Founding>>) -> Option<u64> {
+        let mut owned = self.owned.lock();
+        let loses = !owned.shards.without(&shards).is_empty();
+        *owned = Owned { map_version, shards, founding };
+        drop(owned);
+        let version = self.debt.restate();
+        loses.then_some(version)
+    }
+
+    /// Waits until the node knows what it is told, or counts itself complete on no earlier word.
+    pub async fn heard(&self, version: u64) {
+        self.debt.known(version).await;
     }
 
     /// The next report does not wait for its turn.

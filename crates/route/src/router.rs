@@ -122,8 +122,9 @@ impl Router {
             Arc::new(Founding::new(map.version(), nodes))
         });
         let plan = Arc::new(Plan { map, nodes, founding });
-        // A node owns a shard completely only while all batches under way are sent to it.
-        self.tell_owned(&plan, old.as_deref());
+        // A node owns a shard completely only while all batches under way are sent to it. One that loses shards has to know before others get their rows.
+        let losing = self.tell_owned(&plan, old.as_deref());
+        together(losing.iter().map(|(node, version)| node.heard(*version)).collect()).await;
         *self.plan.write() = Some(Arc::clone(&plan));
         if let Some(old) = old {
             while Arc::strong_count(&old) > 1 {
@@ -135,18 +136,22 @@ impl Router {
         Ok(true)
     }
 
-    fn tell_owned(&self, plan: &Plan, old: Option<&Plan>) {
+    /// Tells all nodes what they own; gives those that lose shards, and what they have to hear.
+    fn tell_owned(&self, plan: &Plan, old: Option<&Plan>) -> Vec<(Arc<Node>, u64)> {
         let owned = |plan: &Plan, name: &NodeName| {
             let place = plan.map.nodes().iter().position(|node| node == name);
             place.map_or_else(ShardSet::empty, |place| plan.map.shards_of(place))
         };
+        let mut losing = Vec::new();
         for (name, running) in &*self.running.lock() {
             let mut shards = owned(plan, name);
             if let Some(old) = old {
                 shards = shards.and(&owned(old, name));
             }
-            running.node.own(plan.map.version(), shards, plan.founding.clone());
+            let version = running.node.own(plan.map.version(), shards, plan.founding.clone());
+            losing.extend(version.map(|version| (Arc::clone(&running.node), version)));
         }
+        losing
     }
 
     /// Whether this insert has never heard of nodes that are not in the map, in its earlier processes either.

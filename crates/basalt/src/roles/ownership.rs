@@ -7,11 +7,9 @@
 //! 2. A shard is lost when every insert that the node knows has reported in this life and none names it. If it comes back, its token is a number that no other
 //!    node has: what was written meanwhile is not here.
 //! 3. Tokens are kept on disk, since a node that forgot them would differ from its peers. What is not there yet is written before a report is answered.
-//!
 //! 4. What was there before a node owned a shard is elsewhere, so it says that it has everything of the shard only of ranges of time behind all samples that
 //!    could be taken then. It has everything from the beginning where an insert vouches that all nodes began together (see `storage_api::Origin`), and
 //!    where the shard was copied from a node that has. The first map of a node gives tokens that no other has until somebody has vouched.
-//!
 //! 5. A folder that held samples before any insert was heard of, or that was opened as a single node, has more than its peers: all its shards count as lost
 //!    before. One in which something was damaged and set aside has less: its tokens become numbers that no other node has.
 //!
@@ -39,8 +37,7 @@ use tokio::{
 use super::reports::Reports;
 use crate::cluster;
 
-/// The file: a line `maps` with the versions of maps, a line `lost` with the shards that were lost, a line `founding` with what was vouched for, a line `alone` for
-/// the folder of a single node, a line `since` for each time with its shards, and a line for each token with its shards.
+/// The file, see `docs/formats/folder.md`.
 pub const FILE: &str = "owned_shards";
 /// All of that fits: every shard may have a token of its own.
 const FILE_BYTES_MAX: u64 = 4 << 20;

@@ -304,6 +304,29 @@ impl route::Connect for Below {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_node_that_loses_shards_knows_before_others_get_their_rows() {
+    for is_parted in [false, true] {
+        let world = World::new(7, 3);
+        let router = router(&world, 0, &SimDisk::new(7), options(), 2).await;
+        insert(&router, &rows(0..100, 1)).await.expect("all nodes are there");
+        sleep(Duration::from_millis(700)).await;
+        assert!(world.lock().nodes[0].claims(world.now(), &stored(&rows(0..1, 1))[0]), "it has a lease");
+        if is_parted {
+            // What it is told gets lost until its lease is over.
+            world.lock().parted.insert((0, 2));
+        }
+        // The third one goes, and with two of two every shard is on the two that stay.
+        assert_eq!(router.set_nodes(&list(2), &Replication::copies(2)).await, Ok(true));
+        let later = rows(0..100, 2);
+        insert(&router, &later).await.expect("both are there");
+        let now = world.now();
+        let state = world.lock();
+        let claimed = stored(&later).iter().filter(|sample| state.nodes[2].claims(now, sample)).count();
+        assert_eq!(claimed, 0, "it gets no rows of these any more");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn inserts_can_stand_in_levels() {
     let world = World::new(8, 2);
     let below = router(&world, 0, &SimDisk::new(8), options(), 2).await;
