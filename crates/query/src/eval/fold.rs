@@ -190,6 +190,7 @@ impl Evaluation<'_> {
     ) -> Result<Folded, QueryError> {
         let mut folded = Folded::new(fold);
         let drops_name = !plan.keeps_name && self.query.dialect == Dialect::MetricsQl;
+        let leaves_silent_out = fold.kind.leaves_silent_out(self.query.dialect);
         let mut noted = String::new();
         for mut chunk in batch.chunks {
             self.ledger.check()?;
@@ -207,7 +208,7 @@ impl Evaluation<'_> {
                 }
                 let key = std::mem::take(&mut reader.key);
                 reader.roll(&mut |tag, values| {
-                    if self.is_dropped(values) {
+                    if self.is_dropped(values) || (leaves_silent_out && values.iter().all(|value| value.is_nan())) {
                         return Ok(());
                     }
                     if plan.counter_at.is_some() {

@@ -79,6 +79,11 @@ impl FoldKind {
         self == Self::Any
     }
 
+    /// Whether a group whose series have no samples is no group, although they are taken one by one (dialect `metricsql`, where it is one for all others).
+    pub fn leaves_silent_out(self, dialect: Dialect) -> bool {
+        dialect == Dialect::MetricsQl && matches!(self, Self::Stddev | Self::Stdvar)
+    }
+
     fn columns(self, dialect: Dialect) -> usize {
         match (self, dialect) {
             (Self::Any, _) => 0,

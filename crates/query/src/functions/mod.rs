@@ -39,7 +39,7 @@ pub use source::{absent_labels, negate, union};
 
 use crate::{
     api::{Dialect, QueryError},
-    frame::{Grid, Operand, is_absent},
+    frame::{Grid, Operand, Row, is_absent},
     values::Values,
 };
 use args::Args;
@@ -73,6 +73,11 @@ impl Context<'_> {
             Dialect::MetricsQl => !value.is_nan(),
             Dialect::PromQl => !is_absent(value),
         }
+    }
+
+    /// Whether a row holds a sample anywhere.
+    fn has_samples(&self, row: &Row) -> bool {
+        row.values.samples().any(|(_, value)| self.is_sample(value))
     }
 
     /// All values of a row, for any change.

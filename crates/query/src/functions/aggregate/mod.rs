@@ -1,8 +1,9 @@
 //! Aggregates over whole operands.
 //!
 //! 1. The series of all arguments that are series stand one behind the other; parameters, if the aggregate has some, stand before or behind them.
-//! 2. What folds ([`super::fold`]) is folded, group by group.
-//! 3. Everything else gets the series of its groups together.
+//! 2. Dialect `metricsql`: series without any sample are left out first, so that they neither make a group nor take a place in one.
+//! 3. What folds ([`super::fold`]) is folded, group by group.
+//! 4. Everything else gets the series of its groups together.
 
 mod count_values;
 mod limits;
@@ -114,7 +115,7 @@ fn fold(aggregate: &Aggregate, kind: FoldKind, args: Args<'_>) -> Result<Vec<Row
     let mut groups = Groups::new(aggregate.grouping.as_ref());
     let limit = groups_max(aggregate);
     let mut folds: Vec<(Fold, Row)> = Vec::new();
-    for row in args.into_operands().flat_map(into_rows) {
+    for row in args.into_operands().flat_map(into_rows).filter(|row| counts(ctx, row)) {
         let Some(number) = groups.number(row.labels.iter(), limit) else { continue };
         if number == folds.len() {
             let labels = if kind.keeps_labels() { row.labels.clone() } else { groups.labels(number).clone() };
@@ -148,7 +149,7 @@ fn grouped(ctx: &Context<'_>, aggregate: &Aggregate, rows: Vec<Row>) -> Result<V
     let mut numbers = Groups::new(aggregate.grouping.as_ref());
     let limit = groups_max(aggregate);
     let mut groups: Vec<Group> = Vec::new();
-    for row in rows {
+    for row in rows.into_iter().filter(|row| counts(ctx, row)) {
         (ctx.check)(0)?;
         let Some(number) = numbers.number(row.labels.iter(), limit) else { continue };
         if number == groups.len() {
@@ -167,7 +168,12 @@ fn groups_max(aggregate: &Aggregate) -> usize {
     }
 }
 
+/// Whether a series is looked at. One of which samples lie only before the range has none in it, and is none for an aggregate (dialect `metricsql`).
+fn counts(ctx: &Context<'_>, row: &Row) -> bool {
+    ctx.dialect == Dialect::PromQl || ctx.has_samples(row)
+}
+
 /// Removes series without samples.
 fn retain_samples(ctx: &Context<'_>, rows: &mut Vec<Row>) {
-    rows.retain(|row| row.values.iter().any(|value| ctx.is_sample(*value)));
+    rows.retain(|row| ctx.has_samples(row));
 }

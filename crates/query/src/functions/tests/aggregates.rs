@@ -54,6 +54,34 @@ fn sums_are_compensated_and_means_do_not_overflow() {
     check(M, "m{i=\"1\"} 1e300\nm{i=\"2\"} 1e300", &[("geomean(m)", &format!("{{}} {}", 1e300))]);
 }
 
+#[test]
+fn series_without_samples_make_no_groups() {
+    let load = "m{g=\"a\",i=\"1\"} 1 1\nm{g=\"b\",i=\"2\"} _ _\nm{g=\"c\",i=\"3\"} _ _\nm{g=\"d\",i=\"4\"} _ 1";
+    for aggregate in [
+        "quantile(0.5, m)",
+        "mode(m)",
+        "mad(m)",
+        "distinct(m)",
+        "stddev(m)",
+        "limitk(9, m)",
+        "sum(m, m)",
+        "avg(m) by (g)",
+    ] {
+        let by = if aggregate.contains(" by ") { "" } else { " by (g)" };
+        check(M, load, &[(&format!("count({aggregate}{by} default 7)"), "{} 2 2")]);
+    }
+    check(
+        M,
+        load,
+        &[
+            ("count(quantiles(\"q\", 0.1, 0.9, m) by (g) default 0)", "{} 4 4"),
+            ("limitk(2, m)", "m{g=\"a\",i=\"1\"} 1 1\nm{g=\"d\",i=\"4\"} _ 1"),
+            ("median(m) by (g) limit 2", "{g=\"a\"} 1 1\n{g=\"d\"} _ 1"),
+            ("m == on() group_right() sum2((2 > 3))", ""),
+        ],
+    );
+}
+
 const RANKED: &str = r#"
     m{g="a",i="1"} 1
     m{g="a",i="2"} 3
