@@ -7,6 +7,7 @@
 //!    side stands for it.
 //! 5. With `if`, `ifnot` and `default`, a right side that is one series without labels belongs to every group (dialect `metricsql`).
 
+use hashbrown::HashMap;
 use metricsql::{Binary, BinaryOp, Matching};
 use model::METRIC_NAME;
 
@@ -44,7 +45,7 @@ pub(super) fn join(
         }
     }
     if binary.op != BinaryOp::Default {
-        left.retain(|row| row.values.iter().any(|value| ctx.is_sample(*value)));
+        left.retain(|row| ctx.has_samples(row));
     }
     right.clear();
     Ok(left)
@@ -118,14 +119,35 @@ fn or(ctx: &Context<'_>, pairing: &Pairing, mut left: Vec<Row>, mut right: Vec<R
         (ctx.check)(0)?;
         presences.keep_where(*group, false, row);
     }
-    right.retain(|row| row.values.iter().any(|value| ctx.is_sample(*value)));
+    right.retain(|row| ctx.has_samples(row));
     if ctx.dialect == Dialect::MetricsQl {
-        left.retain(|row| row.values.iter().any(|value| ctx.is_sample(*value)));
+        left.retain(|row| ctx.has_samples(row));
         left.sort_by(|a, b| a.labels.cmp(&b.labels));
         right.sort_by(|a, b| a.labels.cmp(&b.labels));
     }
+    if ctx.dialect == Dialect::MetricsQl {
+        return fill_equal(ctx, left, right);
+    }
     left.append(&mut right);
     unite_equal(ctx, left)
+}
+
+/// The left side, its series filled by those of the right side that have the same labels, and behind it the other series of the right side. Series of
+/// one side may have the same labels: only an answer may not.
+fn fill_equal(ctx: &Context<'_>, mut left: Vec<Row>, right: Vec<Row>) -> Result<Vec<Row>, QueryError> {
+    let mut places = HashMap::with_capacity(left.len());
+    for (place, row) in left.iter().enumerate() {
+        places.entry(row.labels.clone()).or_insert(place);
+    }
+    for row in right {
+        let Some(place) = places.get(&row.labels) else {
+            left.push(row);
+            continue;
+        };
+        let values = ctx.spread(&mut left[*place].values)?;
+        row.values.samples().filter(|(_, value)| ctx.is_sample(*value)).for_each(|(at, value)| values[at] = value);
+    }
+    Ok(left)
 }
 
 fn fill(ctx: &Context<'_>, pairing: &Pairing, left: &mut [Row], right: &[Row]) -> Result<(), QueryError> {

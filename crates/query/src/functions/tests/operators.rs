@@ -73,6 +73,23 @@ fn comparisons_keep_samples_or_tell() {
 }
 
 #[test]
+fn a_side_of_or_may_have_equal_series() {
+    let load = "a{i=\"1\"} 1 2 _\nb{i=\"1\"} 10 _ 30\nc{i=\"2\"} 5 5 5\nd{i=\"1\"} 7 7 7";
+    check(
+        M,
+        load,
+        &[
+            ("count(abs({i=\"1\"}) or vector(0))", "{} 4 3 3"),
+            ("sum(abs({i=\"1\"}) or abs(c))", "{} 23 14 42"),
+            ("sum(abs(c) or abs({i=\"1\"}))", "{} 23 14 42"),
+            ("abs(a) or abs(d)", "{i=\"1\"} 1 2 7"),
+            ("count(abs(a) or abs({i=\"1\",__name__!=\"a\"}))", "{} 1 1 1"),
+        ],
+    );
+    check(P, load, &[("abs({i=\"1\"}) or vector(0)", "error: same labelset")]);
+}
+
+#[test]
 fn nan_is_a_value_in_promql_and_nothing_in_metricsql() {
     let load = "m 1 NaN _\nn 1 1 1";
     check(
