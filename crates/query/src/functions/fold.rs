@@ -108,13 +108,14 @@ pub struct Fold {
     width: usize,
     /// Columns one behind the other; what they are depends on kind and dialect. The first is [`ABSENT`] where there was no sample yet.
     state: Vec<f64>,
-    is_fresh: bool,
+    /// How many series it took; a state that came counts as one.
+    series: usize,
 }
 
 impl Fold {
     /// The state without any series.
     pub fn new(kind: FoldKind, dialect: Dialect, points: usize) -> Self {
-        Self { kind, dialect, points, first: 0, width: 0, state: Vec::new(), is_fresh: true }
+        Self { kind, dialect, points, first: 0, width: 0, state: Vec::new(), series: 0 }
     }
 
     /// A state that was made elsewhere. If it has another form, of how many numbers it is.
@@ -124,15 +125,27 @@ impl Fold {
             return Err(state.len());
         }
         let span = span_of(&state[..points]);
-        let mut whole = Self { kind, dialect, points, first: 0, width: points, state, is_fresh: false };
+        let mut whole = Self { kind, dialect, points, first: 0, width: points, state, series: 1 };
         if span.len() * NARROWED_SHARE_MAX <= points {
             whole.place(span);
         }
         Ok(whole)
     }
 
+    /// The spread of a series that is the only one of its group is 0, also of an infinite one (dialect `metricsql`). Beside another series an infinite
+    /// value has none, even where that one has no sample; how many series there are is known when all are there.
+    fn settle_infinite(&mut self) {
+        if self.series <= 1 || !matches!(self.kind, FoldKind::Stddev | FoldKind::Stdvar) {
+            return;
+        }
+        let (means, rest) = self.state.split_at_mut(self.width);
+        let infinite = means.iter().zip(rest).filter(|(mean, _)| mean.is_infinite());
+        infinite.for_each(|(_, squares)| *squares = f64::NAN);
+    }
+
     /// The columns of the state over all points, for [`Self::from_state`].
     pub fn into_state(mut self) -> Vec<f64> {
+        self.settle_infinite();
         if self.width < self.points {
             self.place(0..self.points);
         }
@@ -159,9 +172,9 @@ impl Fold {
 
     /// Takes a series that has no samples but these, the first at point `start`.
     fn add_from(&mut self, start: usize, values: &[f64]) {
-        let was_fresh = std::mem::replace(&mut self.is_fresh, false);
+        self.series += 1;
         if self.kind == FoldKind::Any {
-            if was_fresh {
+            if self.series == 1 {
                 (self.first, self.width, self.state) = (start, values.len(), values.to_vec());
             }
             return;
@@ -246,10 +259,11 @@ impl Fold {
                 });
             }
             (FoldKind::Stddev | FoldKind::Stdvar, _) => {
-                let (squares, counts) = rest.split_at_mut(width);
+                let (dialect, (squares, counts)) = (self.dialect, rest.split_at_mut(width));
                 samples.for_each(|(at, (mean, value))| {
                     let spread = Spread { mean: or_zero(*mean), squares: squares[at], count: counts[at] };
-                    let spread = spread.add(*value);
+                    let stands_alone = dialect == Dialect::MetricsQl && counts[at] == 0.0;
+                    let spread = if stands_alone { Spread::of(*value) } else { spread.add(*value) };
                     (*mean, squares[at], counts[at]) = (spread.mean, spread.squares, spread.count);
                 });
             }
@@ -263,13 +277,14 @@ impl Fold {
             (other.kind, other.dialect, other.points),
             "BUG: states of different folds"
         );
-        if other.is_fresh {
+        if other.series == 0 {
             return;
         }
-        if self.is_fresh {
+        if self.series == 0 {
             self.clone_from(other);
             return;
         }
+        self.series += other.series;
         if self.kind == FoldKind::Any {
             return;
         }
@@ -320,6 +335,7 @@ impl Fold {
 
     /// The values of the group, [`ABSENT`] where no series had a sample.
     pub fn finish(mut self) -> Values {
+        self.settle_infinite();
         let width = self.width;
         // An only column is the result.
         let places = if self.kind.columns(self.dialect) <= 1 { 0 } else { width };
@@ -402,10 +418,14 @@ struct Spread {
 }
 
 impl Spread {
+    fn of(value: f64) -> Self {
+        Self { mean: value, squares: 0.0, count: 1.0 }
+    }
+
     fn add(self, value: f64) -> Self {
         let count = self.count + 1.0;
-        // The spread of something infinite is no number, also when it stands alone.
-        if !value.is_finite() {
+        // The spread of something infinite is no number, also when it stands alone (but see [`Fold::settle_infinite`]).
+        if !value.is_finite() || !self.mean.is_finite() {
             return Self { mean: f64::NAN, squares: f64::NAN, count };
         }
         let distance = value - self.mean;
@@ -419,6 +439,9 @@ impl Spread {
             return other;
         }
         let count = self.count + other.count;
+        if !self.mean.is_finite() || !other.mean.is_finite() {
+            return Self { mean: f64::NAN, squares: f64::NAN, count };
+        }
         let distance = other.mean - self.mean;
         Self {
             mean: self.mean + distance * (other.count / count),

@@ -82,6 +82,24 @@ fn series_without_samples_make_no_groups() {
     );
 }
 
+#[test]
+fn an_infinite_value_has_a_spread_only_alone() {
+    for infinite in ["inf", "-inf"] {
+        let load = format!(
+            "m{{g=\"a\",i=\"1\"}} {infinite} 1 _\nm{{g=\"b\",i=\"1\"}} {infinite} 1 5\nm{{g=\"b\",i=\"2\"}} _ 3 {infinite}"
+        );
+        check(
+            M,
+            &load,
+            &[
+                ("stddev(m) by (g)", "{g=\"a\"} 0 0 _\n{g=\"b\"} _ 1 _"),
+                ("stdvar(m) by (g)", "{g=\"a\"} 0 0 _\n{g=\"b\"} _ 1 _"),
+            ],
+        );
+        check(P, &load, &[("stddev by (g) (m)", "{g=\"a\"} NaN 0 _\n{g=\"b\"} NaN 1 NaN")]);
+    }
+}
+
 const RANKED: &str = r#"
     m{g="a",i="1"} 1
     m{g="a",i="2"} 3
