@@ -194,12 +194,16 @@ fn random(mut args: Args<'_>, draw: fn(&mut Random) -> f64) -> Result<Operand, Q
     Ok(Operand::Scalar((0..args.ctx.grid.points).map(|_| draw(&mut random)).collect()))
 }
 
-/// The negative of every sample (`-q`).
+/// The negative of every sample (`-q`). In dialect `metricsql` this is `0 - q`: 0 stays what it is, and series without samples go.
 pub fn negate(ctx: &Context<'_>, operand: Operand) -> Result<Operand, QueryError> {
+    let negative = |value: f64| if ctx.dialect == Dialect::MetricsQl { 0.0 - value } else { -value };
     match operand {
-        Operand::Scalar(values) => Ok(Operand::Scalar(values.into_iter().map(|value| -value).collect())),
+        Operand::Scalar(values) => Ok(Operand::Scalar(values.into_iter().map(negative).collect())),
         operand => {
             let mut rows = into_rows(operand);
+            if ctx.dialect == Dialect::MetricsQl {
+                rows.retain(|row| ctx.has_samples(row));
+            }
             for row in &mut rows {
                 (ctx.check)(0)?;
                 drop_name(ctx.dialect, row);
@@ -207,7 +211,7 @@ pub fn negate(ctx: &Context<'_>, operand: Operand) -> Result<Operand, QueryError
                     .held_mut()
                     .iter_mut()
                     .filter(|value| ctx.is_sample(**value))
-                    .for_each(|value| *value = -*value);
+                    .for_each(|value| *value = negative(*value));
             }
             Ok(Operand::Rows(rows))
         }

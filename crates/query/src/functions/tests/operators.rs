@@ -90,6 +90,13 @@ fn a_side_of_or_may_have_equal_series() {
 }
 
 #[test]
+fn a_negative_is_what_is_missing_to_nothing() {
+    let load = "a{i=\"1\"} 0 2\na{i=\"2\"} _ _";
+    check(M, load, &[("count((-a) default 1)", "{} 1 1"), ("1 / -a{i=\"1\"}", "{i=\"1\"} inf -0.5")]);
+    check(P, load, &[("1 / -a{i=\"1\"}", "{i=\"1\"} -inf -0.5")]);
+}
+
+#[test]
 fn nan_is_a_value_in_promql_and_nothing_in_metricsql() {
     let load = "m 1 NaN _\nn 1 1 1";
     check(
