@@ -62,6 +62,8 @@ pub enum Source<'e> {
 struct Written<'e> {
     inner: &'e Expr,
     rollup: Option<&'e Rollup>,
+    /// Whether no function takes it.
+    is_bare: bool,
 }
 
 impl<'e> Written<'e> {
@@ -71,9 +73,9 @@ impl<'e> Written<'e> {
             ExprKind::Rollup(rollup) => {
                 let inner = rollup.inner.without_parens();
                 let is_nested = matches!(inner.kind, ExprKind::Rollup(_));
-                Self { inner: if is_nested { &rollup.inner } else { inner }, rollup: Some(rollup) }
+                Self { inner: if is_nested { &rollup.inner } else { inner }, rollup: Some(rollup), is_bare: false }
             }
-            _ => Self { inner: expr, rollup: None },
+            _ => Self { inner: expr, rollup: None, is_bare: false },
         }
     }
 
@@ -85,9 +87,14 @@ impl<'e> Written<'e> {
         self.rollup.and_then(|rollup| rollup.smoothing)
     }
 
+    /// Dialect `metricsql`: a selector with a step that no function takes is the same as without the step.
+    fn bare(expr: &'e Expr) -> Self {
+        Self { is_bare: true, ..Self::of(expr) }
+    }
+
     /// The selector, unless a subquery is made of it.
     fn selector(&self) -> Option<&'e Selector> {
-        let is_subquery = self.rollup.is_some_and(|rollup| rollup.subquery.is_some());
+        let is_subquery = !self.is_bare && self.rollup.is_some_and(|rollup| rollup.subquery.is_some());
         match &self.inner.kind {
             ExprKind::Selector(selector) if !is_subquery => Some(selector),
             _ => None,
@@ -105,17 +112,16 @@ struct Shift {
 impl Evaluation<'_> {
     /// The plan of an expression that is a selector, or a selector or any expression with a range, offset or `@`.
     pub(super) fn plan_samples<'e>(&self, expr: &'e Expr, scope: &Scope) -> Result<Plan<'e>, QueryError> {
-        let written = Written::of(expr);
         match self.dialect() {
             Dialect::MetricsQl => {
                 let recipe = Recipe::of_metricsql("default_rollup", Arguments::default(), 0)?;
                 let origin = self.origin("default_rollup", &Arguments::default(), 0);
-                let plan = self.plan_metricsql("default_rollup", &written, recipe, false, scope)?;
+                let plan = self.plan_metricsql("default_rollup", &Written::bare(expr), recipe, false, scope)?;
                 Ok(Plan { origin, ..plan })
             }
             Dialect::PromQl => {
                 let origin = self.origin("", &Arguments::default(), 0);
-                let plan = self.plan_instant(&written, PromqlFunction::Instant, scope)?;
+                let plan = self.plan_instant(&Written::of(expr), PromqlFunction::Instant, scope)?;
                 Ok(Plan { origin, ..plan })
             }
         }
