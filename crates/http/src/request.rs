@@ -10,7 +10,7 @@ use hyper::{
     http::request::Parts,
 };
 
-use crate::{params::Params, target::Expected};
+use crate::{params::Params, percent::plain_path, target::Expected};
 
 /// A sender that is silent for so long in the middle of a body is given up.
 const BODY_SILENCE_MAX: Duration = Duration::from_secs(30);
@@ -28,7 +28,9 @@ pub struct Request {
     pub body: RequestBody,
     /// Who asks.
     pub peer: SocketAddr,
-    /// Where the path begins that handlers see.
+    /// The path as handlers see it, if it came in another form.
+    plain_path: Option<String>,
+    /// Where in it the part begins that they see.
     path_start: usize,
 }
 
@@ -151,7 +153,8 @@ impl RequestBody {
 impl Request {
     /// A request whose body is not yet read.
     pub(crate) fn new(head: Parts, body: RequestBody, peer: SocketAddr) -> Self {
-        Self { head, body, peer, path_start: 0 }
+        let plain_path = plain_path(head.uri.path());
+        Self { head, body, peer, plain_path, path_start: 0 }
     }
 
     /// A request from memory, for tests of handlers.
@@ -166,9 +169,14 @@ impl Request {
         &self.head.method
     }
 
-    /// The path, without what [`Request::strip_prefix`] took away.
+    /// The path in its plain form, without what [`Request::strip_prefix`] took away.
     pub fn path(&self) -> &str {
-        &self.head.uri.path()[self.path_start..]
+        &self.plain_path.as_deref().unwrap_or(self.head.uri.path())[self.path_start..]
+    }
+
+    /// The path as it came.
+    pub fn raw_path(&self) -> &str {
+        self.head.uri.path()
     }
 
     /// Takes a prefix away from the path; false if the path has another one. What is left begins with a slash.
@@ -236,6 +244,13 @@ mod tests {
         assert!(request.strip_prefix("/a") && request.strip_prefix(""));
         assert_eq!(request.path(), "/b/c");
         assert!(request.strip_prefix("/b") && request.path() == "/c");
+    }
+
+    #[test]
+    fn a_path_is_seen_in_its_plain_form() {
+        let mut request = Request::in_memory(Method::GET, "//a//%62/c%2F//d?x=//", "");
+        assert!(request.strip_prefix("/a"));
+        assert_eq!((request.path(), request.raw_path()), ("/b/c%2F/d", "//a//%62/c%2F//d"));
     }
 
     #[tokio::test]

@@ -42,7 +42,7 @@ impl Receiver {
 
     pub(crate) async fn import_prometheus(&self, entrance: Entered, request: Request) -> Result<Response, Rejection> {
         let params = request.query_params();
-        let in_path = pushgateway::labels(request.path())?;
+        let in_path = pushgateway::labels(request.path(), request.raw_path())?;
         // Clients of a push gateway know no other status.
         let status = if in_path.is_some() { StatusCode::OK } else { StatusCode::NO_CONTENT };
         let extra = in_path.unwrap_or_default().and(&extra_labels(&params)?)?;

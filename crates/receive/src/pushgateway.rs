@@ -5,12 +5,17 @@ use decode::{base64_decode, rows::ExtraLabels};
 
 use crate::{door::IMPORT_PROMETHEUS, rejection::Rejection};
 
-/// The labels behind the import's path; `None` if there is nothing behind it.
-pub fn labels(path: &str) -> Result<Option<ExtraLabels>, Rejection> {
+/// Where labels begin.
+const LABELS: &str = "/metrics/job";
+
+/// The labels behind the import's path; `None` if there is nothing behind it. They are read from the path as it came (`raw`), where two slashes stand
+/// around an empty value.
+pub fn labels(path: &str, raw: &str) -> Result<Option<ExtraLabels>, Rejection> {
     let at = path.find(IMPORT_PROMETHEUS).map_or(path.len(), |at| at + IMPORT_PROMETHEUS.len());
-    let Some(rest) = path[at..].strip_prefix("/metrics/") else {
+    let Some(plain) = path[at..].strip_prefix("/metrics/") else {
         return Ok(None);
     };
+    let rest = raw.find(LABELS).map_or(plain, |at| &raw[at + "/metrics/".len()..]);
     let wrong =
         |why: &str| Rejection::new(StatusCode::BAD_REQUEST, format!("cannot read labels in path {path:?}: {why}"));
     let parts: Vec<&str> =
@@ -38,10 +43,14 @@ fn base64_text(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use basalt_http::{Method, Request};
+
     use super::*;
 
     fn read(rest: &str) -> Result<Option<ExtraLabels>, String> {
-        labels(&format!("/insert/0/prometheus{IMPORT_PROMETHEUS}{rest}")).map_err(|error| error.to_string())
+        let raw = format!("/insert/0/prometheus{IMPORT_PROMETHEUS}{rest}");
+        let request = Request::in_memory(Method::POST, &raw, "");
+        labels(request.path(), request.raw_path()).map_err(|error| error.to_string())
     }
 
     fn want(pairs: &[(&str, &str)]) -> Result<Option<ExtraLabels>, String> {
@@ -56,6 +65,9 @@ mod tests {
         assert_eq!(read("/metrics/job/a%20b/instance/x%2Fy"), want(&[("job", "a b"), ("instance", "x/y")]));
         assert_eq!(read("/metrics/job@base64/L2EvYsO8/x@base64/="), want(&[("job", "/a/bü"), ("x", "")]));
         assert_eq!(read("/metrics/job@base64/w7w_/"), read("/metrics/job@base64/w7w%2F"));
+        assert_eq!(read("/metrics/job/a/x//y/z"), want(&[("job", "a"), ("x", ""), ("y", "z")]));
+        assert_eq!(read("//metrics/job/a"), want(&[("job", "a")]));
+        assert_eq!(read("/metrics//job/a"), want(&[("job", "a")]));
         for broken in
             ["/metrics/job", "/metrics/job/a/b", "/metrics/job@base64/A", "/metrics/job@base64/!", "/metrics/job/%zz"]
         {
