@@ -46,6 +46,7 @@ impl Server {
             time_max: self.options.queries.time_max,
             media_type: escaping.media_type(),
             prologue: Vec::new(),
+            epilogue: b"",
         };
         self.stream_raw(asker, request, answer, move |key, data, out| write_series(key, data, escaping, out)).await
     }
@@ -68,7 +69,7 @@ fn write_series(key: &SeriesKey, data: &SeriesData, escaping: Escaping, out: &mu
 }
 
 /// `name{label="value"}`, or `{"odd name","odd label"="value"}`.
-fn put_series(out: &mut Vec<u8>, key: &SeriesKey, escaping: Escaping) {
+pub(crate) fn put_series(out: &mut Vec<u8>, key: &SeriesKey, escaping: Escaping) {
     let name = escaping.escape(&key.label(METRIC_NAME).unwrap_or_default());
     let name_inside = !name.is_empty() && !is_plain(&name);
     if !name_inside {

@@ -52,12 +52,19 @@ pub(crate) struct RawAnswer {
     pub(crate) media_type: &'static str,
     /// What stands before the first series.
     pub(crate) prologue: Vec<u8>,
+    /// What stands behind the last.
+    pub(crate) epilogue: &'static [u8],
 }
 
 impl RawAnswer {
     /// The same with something before the first series.
     pub(crate) fn beginning_with(self, prologue: Vec<u8>) -> Self {
         Self { prologue, ..self }
+    }
+
+    /// The same with something behind the last series.
+    pub(crate) fn ending_with(self, epilogue: &'static [u8]) -> Self {
+        Self { epilogue, ..self }
     }
 }
 
@@ -82,8 +89,11 @@ impl Server {
         tokio::task::spawn_blocking(move || {
             let _permit = permit;
             match each_series(&*stream, &budget, |key, data| write(key, data, &mut out)) {
-                // An error here means that the client is gone, which is its affair.
-                Ok(()) => drop(out.finish()),
+                Ok(()) => {
+                    out.buffer().extend_from_slice(answer.epilogue);
+                    // An error here means that the client is gone, which is its affair.
+                    let _ = out.finish();
+                }
                 Err(Ended::Gone) => {}
                 Err(ended) => log::error!("an answer of {path} broke off: {ended}"),
             }

@@ -114,6 +114,8 @@ async fn exports_are_json_lines() {
     );
     let (_, body) = get(&server, "/api/v1/export?match[]=up&max_rows_per_line=2").await;
     assert_eq!(body.lines().count(), 3);
+    let (_, of_unknown) = get(&server, "/api/v1/export?match[]=up&max_rows_per_line=2&format=xml").await;
+    assert_eq!(of_unknown, body);
     for (address, part) in [
         ("/api/v1/export", "missing argument match[]"),
         ("/api/v1/export?match[]={", "cannot parse selector"),
@@ -127,6 +129,32 @@ async fn exports_are_json_lines() {
             "{body}"
         );
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn exports_have_the_form_that_is_asked_for() {
+    let (_, server) = server_with(fake(), options());
+    let (status, body) = get(&server, "/api/v1/export?match[]=up&format=prometheus").await;
+    assert_eq!(
+        (status, body.as_str()),
+        (
+            200,
+            "up{job=\"a\"} 1 0\nup{job=\"a\"} 0.5 1000\nup{job=\"a\"} NaN 2000\nup{job=\"a\"} +Inf 3000\nup{job=\"b\"} 2 0\n"
+        )
+    );
+    let (status, body) = get(&server, "/api/v1/export?match[]=up&format=promapi&max_rows_per_line=3").await;
+    assert_eq!(
+        (status, body.as_str()),
+        (
+            200,
+            "{\"status\":\"success\",\"data\":{\"resultType\":\"matrix\",\"result\":[\
+             {\"metric\":{\"__name__\":\"up\",\"job\":\"a\"},\"values\":[[0,\"1\"],[1,\"0.5\"],[2,\"NaN\"]]},\
+             {\"metric\":{\"__name__\":\"up\",\"job\":\"a\"},\"values\":[[3,\"+Inf\"]]},\
+             {\"metric\":{\"__name__\":\"up\",\"job\":\"b\"},\"values\":[[0,\"2\"]]}]}}"
+        )
+    );
+    let (_, body) = get(&server, "/api/v1/export?match[]=nosuch&format=promapi").await;
+    assert_eq!(body, "{\"status\":\"success\",\"data\":{\"resultType\":\"matrix\",\"result\":[]}}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
