@@ -34,9 +34,9 @@ pub enum Packing {
 }
 
 impl Packing {
-    /// The packing that a `Content-Encoding` names.
+    /// The packing that a `Content-Encoding` names, in capital letters or small ones.
     pub fn named(encoding: &str) -> Option<Self> {
-        match encoding {
+        match encoding.trim().to_ascii_lowercase().as_str() {
             "" | "identity" | "none" => Some(Self::Plain),
             "gzip" | "x-gzip" => Some(Self::Gzip),
             "deflate" => Some(Self::Deflate),
@@ -220,6 +220,12 @@ mod tests {
         let mut stream = zstd::stream::write::Encoder::new(Vec::new(), 1).expect("zstd starts");
         stream.write_all(body).expect("zstd packs everything");
         stream.finish().expect("zstd ends")
+    }
+
+    #[test]
+    fn packings_are_named_in_any_letters() {
+        assert_eq!([Packing::named("GZIP"), Packing::named("Zstd ")], [Some(Packing::Gzip), Some(Packing::Zstd)]);
+        assert_eq!(Packing::named("br"), None);
     }
 
     #[test]

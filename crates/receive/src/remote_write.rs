@@ -103,10 +103,11 @@ impl Session<'_> {
 
 /// The packing that the headers name; remote write is snappy without a word.
 fn packing(request: &Request) -> Result<Packing, Rejection> {
-    match request.header(header::CONTENT_ENCODING) {
-        None | Some("" | "snappy") => Ok(Packing::Snappy),
-        Some("zstd") => Ok(Packing::Zstd),
-        Some(other) => Err(Rejection::new(
+    let encoding = request.header(header::CONTENT_ENCODING).unwrap_or("");
+    match encoding.trim().to_ascii_lowercase().as_str() {
+        "" | "snappy" => Ok(Packing::Snappy),
+        "zstd" => Ok(Packing::Zstd),
+        other => Err(Rejection::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             format!("content encoding {other:?} is not supported for remote write; want snappy or zstd"),
         )),

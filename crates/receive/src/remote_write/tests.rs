@@ -58,12 +58,14 @@ async fn rows_arrive_and_are_acknowledged() {
 
     let zstd = with(post(snappy(&body)), header::CONTENT_ENCODING, "zstd");
     assert_eq!(ask(&receiver, zstd).await.0, 204, "a wrong header is forgiven");
+    let capitals = with(post(snappy(&body)), header::CONTENT_ENCODING, "SNAPPY");
+    assert_eq!(ask(&receiver, capitals).await.0, 204);
     let mut metrics = MetricsText::default();
     receiver.write_metrics(&mut metrics);
     let metrics = metrics.into_string();
-    assert!(metrics.contains("vm_rows_inserted_total{type=\"promremotewrite\"} 4\n"), "{metrics}");
+    assert!(metrics.contains("vm_rows_inserted_total{type=\"promremotewrite\"} 6\n"), "{metrics}");
     assert!(
-        metrics.contains("vm_http_requests_total{path=\"/api/v1/write\", protocol=\"promremotewrite\"} 2\n"),
+        metrics.contains("vm_http_requests_total{path=\"/api/v1/write\", protocol=\"promremotewrite\"} 3\n"),
         "{metrics}"
     );
 }
