@@ -67,10 +67,14 @@ impl<'a> ByteStream<'a> {
             self.read(STREAM_BYTES + line_bytes).await?;
             has_line |= self.buffer[before..].contains(&b'\n');
         }
-        Ok(match memchr::memrchr(b'\n', &self.buffer) {
+        let end = match memchr::memrchr(b'\n', &self.buffer) {
             Some(at) if !self.ended => at + 1,
             _ => self.buffer.len(),
-        })
+        };
+        if has_longer_line(&self.buffer[..end], line_bytes_max) {
+            return Err(line_too_long(line_bytes_max));
+        }
+        Ok(end)
     }
 
     /// Reads and unpacks a piece; at most `whole` bytes will be there.
@@ -91,9 +95,42 @@ impl<'a> ByteStream<'a> {
 
 /// A line that does not fit into a chunk may not be longer than allowed.
 fn check_line(line_bytes: usize, line_bytes_max: usize) -> Result<(), Rejection> {
-    if line_bytes > line_bytes_max {
-        let why = format!("a line is longer than the allowed {line_bytes_max} bytes");
-        return Err(Rejection::new(StatusCode::BAD_REQUEST, why));
+    if line_bytes > line_bytes_max { Err(line_too_long(line_bytes_max)) } else { Ok(()) }
+}
+
+fn line_too_long(line_bytes_max: usize) -> Rejection {
+    Rejection::new(StatusCode::BAD_REQUEST, format!("a line is longer than the allowed {line_bytes_max} bytes"))
+}
+
+/// Whether some line has more bytes, without its end. Looks at the last end of a line in each stretch of so many bytes, not at all of them.
+fn has_longer_line(lines: &[u8], bytes_max: usize) -> bool {
+    let mut rest = lines;
+    while rest.len() > bytes_max {
+        match memchr::memrchr(b'\n', &rest[..=bytes_max]) {
+            Some(at) => rest = &rest[at + 1..],
+            None => return true,
+        }
     }
-    Ok(())
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_line_counts_without_its_end() {
+        for (lines, is_longer) in [
+            ("", false),
+            ("abc", false),
+            ("abc\n", false),
+            ("a\nabc\nab\n\nabc", false),
+            ("abcd", true),
+            ("abcd\n", true),
+            ("a\nabcd\nb\n", true),
+            ("a\nb\nabcd", true),
+        ] {
+            assert_eq!(has_longer_line(lines.as_bytes(), 3), is_longer, "{lines:?}");
+        }
+    }
 }
