@@ -20,6 +20,7 @@ mod counted;
 mod gate;
 mod listener;
 mod metrics;
+mod multipart;
 mod params;
 mod percent;
 mod proxy_protocol;

@@ -28,14 +28,21 @@ impl std::error::Error for ParamError {}
 impl Params {
     /// Reads `a=b&c=d`.
     pub fn parse(query: &[u8]) -> Self {
-        let mut params = Self::default();
-        params.extend(query);
-        params
+        Self::from_pairs(
+            form_urlencoded::parse(query).map(|(name, value)| (name.into_owned(), value.into_owned())).collect(),
+        )
     }
 
-    /// Adds the arguments of `a=b&c=d` behind those that are there.
-    pub fn extend(&mut self, query: &[u8]) {
-        self.0.extend(form_urlencoded::parse(query).map(|(name, value)| (name.into_owned(), value.into_owned())));
+    /// Arguments of these names and values.
+    pub fn from_pairs(pairs: Vec<(String, String)>) -> Self {
+        Self(pairs)
+    }
+
+    /// These arguments, and others behind them.
+    #[must_use]
+    pub fn and(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
     }
 
     /// Takes all values of an argument away.

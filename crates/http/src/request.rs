@@ -10,7 +10,7 @@ use hyper::{
     http::request::Parts,
 };
 
-use crate::{params::Params, percent::plain_path, target::Expected};
+use crate::{multipart, params::Params, percent::plain_path, target::Expected};
 
 /// A sender that is silent for so long in the middle of a body is given up.
 const BODY_SILENCE_MAX: Duration = Duration::from_secs(30);
@@ -150,6 +150,12 @@ impl RequestBody {
     }
 }
 
+/// Whether a content type is that of forms as browsers send them.
+fn is_form(kind: &str) -> bool {
+    let name = kind.split(';').next().unwrap_or_default().trim();
+    name.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
 impl Request {
     /// A request whose body is not yet read.
     pub(crate) fn new(head: Parts, body: RequestBody, peer: SocketAddr) -> Self {
@@ -208,17 +214,22 @@ impl Request {
         Params::parse(self.head.uri.query().unwrap_or("").as_bytes())
     }
 
-    /// The arguments of the query string and, if the body is a form, of the body.
+    /// The arguments of the body, if it is a form, and behind them those of the query string: of two with the same name that of the body counts, as in
+    /// VictoriaMetrics.
     pub async fn params(&mut self) -> Result<Params, BodyError> {
-        let mut params = self.query_params();
-        let is_form =
-            self.header(CONTENT_TYPE).is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
-        if is_form && self.head.method == Method::POST {
-            let mut form = Vec::new();
-            self.body.read(&mut form, FORM_BYTES_MAX).await?;
-            params.extend(&form);
+        let query = self.query_params();
+        let kind = self.header(CONTENT_TYPE).filter(|_| self.head.method == Method::POST).unwrap_or("").to_string();
+        let boundary = multipart::boundary(&kind);
+        if !is_form(&kind) && boundary.is_none() {
+            return Ok(query);
         }
-        Ok(params)
+        let mut form = Vec::new();
+        self.body.read(&mut form, FORM_BYTES_MAX).await?;
+        Ok(match boundary {
+            // Here it is the other way round, as in VictoriaMetrics.
+            Some(boundary) => query.and(Params::from_pairs(multipart::fields(&form, boundary))),
+            None => Params::parse(&form).and(query),
+        })
     }
 }
 
@@ -254,12 +265,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn forms_add_to_the_query() {
+    async fn arguments_of_forms_stand_before_those_of_the_query() {
         let mut request = Request::in_memory(Method::POST, "/x?a=1", "a=2&b=3");
         let form = "application/x-www-form-urlencoded; charset=UTF-8".parse().expect("a header value");
         request.head.headers.insert(CONTENT_TYPE, form);
         let params = request.params().await.expect("the form is short");
+        assert_eq!(params.all("a").collect::<Vec<_>>(), ["2", "1"]);
+        assert_eq!((params.get("a"), params.get("b")), (Some("2"), Some("3")));
+
+        let parts = "--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n2\r\n--x--\r\n";
+        let mut request = Request::in_memory(Method::POST, "/x?a=1", parts);
+        let form = "multipart/form-data; boundary=x".parse().expect("a header value");
+        request.head.headers.insert(CONTENT_TYPE, form);
+        let params = request.params().await.expect("the form is short");
         assert_eq!(params.all("a").collect::<Vec<_>>(), ["1", "2"]);
-        assert_eq!(params.get("b"), Some("3"));
     }
 }
