@@ -158,6 +158,11 @@ impl Outgoing {
         Self { writer, plain: Vec::new(), packer }
     }
 
+    /// Whether nobody reads it any more.
+    pub fn is_gone(&self) -> bool {
+        self.writer.is_gone()
+    }
+
     /// Sends the rest and says that the answer is whole.
     pub fn finish(self) -> Result<(), Gone> {
         let Self { mut writer, plain, packer } = self;

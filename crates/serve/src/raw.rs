@@ -32,6 +32,13 @@ impl fmt::Display for Ended {
     }
 }
 
+impl Ended {
+    /// Whether it ended because nobody reads it: who leaves, or asks by HEAD, ends the query too.
+    fn is_of_client(&self, is_gone: bool) -> bool {
+        matches!(self, Self::Gone) || (is_gone && matches!(self, Self::Select(SelectError::Cancelled)))
+    }
+}
+
 impl From<Gone> for Ended {
     fn from(_: Gone) -> Self {
         Self::Gone
@@ -94,7 +101,7 @@ impl Server {
                     // An error here means that the client is gone, which is its affair.
                     let _ = out.finish();
                 }
-                Err(Ended::Gone) => {}
+                Err(ended) if ended.is_of_client(out.is_gone()) => {}
                 Err(ended) => log::error!("an answer of {path} broke off: {ended}"),
             }
         });
@@ -128,4 +135,17 @@ where
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_left_is_no_error() {
+        let cancelled = Ended::Select(SelectError::Cancelled);
+        assert!(Ended::Gone.is_of_client(false) && cancelled.is_of_client(true));
+        assert!(!cancelled.is_of_client(false), "an operator ended it");
+        assert!(!Ended::Select(SelectError::DeadlinePassed).is_of_client(true));
+    }
 }
