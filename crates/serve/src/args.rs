@@ -71,13 +71,12 @@ impl Server {
         Ok(TimeRange::new(start, end))
     }
 
-    /// The same in whole UTC days; without `start`, the day that the last minutes before `end` lie in.
+    /// The same in whole UTC days; without `start`, the day that the last minutes before `end` lie in. An `end` before `start` stands for the minutes
+    /// behind it, as in VictoriaMetrics.
     pub(crate) fn days(&self, params: &Params) -> Result<TimeRange, ApiError> {
         let end = self.time(params, "end")?.unwrap_or_else(|| self.clock.now_ms());
         let start = self.time(params, "start")?.unwrap_or_else(|| end.saturating_sub(LABELS_LOOKBACK_MS));
-        if start > end {
-            return Err(ApiError::bad_request(format!("start ({start}) lies behind end ({end})")));
-        }
+        let end = if start > end { start.saturating_add(LABELS_LOOKBACK_MS) } else { end };
         Ok(TimeRange::new(time::day_start(start), time::day_end(end)))
     }
 }

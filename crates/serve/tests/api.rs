@@ -178,6 +178,15 @@ async fn a_long_export_streams_and_ends_when_its_client_leaves() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_end_before_the_start_is_no_error_of_a_list() {
+    let (_, server) = server_with(fake(), options());
+    for path in ["/api/v1/series?match[]=up", "/api/v1/labels?match[]=up", "/api/v1/label/job/values?match[]=up"] {
+        let (status, body) = get(&server, &format!("{path}&start=5&end=4")).await;
+        assert!(status == 200 && !body.contains("[]"), "{path}: {body}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn series_and_labels_are_listed() {
     let (fake, server) = server_with(fake(), options());
     for (address, want) in [
