@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use basalt_http::{BodyError, GateFull, ParamError, Response, StatusCode, come_again, plain};
+use basalt_http::{BodyError, GateFull, HeaderValue, ParamError, Response, StatusCode, come_again, header, plain};
 use decode::{Malformed, UnpackError, csv::CsvFormatError, rows::ExtraLabelsError};
 use storage_api::InsertError;
 
@@ -34,9 +34,16 @@ impl Rejection {
         let response = plain(self.status, self.why);
         match self.status {
             StatusCode::SERVICE_UNAVAILABLE => come_again(response, RETRY_AFTER_SECONDS),
+            StatusCode::METHOD_NOT_ALLOWED => allowing(response),
             _ => response,
         }
     }
+}
+
+/// Every door takes samples by the same methods.
+fn allowing(mut response: Response) -> Response {
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST, PUT"));
+    response
 }
 
 impl fmt::Display for Rejection {

@@ -189,12 +189,15 @@ impl Endpoint {
     }
 
     /// Deleting, cancelling and remote read want POST, everything else takes GET as well.
+    pub(crate) fn methods(self) -> &'static str {
+        match self {
+            Self::DeleteSeries | Self::CancelQuery | Self::RemoteRead => "POST",
+            _ => "GET, HEAD, POST",
+        }
+    }
+
     pub(crate) fn check_method(self, method: &Method) -> Result<(), ApiError> {
-        let allowed = match self {
-            Self::DeleteSeries | Self::CancelQuery | Self::RemoteRead => *method == Method::POST,
-            _ => matches!(*method, Method::GET | Method::HEAD | Method::POST),
-        };
-        if allowed {
+        if self.methods().split(", ").any(|allowed| allowed == method.as_str()) {
             return Ok(());
         }
         let why = format!("{} does not take {method}", self.path());

@@ -51,7 +51,7 @@ use std::{
     time::Instant,
 };
 
-use basalt_http::{Counter, Gate, MetricsSource, Params, Request, Response, header};
+use basalt_http::{Counter, Gate, HeaderValue, MetricsSource, Params, Request, Response, StatusCode, header};
 use model::Clock;
 use query::Engine;
 use storage_api::{Admin, Select};
@@ -123,12 +123,15 @@ impl Server {
         };
         let stats = &self.stats[endpoint as usize];
         stats.count(began.elapsed(), outcome.is_err());
-        let response = outcome.unwrap_or_else(|error| {
+        let mut response = outcome.unwrap_or_else(|error| {
             if error.is_ours() {
                 log::warn!("cannot answer {} for {peer}: {error}", endpoint.path());
             }
             error.into_response(dialect)
         });
+        if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(endpoint.methods()));
+        }
         packing.pack(response).await
     }
 

@@ -232,6 +232,9 @@ async fn operators_get_their_wishes() {
     assert_eq!(*fake.merges.lock().expect("nobody panics"), ["2026", "bad"]);
 
     assert_eq!(get(&server, "/api/v1/admin/tsdb/delete_series?match[]=up").await.0, 405);
+    let entrance = Endpoint::find("/api/v1/admin/tsdb/delete_series").expect("a known path").expect("no tenant");
+    let request = Request::in_memory(Method::PUT, "/api/v1/admin/tsdb/delete_series", "");
+    assert_eq!(server.serve(entrance, request).await.headers()["allow"], "POST");
     assert_eq!(ask(&server, Method::POST, "/api/v1/admin/tsdb/delete_series").await.0, 400);
     assert_eq!(
         ask(&server, Method::POST, "/delete/5:6/prometheus/api/v1/admin/tsdb/delete_series?match[]=up").await.0,
