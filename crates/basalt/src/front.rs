@@ -1,9 +1,10 @@
 //! What stands before the role on every listener.
 //!
 //! 1. The prefix of all paths is taken away; probes and Prometheus may ask without it.
-//! 2. Who may not come in is told so ([`auth`]): by user name and password, or by the key of the path where it has one.
-//! 3. What concerns the process and not the role is answered here: reloads, profiles, small static answers, what is handed on to vmalert.
-//! 4. Every answer gets the headers that the operator wants.
+//! 2. Browsers that ask what a page of another site may do are told so, without a password: they send none.
+//! 3. Who may not come in is told so ([`auth`]): by user name and password, or by the key of the path where it has one.
+//! 4. What concerns the process and not the role is answered here: reloads, profiles, small static answers, what is handed on to vmalert.
+//! 5. Every answer gets the headers that the operator wants.
 
 pub mod auth;
 mod stats;
@@ -13,7 +14,9 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use basalt_http::{Handler, HeaderName, HeaderValue, Request, Response, StatusCode, empty, header, plain, text};
+use basalt_http::{
+    Handler, HeaderName, HeaderValue, Method, Request, Response, StatusCode, empty, header, plain, text,
+};
 use tokio::task::spawn_blocking;
 
 use crate::{
@@ -26,6 +29,11 @@ use stats::Small;
 pub use stats::{FrontStats, Wrong};
 
 static HOSTNAME: HeaderName = HeaderName::from_static("x-server-hostname");
+
+/// What some path or other takes.
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, OPTIONS");
+/// Headers that a browser may send, if it does not say which it wants to.
+const HEADERS: HeaderValue = HeaderValue::from_static("Accept, Authorization, Content-Type, Origin");
 
 /// The page of profiles.
 const PROFILES: &str = "/debug/pprof/profile?seconds=30\n\nA CPU profile of that many seconds, for `go tool pprof` and whatever else reads pprof's format.\n";
@@ -72,6 +80,9 @@ impl<H: Handler> Front<H> {
 
     async fn answer(&self, request: Request) -> Response {
         self.stats.request();
+        if *request.method() == Method::OPTIONS {
+            return preflight(&self.options, &request);
+        }
         match self.options.auth.check(&request) {
             Verdict::Welcome => {}
             Verdict::WhoAreYou => {
@@ -137,6 +148,19 @@ impl<H: Handler> Handler for Front<H> {
     }
 }
 
+/// Which methods and headers a request may have.
+fn preflight(options: &FrontOptions, request: &Request) -> Response {
+    let mut response = empty(StatusCode::NO_CONTENT);
+    let headers = response.headers_mut();
+    headers.insert(header::ALLOW, METHODS);
+    if options.headers.iter().any(|(name, _)| name == header::ACCESS_CONTROL_ALLOW_ORIGIN) {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+        let wanted = request.headers().get(header::ACCESS_CONTROL_REQUEST_HEADERS);
+        headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, wanted.cloned().unwrap_or(HEADERS));
+    }
+    response
+}
+
 async fn profile(request: &Request) -> Response {
     let seconds = match request.query_params().number("seconds") {
         Ok(seconds) => seconds.unwrap_or(profile::SECONDS_USUAL),
@@ -158,4 +182,24 @@ fn who_are_you() -> Response {
     let basic = HeaderValue::from_static("Basic realm=\"Basalt\"");
     response.headers_mut().insert(header::WWW_AUTHENTICATE, basic);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn browsers_learn_what_pages_of_other_sites_may_do() {
+        let mut request = Request::in_memory(Method::OPTIONS, "/api/v1/query", "");
+        let mut options = FrontOptions::default();
+        let response = preflight(&options, &request);
+        assert_eq!((response.status(), &response.headers()[header::ALLOW]), (StatusCode::NO_CONTENT, &METHODS));
+        assert!(!response.headers().contains_key(header::ACCESS_CONTROL_ALLOW_METHODS), "-http.disableCORS");
+        options.headers.push((header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")));
+        let response = preflight(&options, &request);
+        assert_eq!(response.headers()[header::ACCESS_CONTROL_ALLOW_METHODS], METHODS);
+        assert_eq!(response.headers()[header::ACCESS_CONTROL_ALLOW_HEADERS], HEADERS);
+        request.head.headers.insert(header::ACCESS_CONTROL_REQUEST_HEADERS, HeaderValue::from_static("x-a"));
+        assert_eq!(preflight(&options, &request).headers()[header::ACCESS_CONTROL_ALLOW_HEADERS], "x-a");
+    }
 }
