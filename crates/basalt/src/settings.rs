@@ -318,9 +318,10 @@ fn at_least_a_second(duration: Duration) -> Duration {
     if duration.is_zero() { Duration::from_secs(365 * 86_400) } else { duration.max(Duration::from_secs(1)) }
 }
 
-/// With a slash before it and none behind.
+/// With a slash before it and none behind, in the plain form in which paths are seen.
 fn path_prefix(text: &str) -> String {
-    match text.trim_matches('/') {
+    let plain = basalt_http::plain_path(text).unwrap_or_else(|| text.to_string());
+    match plain.trim_matches('/') {
         "" => String::new(),
         prefix => format!("/{prefix}"),
     }

@@ -18,6 +18,8 @@ const ROOM_BYTES: usize = 128 << 10;
 const CUT: &str = "it ends in the middle";
 /// Frames that want a bigger window than 2^this bytes are refused.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+/// What an unpacker of gzip or deflate keeps between two steps.
+const INFLATE_BYTES: usize = 48 << 10;
 
 /// Unpacks a stream.
 pub struct StreamUnpacker(State);
@@ -26,7 +28,7 @@ enum State {
     Plain,
     Gzip { stream: MultiGzDecoder<Vec<u8>>, begun: bool },
     Zlib { stream: Decompress, begun: bool, ended: bool },
-    Zstd { stream: Decoder<'static>, in_frame: bool },
+    Zstd { stream: Decoder<'static>, begun: bool, in_frame: bool },
 }
 
 impl fmt::Debug for StreamUnpacker {
@@ -53,7 +55,7 @@ impl StreamUnpacker {
                     Ok(stream)
                 });
                 match stream {
-                    Ok(stream) => State::Zstd { stream, in_frame: false },
+                    Ok(stream) => State::Zstd { stream, begun: false, in_frame: false },
                     Err(error) => return Some(Err(broken("zstd", &error))),
                 }
             }
@@ -76,7 +78,19 @@ impl StreamUnpacker {
                 *begun = true;
                 zlib_step(stream, ended, input, out)
             }
-            State::Zstd { stream, in_frame } => zstd_step(stream, in_frame, input, out),
+            State::Zstd { stream, begun, in_frame } => {
+                *begun = true;
+                zstd_step(stream, in_frame, input, out)
+            }
+        }
+    }
+
+    /// What it may keep between two steps. A frame says how large its window is, but the next one may say otherwise.
+    pub fn held_bytes(&self) -> usize {
+        match self.0 {
+            State::Gzip { begun: true, .. } | State::Zlib { begun: true, .. } => INFLATE_BYTES,
+            State::Zstd { begun: true, .. } => (1 << ZSTD_WINDOW_LOG_MAX) + ROOM_BYTES,
+            _ => 0,
         }
     }
 
@@ -96,7 +110,7 @@ impl StreamUnpacker {
                     }
                 }
             }
-            State::Zstd { stream, in_frame } => {
+            State::Zstd { stream, in_frame, .. } => {
                 while *in_frame {
                     let before = out.len();
                     zstd_step(stream, in_frame, &[], out)?;

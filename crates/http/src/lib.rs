@@ -48,7 +48,7 @@ pub use hyper::{
 pub use listener::{ListenError, Listener, check_address};
 pub use metrics::{Counter, MetricsSource, MetricsText};
 pub use params::{ParamError, Params};
-pub use percent::percent_decoded;
+pub use percent::{percent_decoded, plain_path};
 pub use request::{BodyError, Request, RequestBody};
 pub use resolve::{ReadFile, ResolveError, Resolver};
 pub use secret::{Secret, is_equal};

@@ -217,6 +217,20 @@ impl<'a> Hold<'a> {
     }
 }
 
+#[cfg(test)]
+impl Hold<'_> {
+    pub fn bytes(&self) -> u64 {
+        u64::from(self.steps()) * STEP_BYTES
+    }
+}
+
+#[cfg(test)]
+impl BodyBudget {
+    pub fn lane_bytes(&self) -> u64 {
+        u64::from(self.lane_steps) * STEP_BYTES
+    }
+}
+
 fn steps_for(bytes: u64) -> u32 {
     bytes.div_ceil(STEP_BYTES).min(u64::from(u32::MAX)) as u32
 }

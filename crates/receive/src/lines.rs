@@ -34,10 +34,10 @@ impl Receiver {
         let Some(unpacker) = StreamUnpacker::new(packing) else {
             return self.read_block_of_lines(request, packing, reader, session).await;
         };
-        let mut stream = ByteStream::new(self, unpacker?, &mut request.body);
+        let mut stream = ByteStream::new(self, unpacker?, &mut request.body, line_bytes_max);
         let mut position = Position::default();
         while !stream.is_ended() {
-            let end = stream.fill_lines(line_bytes_max).await?;
+            let end = stream.fill_lines().await?;
             session.enter().await?;
             let mut workspace = self.pool.workspace();
             let rows = &mut workspace.pairs;

@@ -40,7 +40,7 @@ impl Receiver {
             session.insert_rows(rows).await?;
             return if left == 0 { Ok(()) } else { Err(session.broken(CUT)) };
         };
-        let mut stream = ByteStream::new(self, unpacker?, &mut request.body);
+        let mut stream = ByteStream::new(self, unpacker?, &mut request.body, RECORD_BYTES_MAX);
         let mut wanted = CHUNK_BYTES;
         loop {
             stream.fill(wanted).await?;

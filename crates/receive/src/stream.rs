@@ -7,7 +7,7 @@ use crate::{Receiver, budget::Hold, rejection::Rejection};
 
 /// Bytes that are read at one go at the gate.
 pub const CHUNK_BYTES: usize = 256 << 10;
-/// What a stream costs: a chunk, a frame, and what a step of unpacking makes.
+/// What a stream costs besides its longest line or record: a chunk, a frame, and what a step of unpacking makes.
 const STREAM_BYTES: u64 = 1 << 20;
 
 /// See the module.
@@ -16,14 +16,21 @@ pub struct ByteStream<'a> {
     unpacker: StreamUnpacker,
     buffer: Vec<u8>,
     ended: bool,
+    /// The longest line or record.
+    piece_bytes_max: usize,
     held: Hold<'a>,
 }
 
 impl<'a> ByteStream<'a> {
-    /// A stream of which nothing was read yet.
-    pub fn new(receiver: &'a Receiver, unpacker: StreamUnpacker, body: &'a mut RequestBody) -> Self {
+    /// A stream of which nothing was read yet. No line or record in it may be longer than `piece_bytes_max`.
+    pub fn new(
+        receiver: &'a Receiver,
+        unpacker: StreamUnpacker,
+        body: &'a mut RequestBody,
+        piece_bytes_max: usize,
+    ) -> Self {
         let held = receiver.budget.hold(None);
-        Self { body, unpacker, buffer: Vec::new(), ended: false, held }
+        Self { body, unpacker, buffer: Vec::new(), ended: false, piece_bytes_max, held }
     }
 
     /// What is there.
@@ -40,19 +47,20 @@ impl<'a> ByteStream<'a> {
     pub fn consume(&mut self, len: usize) {
         self.buffer.drain(..len);
         self.buffer.shrink_to_fit();
-        self.held.shrink(self.buffer.len());
+        self.held.shrink(self.bytes_held());
     }
 
     /// Reads on until so many bytes are there, or nothing more comes.
     pub async fn fill(&mut self, wanted: usize) -> Result<(), Rejection> {
         while self.buffer.len() < wanted && !self.ended {
-            self.read(STREAM_BYTES + wanted as u64).await?;
+            self.read().await?;
         }
         Ok(())
     }
 
     /// Reads on until there is a chunk of whole lines, or nothing more comes; gives where the last line ends.
-    pub async fn fill_lines(&mut self, line_bytes_max: usize) -> Result<usize, Rejection> {
+    pub async fn fill_lines(&mut self) -> Result<usize, Rejection> {
+        let line_bytes_max = self.piece_bytes_max;
         let mut has_line = self.buffer.contains(&b'\n');
         loop {
             let whole_chunk = has_line && self.buffer.len() >= CHUNK_BYTES;
@@ -63,8 +71,7 @@ impl<'a> ByteStream<'a> {
                 check_line(self.buffer.len(), line_bytes_max)?;
             }
             let before = self.buffer.len();
-            let line_bytes = if has_line { 0 } else { line_bytes_max as u64 };
-            self.read(STREAM_BYTES + line_bytes).await?;
+            self.read().await?;
             has_line |= self.buffer[before..].contains(&b'\n');
         }
         let end = match memchr::memrchr(b'\n', &self.buffer) {
@@ -77,8 +84,13 @@ impl<'a> ByteStream<'a> {
         Ok(end)
     }
 
-    /// Reads and unpacks a piece; at most `whole` bytes will be there.
-    async fn read(&mut self, whole: u64) -> Result<(), Rejection> {
+    /// What is in memory for the stream: also the window of what unpacks it, which stays when all that was unpacked is gone.
+    fn bytes_held(&self) -> usize {
+        self.buffer.capacity() + self.unpacker.held_bytes()
+    }
+
+    /// Reads and unpacks a piece.
+    async fn read(&mut self) -> Result<(), Rejection> {
         let Some(frame) = self.held.next_frame(self.body).await? else {
             self.unpacker.end(&mut self.buffer)?;
             self.ended = true;
@@ -89,7 +101,9 @@ impl<'a> ByteStream<'a> {
             // It unfolds to an unknown length, which has to wait for room.
             self.body.put_back(frame.slice(taken..));
         }
-        Ok(self.held.grow(self.buffer.len(), whole).await?)
+        // Asked for as a whole where it has to be waited for: who has waited once is never refused for a long line.
+        let whole = STREAM_BYTES + (self.piece_bytes_max + self.unpacker.held_bytes()) as u64;
+        Ok(self.held.grow(self.bytes_held(), whole).await?)
     }
 }
 
@@ -116,7 +130,24 @@ fn has_longer_line(lines: &[u8], bytes_max: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use basalt_http::{Method, Request};
+
     use super::*;
+    use crate::testing::{options, receiver_with, store};
+
+    #[tokio::test]
+    async fn the_window_of_an_unpacker_is_held_while_it_lives() {
+        let packed = zstd::bulk::compress(b"a 1\n", 1).expect("it is packed");
+        let mut request = Request::in_memory(Method::POST, "/", packed);
+        let receiver = receiver_with(&store(1, Ok(())), &options());
+        let unpacker = StreamUnpacker::new(decode::Packing::Zstd).expect("a stream").expect("it is set up");
+        let mut stream = ByteStream::new(&receiver, unpacker, &mut request.body, 100);
+        let end = stream.fill_lines().await.expect("a line");
+        let whole = stream.held.bytes();
+        assert!(end == 4 && whole > 8 << 20 || whole == receiver.budget.lane_bytes(), "{end} {whole}");
+        stream.consume(end);
+        assert_eq!(stream.held.bytes(), whole, "nothing is left of the lines, but the window is");
+    }
 
     #[test]
     fn the_longest_line_counts_without_its_end() {
