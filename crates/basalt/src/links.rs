@@ -10,7 +10,7 @@ use tokio::runtime::{Builder, EnterGuard, Handle, Runtime};
 use crate::roles::Failure;
 
 /// Threads that do for it what blocks: queries are bounded by the gates of who asks.
-const BLOCKING_THREADS_MAX: usize = 128;
+const BLOCKING_THREADS_MAX: usize = 512;
 
 /// See the module. With it the thread ends.
 pub struct Links(Option<Runtime>);

@@ -29,9 +29,14 @@ pub use wire::{Hello, Role, WIRE_VERSION, copy::CopyFrame};
 /// No message between nodes is longer: a batch of rows, or one series of an answer with all its samples.
 pub const MESSAGE_BYTES_MAX: usize = 512 << 20;
 
-/// How much of a batch or an answer is under way before it is worked on.
-const STREAM_WINDOW_BYTES: u32 = 4 << 20;
-const CONNECTION_WINDOW_BYTES: u32 = 16 << 20;
+/// How much of a batch is under way before it is worked on, and of all batches of a connection.
+const BATCH_WINDOW_BYTES: u32 = 4 << 20;
+const BATCHES_WINDOW_BYTES: u32 = 16 << 20;
+
+/// How much of an answer is under way before it is read. All answers of a connection together have more than they can take: one that nobody reads must not
+/// stop the others. How many there are is bounded by how many queries run.
+const ANSWER_WINDOW_BYTES: u32 = 1 << 20;
+const ANSWERS_WINDOW_BYTES: u32 = 1 << 30;
 
 /// Long messages come in pieces of this size.
 const FRAME_BYTES_MAX: u32 = 128 << 10;

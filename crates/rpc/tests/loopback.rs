@@ -396,6 +396,26 @@ async fn a_node_that_goes_away_is_told_apart_and_may_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn answers_that_nobody_reads_stop_no_others() {
+    let fake = Arc::new(Fake { is_endless: true, ..Fake::default() });
+    let (address, _stop) = serve(&fake, 1).await;
+    let node = node(Role::Select, address);
+    let mut unread = Vec::new();
+    for _ in 0..8 {
+        unread.push(node.select(&raw()).await.expect("it answers"));
+    }
+    let (mut made, mut stood) = (0, 0);
+    while stood < 5 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let now = fake.chunks.load(Ordering::Relaxed);
+        stood = if now == made { stood + 1 } else { 0 };
+        made = now;
+    }
+    let count = tokio::time::timeout(Duration::from_secs(5), node.series_count(Tenant::new(4, 0))).await;
+    assert_eq!(count, Ok(Ok(4)), "the windows of {} answers are full", unread.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_nobody_waited_for_leaves_nothing_for_the_next() {
     let fake = Arc::new(Fake::default());
     let (address, stop) = serve(&fake, 1).await;

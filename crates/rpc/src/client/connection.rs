@@ -28,14 +28,14 @@ use http_body::{Body as _, Frame};
 use parking_lot::Mutex;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
+    net::{TcpStream, lookup_host},
     runtime::Handle,
     time::{Instant, sleep_until, timeout},
 };
 use tonic::body::Body;
 use tower_service::Service;
 
-use crate::{CONNECTION_WINDOW_BYTES, FRAME_BYTES_MAX, STREAM_WINDOW_BYTES, tls::Connector};
+use crate::{ANSWER_WINDOW_BYTES, ANSWERS_WINDOW_BYTES, FRAME_BYTES_MAX, tls::Connector};
 
 /// How often a silent node is asked whether it is there.
 const PING_INTERVAL: Duration = Duration::from_secs(1);
@@ -191,14 +191,28 @@ impl Shared {
         let origin = &self.way.origin;
         let host = origin.host().unwrap_or_default();
         let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let socket = TcpStream::connect((bare, origin.port_u16().unwrap_or_default())).await;
-        let socket = socket.map_err(|why| why.to_string())?;
+        let socket = self.dial(bare, origin.port_u16().unwrap_or_default()).await?;
         // Questions are small packets: none may wait until the one before is confirmed.
         socket.set_nodelay(true).map_err(|why| why.to_string())?;
         match &self.way.tls {
             Some(tls) => self.begin(tls.connect(bare, socket).await?).await,
             None => self.begin(socket).await,
         }
+    }
+
+    /// Tries the addresses of a name one after the other; one that does not answer leaves time for the others.
+    async fn dial(&self, host: &str, port: u16) -> Result<TcpStream, String> {
+        let addresses: Vec<_> = lookup_host((host, port)).await.map_err(|why| why.to_string())?.collect();
+        let time_max = self.way.connect_time_max / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
+        let mut failure = "the name has no address".to_string();
+        for address in addresses {
+            match timeout(time_max, TcpStream::connect(address)).await {
+                Ok(Ok(socket)) => return Ok(socket),
+                Ok(Err(why)) => failure = why.to_string(),
+                Err(_) => failure = format!("no answer within {time_max:?}"),
+            }
+        }
+        Err(failure)
     }
 
     async fn begin<S>(&self, socket: S) -> Result<Sender, String>
@@ -208,8 +222,8 @@ impl Shared {
         let heard = Arc::new(AtomicBool::new(false));
         let mut builder = Builder::new();
         builder
-            .initial_window_size(STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .initial_window_size(ANSWER_WINDOW_BYTES)
+            .initial_connection_window_size(ANSWERS_WINDOW_BYTES)
             .max_frame_size(FRAME_BYTES_MAX)
             .enable_push(false);
         let socket = Heard { socket, heard: Arc::clone(&heard) };

@@ -40,7 +40,7 @@ use tower_service::Service as TowerService;
 use packets::Packets;
 
 use crate::{
-    CONNECTION_WINDOW_BYTES, FRAME_BYTES_MAX, MESSAGE_BYTES_MAX, STREAM_WINDOW_BYTES, ServerTls,
+    BATCH_WINDOW_BYTES, BATCHES_WINDOW_BYTES, FRAME_BYTES_MAX, MESSAGE_BYTES_MAX, ServerTls,
     error::wrong_status,
     raw::RawCodec,
     wire::{
@@ -272,8 +272,8 @@ impl NodeListener {
         let failed = |why: tonic::transport::Error| format!("cannot serve nodes at {}: {why}", self.address);
         let mut server = Server::builder()
             .http2_keepalive_interval(Some(PING_INTERVAL))
-            .initial_stream_window_size(STREAM_WINDOW_BYTES)
-            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .initial_stream_window_size(BATCH_WINDOW_BYTES)
+            .initial_connection_window_size(BATCHES_WINDOW_BYTES)
             .max_frame_size(FRAME_BYTES_MAX)
             .max_concurrent_streams(CALLS_MAX);
         if let Some(tls) = &self.tls {
