@@ -224,6 +224,10 @@ impl Printer<'_> {
                 let needs = match &plain.kind {
                     ExprKind::Binary(_) | ExprKind::Negate(_) | ExprKind::Plus(_) | ExprKind::Rollup(_) => true,
                     ExprKind::Template(template) => matches!(**template, Template::With { .. }),
+                    // Without parentheses it is a word of `@`, not a function.
+                    ExprKind::Call(call) if sign.is_empty() && call.args.is_empty() => {
+                        ["start", "end"].iter().any(|word| call.name.eq_ignore_ascii_case(word))
+                    }
                     _ => false,
                 };
                 self.wrapped(out, needs, time);

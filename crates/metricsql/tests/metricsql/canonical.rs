@@ -209,6 +209,7 @@ fn windows_and_shifts() {
         ("m[5m] offset 1h @ 5", "m[5m] @ 5 offset 1h"),
         ("m @ start() offset 1h", "m @ start() offset 1h"),
         ("m @ END()", "m @ end()"),
+        ("m @ (End())", "m @ (End())"),
         ("m @ -1.5e3", "m @ -1500"),
         ("m @ (end() - 10m)", "m @ (end() - 10m)"),
         ("rate(m[5m] anchored)", "rate(m[5m] anchored)"),

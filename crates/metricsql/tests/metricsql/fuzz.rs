@@ -10,6 +10,7 @@ fn what_was_found_stays_mended() {
         "\"a\" + 'b' + `c` keep_metric_names",
         "(\"a\" + \"b\") keep_metric_names",
         "m > on(i) group_left(j) prefix \"p\" + 'b' + {\"foo-bar\"}",
+        "m @ (starT() ) / 017",
     ] {
         fuzz_expression(text.as_bytes());
         assert!(metricsql::expand(text).is_ok(), "{text:?}");
