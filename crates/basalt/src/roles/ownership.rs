@@ -361,8 +361,7 @@ impl OwnedShards {
         if let Some(source) = self.reports.holdings().source(address) {
             next.fill(&source.shards);
         }
-        let _turn = self.keep(turn, next).await?;
-        Ok(())
+        self.keep(turn, next).await.map(drop)
     }
 
     /// Publishes what is to be kept, then tells it.

@@ -124,8 +124,6 @@ fn or(ctx: &Context<'_>, pairing: &Pairing, mut left: Vec<Row>, mut right: Vec<R
         left.retain(|row| ctx.has_samples(row));
         left.sort_by(|a, b| a.labels.cmp(&b.labels));
         right.sort_by(|a, b| a.labels.cmp(&b.labels));
-    }
-    if ctx.dialect == Dialect::MetricsQl {
         return fill_equal(ctx, left, right);
     }
     left.append(&mut right);
