@@ -3,6 +3,7 @@
 mod backend;
 mod insert;
 mod names_file;
+mod owned_shards;
 mod ownership;
 mod refill;
 mod reports;

@@ -10,7 +10,6 @@
 
 use std::{collections::BTreeSet, fmt::Write};
 
-use model::SHARDS;
 use storage_api::ShardSet;
 
 /// See the module.
@@ -20,6 +19,10 @@ pub struct Holdings {
     /// Who the node was in lives whose data are gone, or copied.
     former: BTreeSet<u128>,
     lacking: ShardSet,
+    /// What is copied although it is not known to be lost: what came late.
+    wanted: ShardSet,
+    /// What was lacking before somebody asked for everything.
+    before: Option<ShardSet>,
     /// Something was damaged since all was here.
     damaged: bool,
     /// Addresses of nodes to copy from; none while nobody wants it to be filled up.
@@ -45,8 +48,9 @@ pub struct Source {
 impl Holdings {
     /// A node that never lost anything.
     pub fn new(node: u128) -> Self {
-        let (former, lacking) = (BTreeSet::new(), ShardSet::empty());
-        Self { node, former, lacking, damaged: false, from: Vec::new(), arrival: 0, sources: Vec::new() }
+        let (former, lacking, wanted) = (BTreeSet::new(), ShardSet::empty(), ShardSet::empty());
+        let (from, sources) = (Vec::new(), Vec::new());
+        Self { node, former, lacking, wanted, before: None, damaged: false, from, arrival: 0, sources }
     }
 
     /// Who the node is.
@@ -82,6 +86,7 @@ impl Holdings {
 
     fn lack_all(&mut self) {
         self.lacking = ShardSet::all();
+        self.before = None;
         self.sources.clear();
     }
 
@@ -90,17 +95,59 @@ impl Holdings {
         if self.damaged { ShardSet::all() } else { self.lacking.clone() }
     }
 
-    /// It is to be filled up from these addresses: what is lacking and what came late, which others held before; all of it, if neither is known.
-    pub fn begin(&mut self, from: Vec<String>, arrival: u64, late: &ShardSet) {
+    /// It is to be filled up from these addresses.
+    pub fn begin(&mut self, from: Vec<String>, arrival: u64) {
         if self.from.is_empty() {
             self.arrival = arrival;
         }
-        self.lacking.unite(late);
-        if self.lacking.is_empty() || (self.damaged && self.from.is_empty()) {
+        if self.damaged && self.from.is_empty() {
             self.lack_all();
         }
         self.sources.retain(|source| from.contains(&source.address));
         self.from = from;
+    }
+
+    /// What came late, and others held before, is to be copied too.
+    pub fn want(&mut self, late: &ShardSet) {
+        self.wanted.unite(late);
+    }
+
+    /// What is copied although it is not known to be lost.
+    pub fn wants(&self) -> &ShardSet {
+        &self.wanted
+    }
+
+    /// Somebody has reason to think that the node lacks everything, before it is filled up.
+    pub fn doubt(&mut self) {
+        let before = self.before.take().unwrap_or_else(|| self.lacking.clone());
+        self.lack_all();
+        self.before = Some(before);
+    }
+
+    /// It is not to be filled up any more; gives what was copied from. What it lacked before and was not copied it lacks still.
+    pub fn stop(&mut self) -> Vec<Source> {
+        if let Some(before) = self.before.take() {
+            self.lacking = self.lacking.and(&before);
+        }
+        self.wanted = ShardSet::empty();
+        (self.from, self.arrival) = (Vec::new(), 0);
+        std::mem::take(&mut self.sources)
+    }
+
+    /// What it lacks will not come back.
+    pub fn give_up(&mut self) {
+        self.stop();
+        (self.lacking, self.damaged) = (ShardSet::empty(), false);
+    }
+
+    /// Whether it is to be filled up.
+    pub fn is_wanted(&self) -> bool {
+        !self.from.is_empty()
+    }
+
+    /// What is to be copied, of these.
+    pub fn to_copy(&self, owned: &ShardSet) -> ShardSet {
+        self.lacking.or(&self.wanted).and(owned)
     }
 
     /// A node has offered shards, of which those count that nobody else copies already.
@@ -127,7 +174,7 @@ impl Holdings {
 
     /// Shards that nobody has offered yet, of those that should be here.
     pub fn unoffered(&self, owned: &ShardSet) -> ShardSet {
-        self.sources.iter().fold(self.lacking.and(owned), |left, source| left.without(&source.shards))
+        self.sources.iter().fold(self.to_copy(owned), |left, source| left.without(&source.shards))
     }
 
     /// Parts that are still to be copied.
@@ -148,6 +195,7 @@ impl Holdings {
             let source = self.sources.remove(at);
             if is_whole {
                 self.lacking = self.lacking.without(&source.shards);
+                self.wanted = self.wanted.without(&source.shards);
             }
         }
     }
@@ -155,8 +203,8 @@ impl Holdings {
     /// All that should be here is copied.
     pub fn end(&mut self) {
         self.damaged = false;
-        (self.from, self.arrival) = (Vec::new(), 0);
-        self.sources.clear();
+        self.before = None;
+        self.stop();
     }
 
     /// The text of the file.
@@ -167,7 +215,13 @@ impl Holdings {
             let _ = writeln!(text, "former {former:032x}");
         }
         if !self.lacking.is_empty() {
-            let _ = writeln!(text, "lacking {}", words(&self.lacking));
+            let _ = writeln!(text, "lacking {:x}", self.lacking);
+        }
+        if !self.wanted.is_empty() {
+            let _ = writeln!(text, "wanted {:x}", self.wanted);
+        }
+        if let Some(before) = &self.before {
+            let _ = writeln!(text, "before {before:x}");
         }
         if self.damaged {
             text.push_str("damaged since all was here\n");
@@ -177,7 +231,7 @@ impl Holdings {
         }
         for Source { address, snapshot, shards, parts } in &self.sources {
             let parts: Vec<String> = parts.iter().map(u64::to_string).collect();
-            let _ = writeln!(text, "source {address} {snapshot} {} {}", words(shards), parts.join(","));
+            let _ = writeln!(text, "source {address} {snapshot} {shards:x} {}", parts.join(","));
         }
         text
     }
@@ -198,14 +252,16 @@ impl Holdings {
             "former" => {
                 self.former.insert(u128::from_str_radix(rest, 16).ok()?);
             }
-            "lacking" => self.lacking = read_words(rest)?,
+            "lacking" => self.lacking = ShardSet::parse(rest)?,
+            "wanted" => self.wanted = ShardSet::parse(rest)?,
+            "before" => self.before = Some(ShardSet::parse(rest)?),
             "damaged" => self.damaged = true,
             "arrival" => self.arrival = rest.parse().ok()?,
             "from" => self.from = rest.split(' ').map(str::to_string).collect(),
             "source" => {
                 let mut fields = rest.split(' ');
                 let mut next = || fields.next().map(str::to_string);
-                let (address, snapshot, shards) = (next()?, next()?, read_words(&next()?)?);
+                let (address, snapshot, shards) = (next()?, next()?, ShardSet::parse(&next()?)?);
                 let parts = next()?
                     .split(',')
                     .filter(|part| !part.is_empty())
@@ -219,23 +275,10 @@ impl Holdings {
     }
 }
 
-fn words(shards: &ShardSet) -> String {
-    shards.words().iter().map(|word| format!("{word:016x}")).collect()
-}
-
-fn read_words(text: &str) -> Option<ShardSet> {
-    let mut words = [0; SHARDS / 64];
-    if text.len() != words.len() * 16 {
-        return None;
-    }
-    for (at, word) in words.iter_mut().enumerate() {
-        *word = u64::from_str_radix(text.get(at * 16..at * 16 + 16)?, 16).ok()?;
-    }
-    Some(ShardSet::from_words(words))
-}
-
 #[cfg(test)]
 mod tests {
+    use model::SHARDS;
+
     use super::*;
 
     fn shards(numbers: std::ops::Range<u16>) -> ShardSet {
@@ -255,7 +298,7 @@ mod tests {
         assert!(node.lacks().is_empty());
         node.lose(5);
         assert!(!node.is_news(5) && node.lacks().len() as usize == SHARDS);
-        node.begin(vec!["a".into(), "b".into()], 44, &ShardSet::empty());
+        node.begin(vec!["a".into(), "b".into()], 44);
         let owned = shards(0..600);
         node.offered(offer("a", shards(0..400), &[1, 2]));
         assert_eq!(node.unoffered(&owned), shards(400..600));
@@ -268,7 +311,7 @@ mod tests {
         assert_eq!((node.lacks().and(&owned), node.parts_left()), (shards(400..600), 1));
         node.settle("b", false);
         assert_eq!(node.unoffered(&owned), shards(400..600));
-        node.begin(vec!["c".into()], 99, &ShardSet::empty());
+        node.begin(vec!["c".into()], 99);
         assert_eq!(node.arrival, 44, "what came before is older than what is deleted meanwhile");
         node.offered(offer("c", shards(400..600), &[]));
         node.settle("c", true);
@@ -278,12 +321,49 @@ mod tests {
     }
 
     #[test]
+    fn what_came_late_is_copied_and_not_missed() {
+        let mut node = Holdings::new(7);
+        node.begin(vec!["a".into()], 44);
+        node.want(&shards(3..9));
+        assert!(node.is_wanted() && node.may_lack().is_empty() && node.to_copy(&shards(0..5)) == shards(3..5));
+        assert_eq!(Holdings::parse(&node.to_text()), Ok(node.clone()));
+        node.offered(offer("a", shards(3..5), &[]));
+        node.settle("a", true);
+        assert!(node.to_copy(&shards(0..5)).is_empty());
+        node.end();
+        assert_eq!(node, Holdings::new(7));
+    }
+
+    #[test]
+    fn who_stops_has_what_was_there_and_what_was_copied() {
+        let mut node = Holdings { lacking: shards(3..9), ..Holdings::new(7) };
+        node.doubt();
+        node.doubt();
+        node.begin(vec!["a".into()], 44);
+        node.want(&shards(700..701));
+        assert_eq!((node.lacks(), node.to_copy(&shards(0..5))), (&ShardSet::all(), shards(0..5)));
+        assert_eq!(Holdings::parse(&node.to_text()), Ok(node.clone()));
+        node.offered(offer("a", shards(0..5), &[]));
+        node.settle("a", true);
+        node.offered(offer("a", shards(5..6), &[1]));
+        assert_eq!(node.stop(), [offer("a", shards(5..6), &[1])]);
+        assert_eq!(node, Holdings { lacking: shards(5..9), ..Holdings::new(7) });
+        node.damage();
+        node.give_up();
+        assert_eq!(node, Holdings::new(7), "nobody has it");
+        node.doubt();
+        node.lose(5);
+        node.stop();
+        assert_eq!(node.lacks(), &ShardSet::all(), "it was lost since");
+    }
+
+    #[test]
     fn what_was_damaged_is_whole_again_when_all_was_copied_since() {
         let mut node = Holdings::new(7);
         node.damage();
         assert!(node.lacks().is_empty() && node.may_lack() == ShardSet::all(), "it is not behind, and not whole");
         assert_eq!(Holdings::parse(&node.to_text()), Ok(node.clone()));
-        node.begin(vec!["a".into()], 44, &ShardSet::empty());
+        node.begin(vec!["a".into()], 44);
         node.offered(offer("a", ShardSet::all(), &[1]));
         node.copied("a", 1);
         node.damage();
@@ -296,7 +376,7 @@ mod tests {
         // One shard that was lost, and damage after that.
         let mut node = Holdings { lacking: shards(3..4), ..node };
         node.damage();
-        node.begin(vec!["a".into()], 45, &ShardSet::empty());
+        node.begin(vec!["a".into()], 45);
         assert_eq!(node.lacks(), &ShardSet::all());
         assert_eq!(Holdings::parse(&node.to_text()), Ok(node));
     }

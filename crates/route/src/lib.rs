@@ -26,6 +26,7 @@ mod numbered;
 mod numbers;
 mod options;
 mod outgoing;
+mod passed;
 mod router;
 mod shards;
 mod split;

@@ -33,6 +33,7 @@ use crate::{
     numbers::Numbers,
     options::Options,
     outgoing::Outgoing,
+    passed::Passed,
     stats::NodeCounters,
 };
 
@@ -58,6 +59,7 @@ pub struct Node {
     insert: u128,
     /// What the node is told that it owns, and of which map.
     owned: Mutex<Owned>,
+    passed: Arc<Passed>,
     /// Bytes of rows that are on their way.
     sending_bytes: AtomicU64,
     sending_bytes_max: u64,
@@ -75,6 +77,8 @@ struct Owned {
     shards: ShardSet,
     /// Of the first map.
     founding: Option<Arc<Founding>>,
+    /// No batch goes by another map any more.
+    is_all: bool,
 }
 
 impl Node {
@@ -85,6 +89,7 @@ impl Node {
         head: Arc<Head>,
         options: Options,
         hints: Option<Arc<HintLog>>,
+        passed: Arc<Passed>,
         insert: u128,
     ) -> Self {
         let pending = hints.as_ref().is_some_and(|hints| hints.is_pending());
@@ -103,7 +108,8 @@ impl Node {
             known_as: Mutex::new(known.map_or(0, |known| known.name)),
             hints,
             insert,
-            owned: Mutex::new(Owned { map_version: 0, shards: ShardSet::empty(), founding: None }),
+            owned: Mutex::new(Owned { map_version: 0, shards: ShardSet::empty(), founding: None, is_all: false }),
+            passed,
             sending_bytes: AtomicU64::new(0),
             sending_bytes_max: options.sending_bytes_max / 2,
             wake_drainer: Notify::new(),
@@ -143,11 +149,12 @@ impl Node {
         self.sending_bytes.load(Relaxed)
     }
 
-    /// What it is told that it owns from now on; gives the version to be waited for ([`Self::heard`]) if it loses shards by that.
-    pub fn own(&self, map_version: u64, shards: ShardSet, founding: Option<Arc<Founding>>) -> Option<u64> {
+    /// What it is told that it owns from now on; gives the version to be waited for ([`Self::heard`]) if it loses shards by that. `is_all` is whether no batch
+    /// goes by another map any more.
+    pub fn own(&self, map: u64, shards: ShardSet, founding: Option<Arc<Founding>>, is_all: bool) -> Option<u64> {
         let mut owned = self.owned.lock();
         let loses = !owned.shards.without(&shards).is_empty();
-        *owned = Owned { map_version, shards, founding };
+        *owned = Owned { map_version: map, shards, founding, is_all };
         drop(owned);
         let version = self.debt.restate();
         loses.then_some(version)
@@ -237,7 +244,9 @@ impl Node {
 
     async fn report(&self, is_last: bool) {
         let statement = self.debt.state(self.options.lease);
-        let Owned { map_version, shards, founding } = self.owned.lock().clone();
+        let Owned { map_version, shards, founding, is_all } = self.owned.lock().clone();
+        // Before that the node does not own all of it yet, and may be passed over still.
+        let passed = if is_all { self.passed.of(&self.name) } else { Vec::new() };
         let report = InsertReport {
             insert: self.insert,
             knows: *self.known_as.lock(),
@@ -245,6 +254,7 @@ impl Node {
             lease: self.options.lease,
             map_version,
             owned: shards,
+            passed,
             founding: founding.as_ref().map_or(0, |founding| founding.number_for(&self.name)),
             missing: statement.missing,
             // Who keeps no hints acknowledges nothing that the node lacks, and need not be remembered.
@@ -254,6 +264,9 @@ impl Node {
         match answer.unwrap_or_else(|_| Err(InsertError::NotDurable("no answer to a report".into()))) {
             Ok(answer) => {
                 self.debt.confirm(statement.version, answer.token);
+                if let Err(why) = self.passed.noted(&self.name, &report.passed) {
+                    log::error!("storage node {} is told again what it was passed over for: {why}", self.name);
+                }
                 if let Some(founding) = founding {
                     founding.heard(map_version, &self.name, answer.node, answer.origin);
                 }

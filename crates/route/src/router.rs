@@ -35,6 +35,7 @@ use crate::{
     node::Node,
     options::{Acknowledge, Options},
     outgoing::Outgoing,
+    passed::Passed,
     shards,
     split::{Split, split},
     stats::{NodeStats, RouterStats},
@@ -57,6 +58,7 @@ pub struct Router {
     head: Arc<Head>,
     connect: Arc<dyn Connect>,
     hints: Option<Arc<HintStore>>,
+    passed: Arc<Passed>,
     options: Options,
     plan: RwLock<Option<Arc<Plan>>>,
     running: Mutex<BTreeMap<NodeName, Running>>,
@@ -84,9 +86,16 @@ struct Running {
 
 impl Router {
     /// A router without nodes; nothing is taken until it has some. `secret` keys the hash of label bytes.
-    pub fn new(secret: [u8; 32], connect: Arc<dyn Connect>, hints: Option<HintStore>, options: Options) -> Self {
+    pub fn new(
+        secret: [u8; 32],
+        connect: Arc<dyn Connect>,
+        hints: Option<HintStore>,
+        options: Options,
+    ) -> Result<Self, String> {
         let units = (options.sending_bytes_max / ROOM_UNIT).clamp(1, u64::from(u32::MAX / 2)) as u32;
-        Self {
+        let passed = Arc::new(Passed::open(hints.as_ref().map(HintStore::disk))?);
+        Ok(Self {
+            passed,
             head: Arc::new(Head::new(&HeadOptions { secret, encodings_max: options.encodings_max })),
             connect,
             hints: hints.map(Arc::new),
@@ -99,7 +108,7 @@ impl Router {
             overloaded: AtomicU64::new(0),
             unavailable: AtomicU64::new(0),
             options,
-        }
+        })
     }
 
     /// Goes over to another list of nodes; says whether anything changed. Resolves when no batch goes by the old list any more. On an error the old
@@ -116,7 +125,9 @@ impl Router {
         if let Some(node) = nodes.iter().find(|node| old.is_some() && !node.is_known()) {
             return Err(format!("storage node {} has not answered yet", node.name()));
         }
-        let is_first = old.is_none() && self.knows_no_others(&map);
+        let had_others = !self.knows_no_others(&map);
+        let is_first = old.is_none() && !had_others;
+        self.passed.go_over(&map, had_others)?;
         let founding = is_first.then(|| {
             let nodes = nodes.iter().map(|node| (node.name().clone(), Arc::downgrade(node))).collect();
             Arc::new(Founding::new(map.version(), nodes))
@@ -148,7 +159,7 @@ impl Router {
             if let Some(old) = old {
                 shards = shards.and(&owned(old, name));
             }
-            let version = running.node.own(plan.map.version(), shards, plan.founding.clone());
+            let version = running.node.own(plan.map.version(), shards, plan.founding.clone(), old.is_none());
             losing.extend(version.map(|version| (Arc::clone(&running.node), version)));
         }
         losing
@@ -170,7 +181,8 @@ impl Router {
         let log = self.hints.as_ref().map(|hints| hints.log(name)).transpose()?;
         let identity = self.hints.as_ref().map_or(0, |hints| hints.identity());
         let link = self.connect.link(name)?;
-        let node = Node::new(name.clone(), link, Arc::clone(&self.head), self.options.clone(), log, identity);
+        let (head, passed) = (Arc::clone(&self.head), Arc::clone(&self.passed));
+        let node = Node::new(name.clone(), link, head, self.options.clone(), log, passed, identity);
         let node = Arc::new(node);
         let (reporting, draining) = (Arc::clone(&node), Arc::clone(&node));
         let running = Running {

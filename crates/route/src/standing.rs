@@ -145,6 +145,7 @@ mod tests {
             map_version: 1,
             owned,
             founding: 0,
+            passed: Vec::new(),
             missing,
             leaving: false,
         }

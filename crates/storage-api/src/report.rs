@@ -10,6 +10,8 @@
 //!    *catching up*. An insert that leaves in good order says so, and is forgotten if it keeps nothing for the node.
 //! 5. What came before a node owned a shard is elsewhere. Each node says of what *origin* it is; an insert that sees all nodes of its map begin with it
 //!    vouches for that, by a number that follows from the map and the names of all its nodes: any insert finds the same one, and no other set of nodes has it.
+//! 6. A node that owned no shard by one of an insert's maps lacks what was acknowledged then, whether it heard of that map or not: reports say so until the node has
+//!    answered one ([`PassedOver`]).
 
 use std::time::Duration;
 
@@ -38,12 +40,23 @@ pub struct InsertReport {
     pub map_version: u64,
     /// The shards of which the insert sends the node all rows.
     pub owned: ShardSet,
+    /// What the insert sent past the node before that, and the node has not noted yet.
+    pub passed: Vec<PassedOver>,
     /// The number of the nodes that began with this map, the node among them; 0 if the insert cannot vouch for that.
     pub founding: u64,
     /// What it keeps for the node and has not handed over.
     pub missing: Missing,
     /// Whether the insert acknowledges nothing more that the node lacks: it stops, or it never does.
     pub leaving: bool,
+}
+
+/// Shards that a node owns, and did not own by a map of the insert before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PassedOver {
+    /// The insert's number of the change of its map by which the node got them.
+    pub change: u64,
+    /// Which they are.
+    pub shards: ShardSet,
 }
 
 /// Rows that a node lacks.

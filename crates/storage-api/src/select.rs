@@ -201,6 +201,18 @@ impl ShardSet {
         Self(words)
     }
 
+    /// Reads the hexadecimal digits of a set.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut words = [0; SHARDS / 64];
+        if text.len() != words.len() * 16 {
+            return None;
+        }
+        for (at, word) in words.iter_mut().enumerate() {
+            *word = u64::from_str_radix(text.get(at * 16..at * 16 + 16)?, 16).ok()?;
+        }
+        Some(Self(words))
+    }
+
     /// A bit for each shard.
     pub fn words(&self) -> &[u64; SHARDS / 64] {
         &self.0
@@ -209,6 +221,12 @@ impl ShardSet {
     /// Whether a series belongs to one of the shards.
     pub fn contains(&self, id: SeriesId) -> bool {
         self.has(id.shard())
+    }
+}
+
+impl fmt::LowerHex for ShardSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|word| write!(f, "{word:016x}"))
     }
 }
 

@@ -25,13 +25,8 @@ use store::{Reporter, Severity, Store};
 use tokio::runtime::Handle;
 
 use super::{
-    Failure, Role,
-    names_file::NamesFile,
-    ownership::{self, OwnedShards},
-    refill::Refill,
-    reports::Reports,
-    retention_guard::RetentionGuard,
-    storage::StorageNode,
+    Failure, Role, names_file::NamesFile, owned_shards::OwnedShards, ownership, refill::Refill, reports::Reports,
+    retention_guard::RetentionGuard, storage::StorageNode,
 };
 use crate::{
     cluster::{self, ClusterOptions},

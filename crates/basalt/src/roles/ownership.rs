@@ -13,28 +13,20 @@
 //! 5. A folder that held samples before any insert was heard of, or that was opened as a single node, has more than its peers: all its shards count as lost
 //!    before. One in which something was damaged and set aside has less: its tokens become numbers that no other node has.
 //!
+//! 6. What an insert has sent past the node before it gave it a shard (`storage_api::PassedOver`) is elsewhere, also where the node owned the shard before and was away
+//!    while another map gave it to others: it has everything only from now on. The insert's change of the map counts like another map that was heard of.
+//!
 //! Two nodes with equal tokens, both of which lack nothing (see `route`), have the same rows of a shard.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
 };
 
 use disk::{Disk, publish_file};
-use model::{SHARDS, TimeRange};
-use parking_lot::Mutex;
-use route::Holdings;
-use storage_api::{BoxFuture, InsertError, InsertReport, Origin, ReportAnswer, ShardSet, ShardWord, TakeReports};
-use tokio::{
-    sync::{Mutex as AsyncMutex, OwnedMutexGuard},
-    task::spawn_blocking,
-};
+use model::SHARDS;
+use storage_api::{InsertReport, Origin, PassedOver, ShardSet};
 
-use super::reports::Reports;
 use crate::cluster;
 
 /// The file, see `docs/formats/folder.md`.
@@ -72,7 +64,7 @@ impl Default for Ownership {
 /// No range begins behind it.
 const NEVER: i64 = i64::MAX;
 /// Every range begins behind it.
-const ALWAYS: i64 = i64::MIN;
+pub const ALWAYS: i64 = i64::MIN;
 
 /// What a node is when it takes a report.
 #[derive(Debug, Clone, Copy)]
@@ -83,6 +75,11 @@ pub struct Now {
     pub is_whole: bool,
     /// No sample that was taken until now, here or elsewhere, has a later time.
     pub until: i64,
+}
+
+/// Stands for a change of an insert's map.
+fn event(report: &InsertReport, passed: &PassedOver) -> u64 {
+    mixed(report.insert as u64 ^ mixed((report.insert >> 64) as u64 ^ mixed(passed.change)))
 }
 
 /// Mixes a number well.
@@ -108,8 +105,12 @@ impl Ownership {
         let text = String::from_utf8(text).map_err(|why| failed(&why))?;
         let mut kept = Self::parse(&text).ok_or_else(|| failed(&"it is damaged"))?;
         // Programs before did not keep it.
-        let unsaid = |(token, since): &(&u64, &mut i64)| **token != 0 && **since == NEVER;
-        kept.tokens.iter().zip(&mut kept.since).filter(unsaid).for_each(|(_, since)| *since = until);
+        let unsaid: Vec<usize> =
+            (0..SHARDS).filter(|shard| kept.tokens[*shard] != 0 && kept.since[*shard] == NEVER).collect();
+        unsaid.iter().for_each(|shard| kept.since[*shard] = until);
+        if !unsaid.is_empty() {
+            publish(disk, &kept)?;
+        }
         Ok(kept)
     }
 
@@ -168,10 +169,11 @@ impl Ownership {
         self.tokens.iter_mut().filter(|token| **token != 0).for_each(|token| *token = unlike);
     }
 
-    /// Shards that the node owns and did not own before.
-    fn gained(&self, before: &Self) -> ShardSet {
+    /// Shards that the node owns and did not own before, or not all the time.
+    pub fn gained(&self, before: &Self) -> ShardSet {
         let mut gained = ShardSet::empty();
-        let is_gained = |shard: &usize| self.tokens[*shard] != 0 && before.tokens[*shard] == 0;
+        let is_newer = |shard: usize| before.tokens[shard] == 0 || self.since[shard] > before.since[shard];
+        let is_gained = |shard: &usize| self.tokens[*shard] != 0 && is_newer(*shard);
         (0..SHARDS).filter(is_gained).for_each(|shard| gained.insert(shard as u16));
         gained
     }
@@ -191,6 +193,12 @@ impl Ownership {
         let owned = (0..SHARDS).filter(|shard| self.tokens[*shard] != 0);
         owned.filter(|shard| self.since[*shard] <= from).for_each(|shard| whole.insert(shard as u16));
         whole
+    }
+
+    /// What the node lacks of these shards will not come back: it has everything from `from` on.
+    pub fn begin_anew(&mut self, shards: &ShardSet, from: i64) {
+        let anew = (0..SHARDS as u16).filter(|shard| shards.has(*shard));
+        anew.for_each(|shard| self.since[usize::from(shard)] = from);
     }
 
     /// Shards were copied from nodes that have everything of them.
@@ -245,6 +253,10 @@ impl Ownership {
         let unlike = cluster::epoch();
         let is_new_map = report.map_version != 0 && self.maps.insert(report.map_version);
         let is_first_map = self.maps.len() <= 1 && self.founding == 0;
+        // One that said so before was not answered.
+        let passed: Vec<(u64, &ShardSet)> =
+            report.passed.iter().map(|passed| (event(report, passed), &passed.shards)).collect();
+        let passed: Vec<_> = passed.into_iter().filter(|(event, _)| self.maps.insert(*event)).collect();
         for shard in 0..SHARDS as u16 {
             if self.tokens[usize::from(shard)] == 0 && report.owned.has(shard) {
                 self.since[usize::from(shard)] = now.until;
@@ -257,6 +269,11 @@ impl Ownership {
                 (_, true) if is_new_map => *token = token.wrapping_add(mixed(!report.map_version)).max(1),
                 (_, false) if is_new_map => *token = unlike,
                 _ => {}
+            }
+            let is_passed = |shards: &ShardSet| shards.has(shard) && report.owned.has(shard);
+            for (event, _) in passed.iter().filter(|(_, shards)| is_passed(shards)) {
+                self.since[usize::from(shard)] = now.until;
+                *token = token.wrapping_add(mixed(*event)).max(1);
             }
         }
         self.found(report, now);
@@ -279,162 +296,8 @@ impl Ownership {
     }
 }
 
-/// How many things were found damaged since the start of the process.
-pub type Damages = dyn Fn() -> u64 + Send + Sync;
-
-/// The latest time of a sample that any node may have taken until now.
-pub type Until = dyn Fn() -> i64 + Send + Sync;
-
-/// What is kept of ownership, and the tokens in it.
-struct Told {
-    kept: Ownership,
-    owned: Vec<(u64, ShardSet)>,
-}
-
-impl Told {
-    fn new(kept: &Ownership) -> Arc<Self> {
-        Arc::new(Self { kept: kept.clone(), owned: kept.owned() })
-    }
-}
-
-/// Takes reports, for what they say of ownership, before somebody else does for the rest.
-pub struct OwnedShards {
-    ownership: Mutex<Ownership>,
-    /// What every answer tells of it: only what is kept.
-    told: Mutex<Arc<Told>>,
-    until: Box<Until>,
-    /// How much was damaged since the start of the process, and how much of that the tokens account for.
-    damages: Box<Damages>,
-    damages_known: AtomicU64,
-    /// Files are published one after the other. Whoever writes holds it until it is done, also when nobody waits for that any more.
-    publishing: Arc<AsyncMutex<()>>,
-    disk: Arc<dyn Disk>,
-    reports: Arc<Reports>,
-}
-
-impl OwnedShards {
-    /// Reads what was kept. `is_empty` is whether there are no samples.
-    pub fn open(
-        disk: Arc<dyn Disk>,
-        reports: Arc<Reports>,
-        is_empty: bool,
-        damages: Box<Damages>,
-        until: Box<Until>,
-    ) -> Result<Self, String> {
-        let mut ownership = Ownership::open(&*disk, is_empty, reports.is_new(), until())?;
-        let known = damages();
-        if known > 0 {
-            ownership.differ();
-            publish(&*disk, &ownership)?;
-            reports.was_damaged()?;
-        }
-        let (told, damages_known) = (Mutex::new(Told::new(&ownership)), AtomicU64::new(known));
-        let (ownership, publishing) = (Mutex::new(ownership), Arc::default());
-        Ok(Self { ownership, told, until, damages, damages_known, publishing, disk, reports })
-    }
-
-    /// What the node says of its shards over a range.
-    pub fn word(&self, range: TimeRange) -> ShardWord {
-        match (self.damages)() > self.damages_known.load(Relaxed) {
-            // Until it is kept what that means.
-            true => ShardWord::unknown(),
-            false => {
-                let told = Arc::clone(&self.told.lock());
-                let complete = self.reports.complete(range).and(&told.kept.whole_since(range.min));
-                ShardWord { complete, owned: told.owned.clone(), ..ShardWord::unknown() }
-            }
-        }
-    }
-
-    /// Shards that the node owns and does not have from the beginning.
-    pub fn late(&self) -> ShardSet {
-        let told = Arc::clone(&self.told.lock());
-        let owned = told.owned.iter().fold(ShardSet::empty(), |all, (_, shards)| all.or(shards));
-        owned.without(&told.kept.whole_since(ALWAYS))
-    }
-
-    /// All was copied that an address offered, which has everything of it.
-    pub async fn fill_from(&self, address: &str) -> Result<(), String> {
-        let turn = Arc::clone(&self.publishing).lock_owned().await;
-        let mut next = self.ownership.lock().clone();
-        // Asked for now: a shard that was taken away and given back meanwhile is offered no more.
-        if let Some(source) = self.reports.holdings().source(address) {
-            next.fill(&source.shards);
-        }
-        self.keep(turn, next).await.map(drop)
-    }
-
-    /// Publishes what is to be kept, then tells it.
-    async fn keep(&self, turn: OwnedMutexGuard<()>, next: Ownership) -> Result<OwnedMutexGuard<()>, String> {
-        let (kept, disk) = (next.clone(), Arc::clone(&self.disk));
-        let writing = spawn_blocking(move || {
-            let written = publish(&*disk, &kept);
-            written.map(|()| turn)
-        });
-        let turn = writing.await.unwrap_or_else(|why| Err(format!("writing {FILE:?} ended badly: {why}")))?;
-        *self.told.lock() = Told::new(&next);
-        *self.ownership.lock() = next;
-        Ok(turn)
-    }
-
-    /// Most reports change nothing and are not waited for.
-    async fn note(&self, report: &InsertReport) -> Result<(), InsertError> {
-        let mut known = self.reports.remembered();
-        known.push(report.insert);
-        let damages = (self.damages)();
-        let is_damaged = damages > self.damages_known.load(Relaxed);
-        let holdings = self.reports.holdings();
-        let now = Now {
-            node: holdings.node(),
-            is_whole: holdings.may_lack().is_empty() && !is_damaged,
-            until: (self.until)(),
-        };
-        {
-            let mut ownership = self.ownership.lock();
-            let mut next = ownership.clone();
-            if !next.take(report, &known, &now) && !is_damaged {
-                *ownership = next;
-                return Ok(());
-            }
-        }
-        let turn = Arc::clone(&self.publishing).lock_owned().await;
-        let mut next = self.ownership.lock().clone();
-        let before = next.clone();
-        next.take(report, &known, &now);
-        if is_damaged {
-            next.differ();
-        }
-        let gained = next.gained(&before);
-        if holdings.copies_any(&gained) {
-            // What was offered of a shard is from before it was lost.
-            self.reports.change(|holdings| holdings.unoffer(&gained)).await.map_err(InsertError::NotDurable)?;
-        }
-        if is_damaged {
-            log::error!(
-                "something was damaged and set aside: this node counts as incomplete until it is filled up: POST /internal/refill?from=…"
-            );
-            self.reports.change(Holdings::damage).await.map_err(InsertError::NotDurable)?;
-        }
-        let _turn = self.keep(turn, next).await.map_err(InsertError::NotDurable)?;
-        self.damages_known.fetch_max(damages, Relaxed);
-        Ok(())
-    }
-}
-
-impl TakeReports for OwnedShards {
-    fn take_report<'a>(&'a self, report: &'a InsertReport) -> BoxFuture<'a, Result<ReportAnswer, InsertError>> {
-        Box::pin(async move {
-            self.note(report).await?;
-            let answer = self.reports.take_report(report).await?;
-            // What the report said of data that are gone counts already.
-            let is_whole = self.reports.holdings().may_lack().is_empty();
-            let origin = self.ownership.lock().origin(report.map_version, is_whole);
-            Ok(ReportAnswer { origin, ..answer })
-        })
-    }
-}
-
-fn publish(disk: &dyn Disk, ownership: &Ownership) -> Result<(), String> {
+/// Keeps it.
+pub fn publish(disk: &dyn Disk, ownership: &Ownership) -> Result<(), String> {
     let written = publish_file(disk, Path::new(FILE), ownership.text().as_bytes());
     written.map_err(|why| format!("cannot keep since when shards are owned in {FILE:?}: {why}"))
 }
@@ -465,11 +328,27 @@ mod tests {
 
     const NOW: Now = Now { node: 5, is_whole: true, until: 1_000 };
 
+    fn set(shards: &[u16]) -> ShardSet {
+        let mut set = ShardSet::empty();
+        shards.iter().for_each(|shard| set.insert(*shard));
+        set
+    }
+
     fn report(insert: u128, map_version: u64, shards: &[u16]) -> InsertReport {
-        let mut owned = ShardSet::empty();
-        shards.iter().for_each(|shard| owned.insert(*shard));
+        let owned = set(shards);
         let (lease, missing) = (Duration::from_secs(2), Missing::nothing());
-        InsertReport { insert, knows: 0, token: 0, lease, map_version, owned, founding: 0, missing, leaving: false }
+        InsertReport {
+            insert,
+            knows: 0,
+            token: 0,
+            lease,
+            map_version,
+            owned,
+            founding: 0,
+            passed: Vec::new(),
+            missing,
+            leaving: false,
+        }
     }
 
     #[test]
@@ -517,6 +396,38 @@ mod tests {
         emptied.take(&report(1, 11, &[3]), &[1], &NOW);
         assert_eq!(emptied.origin(11, true), Origin::Later);
         assert!(!emptied.take(&InsertReport { founding: 78, ..report(1, 11, &[3]) }, &[1], &NOW));
+    }
+
+    #[test]
+    fn a_node_that_was_passed_over_has_everything_only_from_then_on() {
+        let passed = |insert, shards: &[u16]| {
+            let report = report(insert, 10, shards);
+            InsertReport { passed: vec![PassedOver { change: 3, shards: report.owned.clone() }], ..report }
+        };
+        let [mut one, mut other, mut peer] = [Ownership::default(), Ownership::default(), Ownership::default()];
+        for node in [&mut one, &mut other, &mut peer] {
+            node.take(&InsertReport { founding: 77, ..report(1, 10, &[3, 4]) }, &[1], &NOW);
+        }
+        // A map that gave the shard to others was in force while it was away.
+        let later = Now { until: 2_000, ..NOW };
+        assert!(one.take(&InsertReport { owned: set(&[3, 4]), ..passed(1, &[3, 9]) }, &[1], &later));
+        assert!(!one.whole_since(1_999).has(3) && one.whole_since(2_000).has(3) && one.whole_since(ALWAYS).has(4));
+        assert!(one.tokens[3] != peer.tokens[3] && one.tokens[4] == peer.tokens[4] && one.tokens[9] == 0);
+        let again = InsertReport { owned: set(&[3, 4]), ..passed(1, &[3]) };
+        assert!(!one.take(&again, &[1], &Now { until: 3_000, ..NOW }), "the answer to it was lost");
+        assert_eq!(Ownership::parse(&one.text()), Some(Ownership { said: BTreeMap::new(), ..one.clone() }));
+        // Two that were passed over by the same changes of two inserts, whichever is heard first.
+        one.take(&passed(2, &[3]), &[1], &later);
+        for insert in [2, 1] {
+            other.take(&passed(insert, &[3]), &[1], &later);
+        }
+        assert_eq!(one.tokens[3], other.tokens[3]);
+        // One that begins by such a map did not begin with the others.
+        let mut young = Ownership::default();
+        young.take(&passed(2, &[3]), &[1], &NOW);
+        assert_eq!(young.origin(10, true), Origin::Later);
+        young.take(&InsertReport { founding: 77, ..report(1, 10, &[3]) }, &[1], &NOW);
+        assert!(!young.whole_since(ALWAYS).has(3));
     }
 
     #[test]

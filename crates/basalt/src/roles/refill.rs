@@ -4,27 +4,28 @@
 //! 2. Of the shards that inserts send here each is copied from a node that has all of it: that node makes a snapshot, and its parts come over one by one, block by
 //!    block as they stand (`storage-api`, `copying`). What is written meanwhile comes from the inserts, as ever.
 //! 3. What a node came to own later than others has to be copied too: others held it before.
+//!    What came late is had from some time on, and counts so meanwhile.
 //! 4. A shard counts as complete when all parts of its source are here. Where no source has all of a shard, it is asked again later.
 
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
 
 use parking_lot::Mutex;
-use route::Source;
+use route::{Holdings, Source};
 use rpc::{CopyFrame, Node, NodeOptions, Offer, RpcError};
 use storage_api::{AdminError, CopyPiece, TakeCopies};
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Mutex as AsyncMutex, mpsc, watch},
     task::spawn_blocking,
     time::{Instant, sleep, sleep_until},
 };
 
-use super::{ownership::OwnedShards, reports::Reports};
+use super::{owned_shards::OwnedShards, reports::Reports};
 
 /// What could not be had is asked for again after this.
 const RETRY: Duration = Duration::from_secs(1);
@@ -45,6 +46,10 @@ pub struct Refill {
     samples: AtomicU64,
     /// Why it does not go on at the moment.
     trouble: Mutex<Option<String>>,
+    /// Somebody wants it to end.
+    is_stopping: AtomicBool,
+    /// Begins and ends one after the other.
+    turn: AsyncMutex<()>,
 }
 
 /// How far it is.
@@ -53,6 +58,8 @@ pub struct Progress {
     pub is_running: bool,
     /// Shards that should be here and are not.
     pub lacking: u32,
+    /// Shards of which what came before this node owned them is not here.
+    pub late: u32,
     /// Parts that were offered and are not copied.
     pub parts_left: usize,
     /// Bytes that came, since the start of the process.
@@ -84,26 +91,73 @@ impl Refill {
             bytes,
             samples,
             trouble,
+            is_stopping: AtomicBool::new(false),
+            turn: AsyncMutex::default(),
         }
     }
 
     /// Goes on with what was wanted before the process began.
     pub fn resume(self: &Arc<Self>) {
-        if !self.reports.holdings().from.is_empty() {
+        if self.reports.holdings().is_wanted() {
             self.run();
         }
     }
 
-    /// Begins to copy from these addresses.
-    pub async fn begin(self: &Arc<Self>, from: Vec<String>) -> Result<(), String> {
+    /// Begins to copy from these addresses what this node lacks; `all` says that it lacks everything. False if it lacks nothing.
+    pub async fn begin(self: &Arc<Self>, from: Vec<String>, all: bool) -> Result<bool, String> {
+        let _turn = self.turn.lock().await;
         for address in &from {
             Node::new(address, self.options.clone()).map_err(|why| format!("cannot copy from {address:?}: {why}"))?;
         }
+        let lacks = self.owned.late().or(&self.reports.holdings().may_lack());
+        // Before an insert has said what belongs here nobody knows.
+        if !all && lacks.is_empty() && !self.reports.owned().is_empty() {
+            return Ok(false);
+        }
         let arrival = self.store.arrival();
         log::info!("filling up from {}", from.join(", "));
-        let late = self.owned.late();
-        self.reports.change(|holdings| holdings.begin(from, arrival, &late)).await?;
+        let begin = |holdings: &mut Holdings| {
+            if all {
+                holdings.doubt();
+            }
+            holdings.begin(from, arrival);
+        };
+        self.reports.change(begin).await?;
         self.run();
+        Ok(true)
+    }
+
+    /// Ends it, also if nobody waits for that. What this node lacked before and has not got it lacks still, or (`gives_up`) it counts as a node that has
+    /// everything from now on.
+    pub async fn stop(self: &Arc<Self>, gives_up: bool) -> Result<(), String> {
+        let refill = Arc::clone(self);
+        let stopping = tokio::spawn(async move { refill.stop_now(gives_up).await });
+        stopping.await.map_err(|why| format!("it ended badly: {why}"))?
+    }
+
+    async fn stop_now(self: &Arc<Self>, gives_up: bool) -> Result<(), String> {
+        let _turn = self.turn.lock().await;
+        let mut sources = Vec::new();
+        self.is_stopping.store(true, Relaxed);
+        let stopped = self.reports.change(|holdings| sources = holdings.stop()).await;
+        if stopped.is_ok() {
+            // What was under way must not be taken for part of what is begun next.
+            self.wait().await;
+        }
+        self.is_stopping.store(false, Relaxed);
+        self.resume();
+        stopped?;
+        log::info!("filling up was ended");
+        for Source { address, snapshot, .. } in sources {
+            match Node::new(&address, self.options.clone()) {
+                Ok(node) => forget_snapshot(&node, &address, &snapshot).await,
+                Err(why) => log::warn!("snapshot {snapshot} stays at {address}: {why}"),
+            }
+        }
+        if gives_up {
+            log::warn!("what this node lacks is given up: it has everything from now on");
+            self.owned.give_up().await?;
+        }
         Ok(())
     }
 
@@ -118,6 +172,7 @@ impl Refill {
         Progress {
             is_running: *self.is_running.borrow(),
             lacking: self.reports.lacking().len(),
+            late: self.owned.late().len(),
             parts_left: self.reports.holdings().parts_left(),
             bytes: self.bytes.load(Relaxed),
             samples: self.samples.load(Relaxed),
@@ -132,17 +187,26 @@ impl Refill {
         }
         let refill = Arc::clone(self);
         tokio::spawn(async move {
-            while let Err(why) = refill.round().await {
-                refill.stumble(why);
-                sleep(RETRY).await;
+            while refill.reports.holdings().is_wanted() {
+                match refill.round().await {
+                    Ok(()) => log::info!(
+                        "filled up: {} samples came in {} bytes",
+                        refill.samples.load(Relaxed),
+                        refill.bytes.load(Relaxed)
+                    ),
+                    Err(_) if refill.is_stopping.load(Relaxed) => break,
+                    Err(why) => {
+                        refill.stumble(why);
+                        sleep(RETRY).await;
+                    }
+                }
             }
             *refill.trouble.lock() = None;
             refill.is_running.send_replace(false);
-            log::info!(
-                "filled up: {} samples came in {} bytes",
-                refill.samples.load(Relaxed),
-                refill.bytes.load(Relaxed)
-            );
+            if !refill.is_stopping.load(Relaxed) {
+                // It may have been wanted again since the last look.
+                refill.resume();
+            }
         });
     }
 
@@ -159,17 +223,21 @@ impl Refill {
         if self.reports.owned().is_empty() {
             return Err("no insert has said yet which shards belong here".into());
         }
+        let late = self.owned.late();
+        if !late.without(self.reports.holdings().wants()).is_empty() {
+            self.reports.change(|holdings| holdings.want(&late)).await?;
+        }
         let mut failure = None;
         for address in self.reports.holdings().from {
             if let Err(why) = self.copy_from(&address).await {
                 failure = Some(why);
             }
         }
-        let lacking = self.reports.lacking();
-        if lacking.is_empty() {
-            return self.reports.change(|holdings| holdings.end()).await;
+        let left = self.reports.holdings().to_copy(&self.reports.owned());
+        if left.is_empty() {
+            return self.reports.change(Holdings::end).await;
         }
-        Err(failure.unwrap_or_else(|| format!("no node has all of {} shards", lacking.len())))
+        Err(failure.unwrap_or_else(|| format!("no node has all of {} shards", left.len())))
     }
 
     /// Copies from one node what it has, if nobody else copies it.
@@ -191,6 +259,7 @@ impl Refill {
         }
         let Some(source) = self.reports.holdings().source(address).cloned() else { return Ok(()) };
         for part in &source.parts {
+            self.check_wanted()?;
             match self.copy(&node, &source, *part).await {
                 Ok(samples) => self.samples.fetch_add(samples, Relaxed),
                 Err(why) => {
@@ -205,10 +274,12 @@ impl Refill {
         }
         self.owned.fill_from(address).await?;
         self.reports.change(|holdings| holdings.settle(address, true)).await?;
-        if let Err(why) = node.delete_snapshot(&source.snapshot).await {
-            log::warn!("snapshot {} stays at {address}: {why}", source.snapshot);
-        }
+        forget_snapshot(&node, address, &source.snapshot).await;
         Ok(())
+    }
+
+    fn check_wanted(&self) -> Result<(), String> {
+        if self.is_stopping.load(Relaxed) { Err("it is to end".into()) } else { Ok(()) }
     }
 
     /// Copies a part; gives its samples.
@@ -228,6 +299,9 @@ impl Refill {
             if sender.send(frame).await.is_err() || is_end {
                 break Ok(());
             }
+            if let Err(why) = self.check_wanted() {
+                break Err(RpcError::Admin(AdminError::Failed(why)));
+            }
             self.bytes.fetch_add(bytes, Relaxed);
             next = next.max(Instant::now())
                 + Duration::from_nanos(bytes.saturating_mul(1_000_000_000) / self.bytes_per_second);
@@ -239,6 +313,13 @@ impl Refill {
         let taken = taking.await.map_err(failed)?;
         received?;
         taken.map_err(RpcError::Admin)
+    }
+}
+
+/// Has a snapshot removed that nothing is copied of any more.
+async fn forget_snapshot(node: &Node, address: &str, snapshot: &str) {
+    if let Err(why) = node.delete_snapshot(snapshot).await {
+        log::warn!("snapshot {snapshot} stays at {address}: {why}");
     }
 }
 

@@ -158,9 +158,14 @@ impl Reports {
         self.standing.lock().remembered()
     }
 
-    /// Whether an insert keeps rows for this node, or may, or what it lost is not back.
+    /// Whether an insert keeps rows for this node, or may, or what it lost is not back, or it is filled up.
     pub fn is_catching_up(&self) -> bool {
-        self.standing.lock().is_catching_up(self.began.elapsed()) || !self.lacking().is_empty()
+        self.standing.lock().is_catching_up(self.began.elapsed()) || self.is_filled_up()
+    }
+
+    /// Whether the node gets back what it lost, or waits for that.
+    fn is_filled_up(&self) -> bool {
+        !self.lacking().is_empty() || self.holdings.lock().is_wanted()
     }
 
     /// Shards that should be here and were lost.
@@ -316,7 +321,18 @@ mod tests {
 
     fn report(insert: u128) -> InsertReport {
         let (lease, missing, owned) = (Duration::from_secs(2), Missing::nothing(), ShardSet::all());
-        InsertReport { insert, knows: 0, token: 0, lease, map_version: 1, owned, founding: 0, missing, leaving: false }
+        InsertReport {
+            insert,
+            knows: 0,
+            token: 0,
+            lease,
+            map_version: 1,
+            owned,
+            founding: 0,
+            passed: Vec::new(),
+            missing,
+            leaving: false,
+        }
     }
 
     fn open(disk: &SimDisk) -> Arc<Reports> {

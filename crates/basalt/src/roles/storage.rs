@@ -3,7 +3,8 @@
 //! | path | |
 //! |---|---|
 //! | `GET /internal/refill` | how far it is filled up |
-//! | `POST /internal/refill?from=HOST:PORT,…` | fills it up from these nodes, named by what selects are told; `wait=1` answers when it is done |
+//! | `POST /internal/refill?from=HOST:PORT,…` | fills it up from these nodes, named by what selects are told; `wait=1` answers when done, `all=1`: it lacks everything |
+//! | `POST /internal/refill/stop` | ends that; with `give_up=1` what is lacking will not come back |
 //! | `GET /internal/inserts` | the inserts whose word it waits for |
 //! | `POST /internal/forget_insert?id=…` | forgets one that will not come back |
 
@@ -31,9 +32,12 @@ impl StorageNode {
         match request.path() {
             "/internal/refill" if is_post => Some(self.begin(request).await),
             "/internal/refill" => Some(self.progress()),
+            "/internal/refill/stop" if is_post => Some(self.stop(request).await),
             "/internal/inserts" => Some(self.inserts()),
             "/internal/forget_insert" if is_post => Some(self.forget(request).await),
-            "/internal/forget_insert" => Some(plain(StatusCode::METHOD_NOT_ALLOWED, "want POST")),
+            "/internal/refill/stop" | "/internal/forget_insert" => {
+                Some(plain(StatusCode::METHOD_NOT_ALLOWED, "want POST"))
+            }
             _ => None,
         }
     }
@@ -47,22 +51,29 @@ impl StorageNode {
             let why = "missing \"from\": want the -vmselectAddr of the other storage nodes, as host:port,host:port";
             return plain(StatusCode::BAD_REQUEST, why);
         }
-        if let Err(why) = self.refill.begin(from).await {
-            return plain(StatusCode::BAD_REQUEST, why);
-        }
-        if params.switch("wait") {
-            self.refill.wait().await;
+        match self.refill.begin(from, params.switch("all")).await {
+            Ok(true) if params.switch("wait") => self.refill.wait().await,
+            Ok(true) => {}
+            Ok(false) => log::info!("this node lacks nothing, and is not filled up"),
+            Err(why) => return plain(StatusCode::BAD_REQUEST, why),
         }
         self.progress()
     }
 
+    async fn stop(&self, request: &Request) -> Response {
+        match self.refill.stop(request.query_params().switch("give_up")).await {
+            Ok(()) => self.progress(),
+            Err(why) => plain(StatusCode::INTERNAL_SERVER_ERROR, why),
+        }
+    }
+
     fn progress(&self) -> Response {
-        let Progress { is_running, lacking, parts_left, bytes, samples, trouble } = self.refill.progress();
+        let Progress { is_running, lacking, late, parts_left, bytes, samples, trouble } = self.refill.progress();
         let trouble = trouble.map_or_else(|| "null".to_string(), |why| format!("{why:?}"));
         json(
             StatusCode::OK,
             format!(
-                "{{\"status\":\"success\",\"data\":{{\"running\":{is_running},\"lackingShards\":{lacking},\"partsLeft\":{parts_left},\
+                "{{\"status\":\"success\",\"data\":{{\"running\":{is_running},\"lackingShards\":{lacking},\"lateShards\":{late},\"partsLeft\":{parts_left},\
                  \"bytes\":{bytes},\"samples\":{samples},\"trouble\":{trouble}}}}}"
             ),
         )
@@ -97,6 +108,7 @@ impl MetricsSource for StorageNode {
         out.line("basalt_inserts_known", self.reports.inserts().len());
         out.line("basalt_refill_running", u8::from(progress.is_running));
         out.line("basalt_refill_lacking_shards", progress.lacking);
+        out.line("basalt_late_shards", progress.late);
         out.line("basalt_refill_parts_left", progress.parts_left);
         out.line("basalt_refill_bytes_total", progress.bytes);
         out.line("basalt_refill_samples_total", progress.samples);

@@ -8,7 +8,7 @@
 pub mod drain;
 pub mod log;
 pub mod metadata;
-mod names;
+pub(crate) mod names;
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -104,6 +104,11 @@ impl HintStore {
         let log = Arc::new(opened.map_err(|why| format!("cannot read the hints for {name}: {why}"))?);
         logs.push(Arc::clone(&log));
         Ok(log)
+    }
+
+    /// The disk that the folder is on.
+    pub(crate) fn disk(&self) -> Arc<dyn Disk> {
+        Arc::clone(&self.disk)
     }
 
     /// All logs, those of nodes that are in no list any more too.

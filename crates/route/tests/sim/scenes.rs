@@ -91,7 +91,7 @@ fn list(nodes: usize) -> NodeList {
 pub async fn router(world: &Arc<World>, insert: usize, disk: &SimDisk, options: Options, copies: usize) -> Arc<Router> {
     let hints = HintStore::open(Arc::new(disk.clone()), options.hints.clone()).expect("the folder of hints");
     let network = Arc::new(Network { world: Arc::clone(world), insert });
-    let router = Router::new([insert as u8; 32], network, Some(hints), options);
+    let router = Router::new([insert as u8; 32], network, Some(hints), options).expect("a router");
     let nodes = world.lock().nodes.len();
     router.set_nodes(&list(nodes), &Replication::copies(copies)).await.expect("a map");
     // Nodes that are there know this insert by then.
@@ -268,7 +268,7 @@ async fn a_node_that_is_added_gets_its_share_and_nobody_restarts() {
     let world = World::new(6, 3);
     let hints = HintStore::open(Arc::new(SimDisk::new(6)), options().hints).expect("the folder of hints");
     let network = Arc::new(Network { world: Arc::clone(&world), insert: 0 });
-    let router = Router::new([6; 32], network, Some(hints), options());
+    let router = Router::new([6; 32], network, Some(hints), options()).expect("a router");
     assert!(insert(&router, &rows(0..5, 1)).await.is_err(), "there are no nodes");
     let replication = Replication::copies(1);
     assert_eq!(router.set_nodes(&list(2), &replication).await, Ok(true));
@@ -330,7 +330,7 @@ async fn a_node_that_loses_shards_knows_before_others_get_their_rows() {
 async fn inserts_can_stand_in_levels() {
     let world = World::new(8, 2);
     let below = router(&world, 0, &SimDisk::new(8), options(), 2).await;
-    let above = Router::new([8; 32], Arc::new(Below(Arc::clone(&below))), None, options());
+    let above = Router::new([8; 32], Arc::new(Below(Arc::clone(&below))), None, options()).expect("a router");
     above.set_nodes(&list(1), &Replication::copies(1)).await.expect("a map");
     for time in 0..3 {
         let inserted = insert(&above, &rows(0..60, time)).await.expect("all are there");

@@ -273,6 +273,17 @@ pub struct ReportMessage {
     pub knows_high: u64,
     #[prost(fixed64, tag = "12")]
     pub founding: u64,
+    #[prost(message, repeated, tag = "13")]
+    pub passed: Vec<PassedMessage>,
+}
+
+/// See `storage_api::PassedOver`.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct PassedMessage {
+    #[prost(fixed64, tag = "1")]
+    pub change: u64,
+    #[prost(fixed64, repeated, tag = "2")]
+    pub shards: Vec<u64>,
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]

@@ -10,7 +10,7 @@ pub mod sub_plan;
 pub mod word;
 
 /// Both sides must speak the same one.
-pub const WIRE_VERSION: u32 = 3;
+pub const WIRE_VERSION: u32 = 4;
 
 /// What a node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

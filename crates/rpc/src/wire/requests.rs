@@ -8,13 +8,14 @@ use std::{
 use model::{MatchOp, Matcher, SHARDS, Selector, Tenant, TimeRange};
 use storage_api::{
     Budget, Cancel, Cardinality, CardinalityRequest, Completeness, Cuts, DeleteRequest, InsertReport, LabelsWanted,
-    MetadataEntry, Missing, NamedCount, NamesRequest, SamplesWanted, SelectRequest, ShardSet, ValuesRequest,
+    MetadataEntry, Missing, NamedCount, NamesRequest, PassedOver, SamplesWanted, SelectRequest, ShardSet,
+    ValuesRequest,
 };
 
 use super::{
     messages::{
         CardinalityMessage, CardinalityQuestion, CountMessage, MatcherMessage, MatcherSet, MetadataMessage,
-        NamesMessage, RangeMessage, ReportMessage, Scope, SelectMessage, TenantMessage,
+        NamesMessage, PassedMessage, RangeMessage, ReportMessage, Scope, SelectMessage, TenantMessage,
     },
     sub_plan::{sub_plan, sub_plan_message},
 };
@@ -124,7 +125,16 @@ pub fn report_message(report: &InsertReport) -> ReportMessage {
         knows_low: report.knows as u64,
         knows_high: (report.knows >> 64) as u64,
         founding: report.founding,
+        passed: report.passed.iter().map(passed_message).collect(),
     }
+}
+
+fn passed_message(passed: &PassedOver) -> PassedMessage {
+    PassedMessage { change: passed.change, shards: passed.shards.words().to_vec() }
+}
+
+fn passed(message: &PassedMessage) -> Result<PassedOver, Wrong> {
+    Ok(PassedOver { change: message.change, shards: shards(&message.shards)? })
 }
 
 pub fn report(message: &ReportMessage) -> Result<InsertReport, Wrong> {
@@ -138,6 +148,7 @@ pub fn report(message: &ReportMessage) -> Result<InsertReport, Wrong> {
         missing: Missing { shards: shards(&message.missing_shards)?, range: range(message.missing_range.as_ref())? },
         leaving: message.leaving,
         founding: message.founding,
+        passed: message.passed.iter().map(passed).collect::<Result<_, _>>()?,
     })
 }
 
@@ -326,6 +337,7 @@ mod tests {
             map_version: 4,
             owned: owned.clone(),
             founding: 11,
+            passed: vec![PassedOver { change: 3, shards: owned.clone() }],
             missing: Missing { shards: owned, range: TimeRange::new(-1, 8) },
             leaving: true,
         };

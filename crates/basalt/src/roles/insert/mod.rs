@@ -163,7 +163,7 @@ fn router(settings: &Settings) -> Result<Router, Failure> {
     // Where each row has one copy, none can be missing.
     let hints = if cluster.replication.is_single() { None } else { Some(open_hints(insert)?) };
     let network = Network { options: NodeOptions { call_time_max: insert.router.answer_max, ..options } };
-    Ok(Router::new(secret(), Arc::new(network), hints, insert.router.clone()))
+    Router::new(secret(), Arc::new(network), hints, insert.router.clone()).map_err(Failure)
 }
 
 fn open_hints(insert: &InsertSettings) -> Result<HintStore, Failure> {

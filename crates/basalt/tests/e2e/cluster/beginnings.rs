@@ -115,3 +115,74 @@ fn a_storage_that_came_to_own_shards_answers_for_the_time_before_when_it_was_fil
     wait_until("all is said", || nodes.is_settled());
     either_is_enough(&nodes, 2 * SERIES);
 }
+
+/// Asks a storage to be filled up, or to end that; what it says then.
+fn ask_refill(nodes: &Nodes, storage: usize, path: &str) -> Value {
+    let node = nodes.storages[storage].node.as_ref().expect("it runs");
+    let answer = node.client().post(path, "text/plain", None, b"").expect("an answer");
+    assert!(answer.is_success(), "{}", answer.text());
+    serde_json::from_str(&answer.text()).expect("JSON")
+}
+
+#[test]
+fn a_storage_that_was_out_of_the_list_answers_for_nothing_of_that_time() {
+    let mut nodes = Nodes::start(Shape { inserts: 1, storages: 3, copies: 2 });
+    write(&nodes, 0);
+    wait_until("all is said", || nodes.is_settled());
+    assert_eq!(samples(&nodes), (Some(false), SERIES));
+    // It is stopped and taken out of the list, so that it never hears of the map without it.
+    nodes.stop_insert(0);
+    let mut out = nodes.storages.remove(0);
+    out.stop();
+    nodes.start_insert(0);
+    write(&nodes, 1);
+    nodes.stop_insert(0);
+    out.start(&[]);
+    nodes.storages.insert(0, out);
+    nodes.start_insert(0);
+    wait_until("all is said", || nodes.is_settled());
+    wait_until("it is back", || samples(&nodes) == (Some(false), 2 * SERIES));
+    // Of the two that have what was written meanwhile one loses it, the other goes away.
+    nodes.storages[2].stop();
+    nodes.storages[2].lose_everything();
+    nodes.storages[2].start(&[]);
+    let from = [0, 1].map(|storage| nodes.storages[storage].select_address().to_string()).join(",");
+    ask_refill(&nodes, 2, &format!("/internal/refill?from={from}"));
+    wait_until("nobody has the rest", || {
+        let text = nodes.storages[2].node.as_ref().expect("it runs").ok("/internal/refill");
+        text.contains("no node has all of")
+    });
+    let left = ask_refill(&nodes, 2, "/internal/refill/stop");
+    assert!(left["data"]["lackingShards"].as_u64() > Some(0) && left["data"]["running"] == false, "{left}");
+    let left = ask_refill(&nodes, 2, "/internal/refill/stop?give_up=1");
+    assert!(left["data"]["lackingShards"] == 0 && left["data"]["lateShards"].as_u64() > Some(0), "{left}");
+    wait_until("all is said", || nodes.is_settled());
+    assert_eq!(samples(&nodes), (Some(false), 2 * SERIES), "one of them has it still");
+    nodes.storages[1].set_link(SELECT, Link::Cut);
+    wait_until("nobody says that it has everything", || samples(&nodes).0 == Some(true));
+    for _ in 0..5 {
+        assert_eq!(samples(&nodes).0, Some(true));
+    }
+}
+
+#[test]
+fn a_storage_that_lacks_nothing_is_filled_up_only_by_somebody_who_knows_better() {
+    let nodes = Nodes::start(Shape { inserts: 1, storages: 2, copies: 2 });
+    write(&nodes, 0);
+    wait_until("all is said", || nodes.is_settled());
+    either_is_enough(&nodes, SERIES);
+    refill(&nodes, 1, 0);
+    either_is_enough(&nodes, SERIES);
+    let begun = ask_refill(&nodes, 1, "/internal/refill?from=127.0.0.1:1&all=1");
+    assert!(begun["data"]["lackingShards"] == 1024 && begun["data"]["running"] == true, "{begun}");
+    nodes.storages[0].set_link(SELECT, Link::Cut);
+    wait_until("it does not count any more", || samples(&nodes) == (Some(true), SERIES));
+    nodes.storages[0].set_link(SELECT, Link::Open);
+    let ended = ask_refill(&nodes, 1, "/internal/refill/stop");
+    assert!(ended["data"]["lackingShards"] == 0 && ended["data"]["running"] == false, "{ended}");
+    either_is_enough(&nodes, SERIES);
+    let path = format!("/internal/refill?wait=1&all=1&from={}", nodes.storages[0].select_address());
+    let filled = ask_refill(&nodes, 1, &path);
+    assert!(filled["data"]["lackingShards"] == 0 && filled["data"]["bytes"].as_u64() > Some(0), "{filled}");
+    either_is_enough(&nodes, SERIES);
+}

@@ -1,0 +1,247 @@
+//! Takes what reports of inserts say of ownership, and tells of it what is kept.
+//!
+//! 1. A report that changes something is answered when that is in the file. Who waits for an answer may give up meanwhile: the writing goes on, and what it
+//!    wrote counts.
+//! 2. What other nodes hear is what is in the file, never more.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use disk::Disk;
+use model::TimeRange;
+use parking_lot::Mutex;
+use route::Holdings;
+use storage_api::{BoxFuture, InsertError, InsertReport, ReportAnswer, ShardSet, ShardWord, TakeReports};
+use tokio::{
+    sync::{Mutex as AsyncMutex, OwnedMutexGuard},
+    task::spawn_blocking,
+};
+
+use super::{
+    ownership::{ALWAYS, FILE, Now, Ownership, publish},
+    reports::Reports,
+};
+
+/// How many things were found damaged since the start of the process.
+pub type Damages = dyn Fn() -> u64 + Send + Sync;
+
+/// The latest time of a sample that any node may have taken until now.
+pub type Until = dyn Fn() -> i64 + Send + Sync;
+
+/// What is kept of ownership, and the tokens in it.
+struct Told {
+    kept: Ownership,
+    owned: Vec<(u64, ShardSet)>,
+}
+
+impl Told {
+    fn new(kept: &Ownership) -> Arc<Self> {
+        Arc::new(Self { kept: kept.clone(), owned: kept.owned() })
+    }
+}
+
+/// Takes reports, for what they say of ownership, before somebody else does for the rest.
+pub struct OwnedShards {
+    ownership: Arc<Mutex<Ownership>>,
+    /// What every answer tells of it: only what is kept.
+    told: Arc<Mutex<Arc<Told>>>,
+    until: Box<Until>,
+    /// How much was damaged since the start of the process, and how much of that the tokens account for.
+    damages: Box<Damages>,
+    damages_known: Arc<AtomicU64>,
+    /// Files are published one after the other. Whoever writes holds it until it is done, also when nobody waits for that any more.
+    publishing: Arc<AsyncMutex<()>>,
+    disk: Arc<dyn Disk>,
+    reports: Arc<Reports>,
+}
+
+impl OwnedShards {
+    /// Reads what was kept. `is_empty` is whether there are no samples.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        reports: Arc<Reports>,
+        is_empty: bool,
+        damages: Box<Damages>,
+        until: Box<Until>,
+    ) -> Result<Self, String> {
+        let mut ownership = Ownership::open(&*disk, is_empty, reports.is_new(), until())?;
+        let known = damages();
+        if known > 0 {
+            ownership.differ();
+            publish(&*disk, &ownership)?;
+            reports.was_damaged()?;
+        }
+        let (told, damages_known) = (Arc::new(Mutex::new(Told::new(&ownership))), Arc::new(AtomicU64::new(known)));
+        let (ownership, publishing) = (Arc::new(Mutex::new(ownership)), Arc::default());
+        Ok(Self { ownership, told, until, damages, damages_known, publishing, disk, reports })
+    }
+
+    /// What the node says of its shards over a range.
+    pub fn word(&self, range: TimeRange) -> ShardWord {
+        match (self.damages)() > self.damages_known.load(Relaxed) {
+            // Until it is kept what that means.
+            true => ShardWord::unknown(),
+            false => {
+                let told = Arc::clone(&self.told.lock());
+                let complete = self.reports.complete(range).and(&told.kept.whole_since(range.min));
+                ShardWord { complete, owned: told.owned.clone(), ..ShardWord::unknown() }
+            }
+        }
+    }
+
+    /// Shards that the node owns and does not have from the beginning.
+    pub fn late(&self) -> ShardSet {
+        let told = Arc::clone(&self.told.lock());
+        let owned = told.owned.iter().fold(ShardSet::empty(), |all, (_, shards)| all.or(shards));
+        owned.without(&told.kept.whole_since(ALWAYS))
+    }
+
+    /// All was copied that an address offered, which has everything of it.
+    pub async fn fill_from(&self, address: &str) -> Result<(), String> {
+        let turn = Arc::clone(&self.publishing).lock_owned().await;
+        let mut next = self.ownership.lock().clone();
+        // Asked for now: a shard that was taken away and given back meanwhile is offered no more.
+        if let Some(source) = self.reports.holdings().source(address) {
+            next.fill(&source.shards);
+        }
+        self.keep(turn, next, 0).await
+    }
+
+    /// What this node lacks will not come back: of those shards it has everything from now on only.
+    pub async fn give_up(&self) -> Result<(), String> {
+        let turn = Arc::clone(&self.publishing).lock_owned().await;
+        let mut next = self.ownership.lock().clone();
+        next.begin_anew(&self.reports.holdings().may_lack(), (self.until)());
+        self.keep(turn, next, 0).await?;
+        self.reports.change(Holdings::give_up).await
+    }
+
+    /// Publishes what is to be kept, with so much of the damage accounted for, then tells it; also when nobody waits for that any more: an insert that gave up
+    /// asks again, and finds that it is kept.
+    async fn keep(&self, turn: OwnedMutexGuard<()>, next: Ownership, damages: u64) -> Result<(), String> {
+        let (disk, told, ownership) = (Arc::clone(&self.disk), Arc::clone(&self.told), Arc::clone(&self.ownership));
+        let damages_known = Arc::clone(&self.damages_known);
+        let writing = spawn_blocking(move || {
+            publish(&*disk, &next)?;
+            *told.lock() = Told::new(&next);
+            *ownership.lock() = next;
+            damages_known.fetch_max(damages, Relaxed);
+            drop(turn);
+            Ok(())
+        });
+        writing.await.unwrap_or_else(|why| Err(format!("writing {FILE:?} ended badly: {why}")))
+    }
+
+    /// Most reports change nothing and are not waited for.
+    async fn note(&self, report: &InsertReport) -> Result<(), InsertError> {
+        let mut known = self.reports.remembered();
+        known.push(report.insert);
+        let damages = (self.damages)();
+        let is_damaged = damages > self.damages_known.load(Relaxed);
+        let holdings = self.reports.holdings();
+        let now = Now {
+            node: holdings.node(),
+            is_whole: holdings.may_lack().is_empty() && !is_damaged,
+            until: (self.until)(),
+        };
+        {
+            let mut ownership = self.ownership.lock();
+            let mut next = ownership.clone();
+            if !next.take(report, &known, &now) && !is_damaged {
+                *ownership = next;
+                return Ok(());
+            }
+        }
+        let turn = Arc::clone(&self.publishing).lock_owned().await;
+        let mut next = self.ownership.lock().clone();
+        let before = next.clone();
+        if !next.take(report, &known, &now) && !is_damaged {
+            // Somebody else's turn has kept it.
+            *self.ownership.lock() = next;
+            return Ok(());
+        }
+        if is_damaged {
+            next.differ();
+        }
+        let gained = next.gained(&before);
+        if holdings.copies_any(&gained) {
+            // What was offered of a shard is from before it was lost.
+            self.reports.change(|holdings| holdings.unoffer(&gained)).await.map_err(InsertError::NotDurable)?;
+        }
+        if is_damaged {
+            log::error!(
+                "something was damaged and set aside: this node counts as incomplete until it is filled up: POST /internal/refill?from=…"
+            );
+            self.reports.change(Holdings::damage).await.map_err(InsertError::NotDurable)?;
+        }
+        self.keep(turn, next, damages).await.map_err(InsertError::NotDurable)
+    }
+}
+
+impl TakeReports for OwnedShards {
+    fn take_report<'a>(&'a self, report: &'a InsertReport) -> BoxFuture<'a, Result<ReportAnswer, InsertError>> {
+        Box::pin(async move {
+            self.note(report).await?;
+            let answer = self.reports.take_report(report).await?;
+            // What the report said of data that are gone counts already.
+            let is_whole = self.reports.holdings().may_lack().is_empty();
+            let origin = self.ownership.lock().origin(report.map_version, is_whole);
+            Ok(ReportAnswer { origin, ..answer })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use storage_api::Missing;
+    use testkit::{Op, SimDisk};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_written_counts_also_when_nobody_waited_for_it() {
+        let disk = SimDisk::new(1);
+        let reports = Reports::open(Arc::new(disk.clone()), Box::new(|| false)).expect("a node");
+        let (damages, until) = (Box::new(|| 0), Box::new(|| 1_000));
+        let owned = OwnedShards::open(Arc::new(disk.clone()), Arc::new(reports), true, damages, until);
+        let owned = Arc::new(owned.expect("a node"));
+        let (entered, is_entered) = std::sync::mpsc::channel();
+        let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+        let may_go_on = Mutex::new(may_go_on);
+        disk.on_operation(move |op, path| {
+            if op == Op::Rename && path.to_string_lossy().contains(FILE) {
+                // The test may be over.
+                let _ = entered.send(());
+                let _ = may_go_on.lock().recv();
+            }
+        });
+        let report = InsertReport {
+            insert: 1,
+            knows: 0,
+            token: 0,
+            lease: Duration::from_secs(2),
+            map_version: 10,
+            owned: ShardSet::all(),
+            founding: 0,
+            passed: Vec::new(),
+            missing: Missing::nothing(),
+            leaving: false,
+        };
+        let (asked, said) = (Arc::clone(&owned), report.clone());
+        let first = tokio::spawn(async move { asked.take_report(&said).await });
+        let waits = move || is_entered.recv().map(|()| is_entered);
+        let is_entered = tokio::task::spawn_blocking(waits).await.expect("a thread").expect("it writes");
+        first.abort();
+        assert!(first.await.is_err_and(|why| why.is_cancelled()) && owned.word(TimeRange::ALL).owned.is_empty());
+        // The next one is answered without anything being written again.
+        go_on.send(()).expect("it waits");
+        drop(go_on);
+        owned.take_report(&report).await.expect("it is answered");
+        assert!(is_entered.try_recv().is_err(), "nothing is written twice");
+        assert!(!owned.word(TimeRange::ALL).owned.is_empty());
+    }
+}
