@@ -27,8 +27,10 @@ const SEED: u64 = 0x6261_7361_6c74_0001;
 #[derive(Clone, PartialEq, Eq)]
 pub struct ShardMap {
     nodes: Vec<NodeName>,
-    /// The owners of each shard: places in `nodes`.
-    owners: Vec<Vec<u16>>,
+    /// The owners of all shards, one shard behind the other: places in `nodes`.
+    owners: Vec<u16>,
+    /// Where those of each shard begin, and the end. Every row looks here, so both are as small as can be.
+    starts: Vec<u32>,
     /// How many shards each node has.
     shares: Vec<usize>,
     version: u64,
@@ -76,7 +78,12 @@ impl ShardMap {
         let version = version(&identities, &owners);
         let mut shares = vec![0; nodes.len()];
         owners.iter().flatten().for_each(|owner| shares[usize::from(*owner)] += 1);
-        Ok(Self { nodes, owners, shares, version })
+        let mut starts = vec![0];
+        starts.extend(owners.iter().scan(0, |end, owners| {
+            *end += owners.len() as u32;
+            Some(*end)
+        }));
+        Ok(Self { nodes, owners: owners.concat(), starts, shares, version })
     }
 
     /// The nodes; owners are places in this list.
@@ -86,7 +93,8 @@ impl ShardMap {
 
     /// The nodes that hold the series of a shard, the first one first.
     pub fn owners(&self, shard: u16) -> &[u16] {
-        &self.owners[usize::from(shard)]
+        let shard = usize::from(shard);
+        &self.owners[self.starts[shard] as usize..self.starts[shard + 1] as usize]
     }
 
     /// The nodes that hold a series.
@@ -102,17 +110,14 @@ impl ShardMap {
     /// The shards that a node holds.
     pub fn shards_of(&self, node: usize) -> ShardSet {
         let mut shards = ShardSet::empty();
-        for (shard, owners) in self.owners.iter().enumerate() {
-            if owners.contains(&(node as u16)) {
-                shards.insert(shard as u16);
-            }
-        }
+        let held = (0..SHARDS as u16).filter(|shard| self.owners(*shard).contains(&(node as u16)));
+        held.for_each(|shard| shards.insert(shard));
         shards
     }
 
     /// The most copies that any series has.
     pub fn copies_max(&self) -> usize {
-        self.owners.iter().map(Vec::len).max().unwrap_or(0)
+        self.starts.windows(2).map(|ends| (ends[1] - ends[0]) as usize).max().unwrap_or(0)
     }
 
     /// Equal for equal maps, and for no others.

@@ -40,14 +40,17 @@ pub fn split(
     let rows = rows.map_err(|full| InsertError::Overloaded(full.to_string()))?;
     let mut split = Split::of(batch.tenant, map);
     split.reserve(map, batch.series.len(), batch.samples.len());
+    // One after the other by themselves, so that the processor waits for many of them at once.
+    let shard = |row: &ResolvedRow| if let ResolvedRow::Slot(slot) = row { head.id(*slot).shard() } else { 0 };
+    let shards: Vec<u16> = rows.iter().map(shard).collect();
     let mut start = 0;
-    for (series, row) in batch.series.iter().zip(rows) {
+    for ((series, row), shard) in batch.series.iter().zip(rows).zip(shards) {
         let samples = &batch.samples[start..series.samples_end as usize];
         start = series.samples_end as usize;
         match *row {
             ResolvedRow::Drop => split.inserted.dropped += samples.len() as u64,
             ResolvedRow::Refuse(reason) => split.inserted.refused.add(reason, samples.len() as u64),
-            ResolvedRow::Slot(slot) => split.push(map, head.id(slot).shard(), slot, samples),
+            ResolvedRow::Slot(slot) => split.push(map, shard, slot, samples),
         }
     }
     split.push_metadata(map, batch.tenant, batch.metadata);
