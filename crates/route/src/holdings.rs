@@ -99,6 +99,7 @@ impl Holdings {
     pub fn begin(&mut self, from: Vec<String>, arrival: u64) {
         if self.from.is_empty() {
             self.arrival = arrival;
+            self.sources.clear();
         }
         if self.damaged && self.from.is_empty() {
             self.lack_all();
@@ -134,6 +135,11 @@ impl Holdings {
         std::mem::take(&mut self.sources)
     }
 
+    /// What somebody thought counts, also if it is not filled up.
+    pub fn keep_doubt(&mut self) {
+        self.before = None;
+    }
+
     /// What it lacks will not come back.
     pub fn give_up(&mut self) {
         self.stop();
@@ -150,11 +156,15 @@ impl Holdings {
         self.lacking.or(&self.wanted).and(owned)
     }
 
-    /// A node has offered shards, of which those count that nobody else copies already.
-    pub fn offered(&mut self, offer: Source) {
+    /// A node has offered shards, of which those count that nobody else copies already. False if nobody wants them any more.
+    pub fn offered(&mut self, offer: Source) -> bool {
+        if !self.from.contains(&offer.address) {
+            return false;
+        }
         self.sources.retain(|source| source.address != offer.address);
         let taken = self.sources.iter().fold(ShardSet::empty(), |all, source| all.or(&source.shards));
         self.sources.push(Source { shards: offer.shards.without(&taken), ..offer });
+        true
     }
 
     /// Whether any of these shards are being copied.
@@ -200,8 +210,11 @@ impl Holdings {
         }
     }
 
-    /// All that should be here is copied.
-    pub fn end(&mut self) {
+    /// All that should be here is copied, if no more is wanted meanwhile.
+    pub fn end(&mut self, owned: &ShardSet) {
+        if !self.to_copy(owned).is_empty() {
+            return;
+        }
         self.damaged = false;
         self.before = None;
         self.stop();
@@ -300,9 +313,9 @@ mod tests {
         assert!(!node.is_news(5) && node.lacks().len() as usize == SHARDS);
         node.begin(vec!["a".into(), "b".into()], 44);
         let owned = shards(0..600);
-        node.offered(offer("a", shards(0..400), &[1, 2]));
+        assert!(node.offered(offer("a", shards(0..400), &[1, 2])));
         assert_eq!(node.unoffered(&owned), shards(400..600));
-        node.offered(offer("b", shards(300..600), &[9]));
+        assert!(node.offered(offer("b", shards(300..600), &[9])));
         assert_eq!(node.source("b").map(|source| source.shards.clone()), Some(shards(400..600)), "none twice");
         node.copied("a", 1);
         assert_eq!(Holdings::parse(&node.to_text()), Ok(node.clone()));
@@ -313,9 +326,9 @@ mod tests {
         assert_eq!(node.unoffered(&owned), shards(400..600));
         node.begin(vec!["c".into()], 99);
         assert_eq!(node.arrival, 44, "what came before is older than what is deleted meanwhile");
-        node.offered(offer("c", shards(400..600), &[]));
+        assert!(node.offered(offer("c", shards(400..600), &[])));
         node.settle("c", true);
-        node.end();
+        node.end(&ShardSet::all());
         assert!(node.lacks().and(&owned).is_empty() && !node.is_news(5));
         assert_eq!(Holdings::parse(&node.to_text()), Ok(node));
     }
@@ -327,10 +340,12 @@ mod tests {
         node.want(&shards(3..9));
         assert!(node.is_wanted() && node.may_lack().is_empty() && node.to_copy(&shards(0..5)) == shards(3..5));
         assert_eq!(Holdings::parse(&node.to_text()), Ok(node.clone()));
-        node.offered(offer("a", shards(3..5), &[]));
+        assert!(node.offered(offer("a", shards(3..5), &[])));
         node.settle("a", true);
         assert!(node.to_copy(&shards(0..5)).is_empty());
-        node.end();
+        node.end(&shards(0..7));
+        assert!(node.is_wanted(), "more is wanted meanwhile");
+        node.end(&shards(0..5));
         assert_eq!(node, Holdings::new(7));
     }
 
@@ -343,14 +358,20 @@ mod tests {
         node.want(&shards(700..701));
         assert_eq!((node.lacks(), node.to_copy(&shards(0..5))), (&ShardSet::all(), shards(0..5)));
         assert_eq!(Holdings::parse(&node.to_text()), Ok(node.clone()));
-        node.offered(offer("a", shards(0..5), &[]));
+        assert!(node.offered(offer("a", shards(0..5), &[])));
         node.settle("a", true);
-        node.offered(offer("a", shards(5..6), &[1]));
+        assert!(node.offered(offer("a", shards(5..6), &[1])));
         assert_eq!(node.stop(), [offer("a", shards(5..6), &[1])]);
         assert_eq!(node, Holdings { lacking: shards(5..9), ..Holdings::new(7) });
+        assert!(!node.offered(offer("a", shards(5..6), &[1])), "it came too late");
         node.damage();
         node.give_up();
         assert_eq!(node, Holdings::new(7), "nobody has it");
+        node.doubt();
+        node.keep_doubt();
+        node.stop();
+        assert_eq!(node.lacks(), &ShardSet::all(), "somebody thought so");
+        node.give_up();
         node.doubt();
         node.lose(5);
         node.stop();
@@ -364,14 +385,14 @@ mod tests {
         assert!(node.lacks().is_empty() && node.may_lack() == ShardSet::all(), "it is not behind, and not whole");
         assert_eq!(Holdings::parse(&node.to_text()), Ok(node.clone()));
         node.begin(vec!["a".into()], 44);
-        node.offered(offer("a", ShardSet::all(), &[1]));
+        assert!(node.offered(offer("a", ShardSet::all(), &[1])));
         node.copied("a", 1);
         node.damage();
         assert!(node.source("a").is_none() && node.lacks() == &ShardSet::all(), "the copy may be what was damaged");
-        node.offered(offer("a", ShardSet::all(), &[]));
+        assert!(node.offered(offer("a", ShardSet::all(), &[])));
         node.settle("a", true);
         assert_eq!(node.may_lack(), ShardSet::all());
-        node.end();
+        node.end(&ShardSet::all());
         assert!(node.may_lack().is_empty());
         // One shard that was lost, and damage after that.
         let mut node = Holdings { lacking: shards(3..4), ..node };

@@ -77,8 +77,8 @@ struct Owned {
     shards: ShardSet,
     /// Of the first map.
     founding: Option<Arc<Founding>>,
-    /// No batch goes by another map any more.
-    is_all: bool,
+    /// What it was passed over for by changes before this one it is told.
+    untold_from: u64,
 }
 
 impl Node {
@@ -108,7 +108,7 @@ impl Node {
             known_as: Mutex::new(known.map_or(0, |known| known.name)),
             hints,
             insert,
-            owned: Mutex::new(Owned { map_version: 0, shards: ShardSet::empty(), founding: None, is_all: false }),
+            owned: Mutex::new(Owned { map_version: 0, shards: ShardSet::empty(), founding: None, untold_from: 0 }),
             passed,
             sending_bytes: AtomicU64::new(0),
             sending_bytes_max: options.sending_bytes_max / 2,
@@ -149,12 +149,12 @@ impl Node {
         self.sending_bytes.load(Relaxed)
     }
 
-    /// What it is told that it owns from now on; gives the version to be waited for ([`Self::heard`]) if it loses shards by that. `is_all` is whether no batch
-    /// goes by another map any more.
-    pub fn own(&self, map: u64, shards: ShardSet, founding: Option<Arc<Founding>>, is_all: bool) -> Option<u64> {
+    /// What it is told that it owns from now on; gives the version to be waited for ([`Self::heard`]) if it loses shards by that. It is told what
+    /// it was passed over for by changes before `untold_from`.
+    pub fn own(&self, map: u64, shards: ShardSet, founding: Option<Arc<Founding>>, untold_from: u64) -> Option<u64> {
         let mut owned = self.owned.lock();
         let loses = !owned.shards.without(&shards).is_empty();
-        *owned = Owned { map_version: map, shards, founding, is_all };
+        *owned = Owned { map_version: map, shards, founding, untold_from };
         drop(owned);
         let version = self.debt.restate();
         loses.then_some(version)
@@ -244,9 +244,8 @@ impl Node {
 
     async fn report(&self, is_last: bool) {
         let statement = self.debt.state(self.options.lease);
-        let Owned { map_version, shards, founding, is_all } = self.owned.lock().clone();
-        // Before that the node does not own all of it yet, and may be passed over still.
-        let passed = if is_all { self.passed.of(&self.name) } else { Vec::new() };
+        let Owned { map_version, shards, founding, untold_from } = self.owned.lock().clone();
+        let passed = self.passed.of(&self.name, untold_from);
         let report = InsertReport {
             insert: self.insert,
             knows: *self.known_as.lock(),

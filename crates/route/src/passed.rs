@@ -4,8 +4,10 @@
 //!    *passed over*. It may have been away all that time, so the insert remembers it for the node.
 //! 2. Each change of the map has a number. Where it gives a node a shard that the node did not have by the map before, the node was passed over for that
 //!    shard; a node that was not in the map before, for all of its shards. Only the insert's very first map passes nobody over.
-//! 3. Reports name what their node was passed over for, with the number of the change, until the node has answered one: then it has noted it.
-//! 4. It is one small file beside the hints, written before a map counts. An insert that keeps no hints remembers it for as long as it runs.
+//! 3. Reports name what their node was passed over for, with the number of the change, until the node has answered one: then it has noted it. What the last change gives
+//!    it is named when no batch goes by the map before any more.
+//! 4. A map none of whose nodes was ever there passed nobody over: a list that was mistyped.
+//! 5. It is one small file beside the hints, written before a map counts. An insert that keeps no hints remembers it for as long as it runs.
 
 use std::{collections::BTreeMap, fmt::Write, path::Path, sync::Arc};
 
@@ -26,13 +28,18 @@ const CHANGES_MAX: usize = 16;
 pub struct Passed {
     disk: Option<Arc<dyn Disk>>,
     state: Mutex<State>,
+    /// Who changes the state holds it while the file is written; who reads it does not wait for the disk.
+    writing: Mutex<()>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct State {
     /// Of the last change; 0 before the first map.
     number: u64,
+    /// By place ([`places`]).
     nodes: BTreeMap<String, Sent>,
+    /// Where the nodes of this process are.
+    names: BTreeMap<NodeName, String>,
 }
 
 /// What a node gets by the map, and what it was passed over for before.
@@ -46,35 +53,44 @@ impl Passed {
     /// Reads what an earlier process kept.
     pub fn open(disk: Option<Arc<dyn Disk>>) -> Result<Self, String> {
         let state = disk.as_deref().map_or_else(|| Ok(State::default()), read)?;
-        Ok(Self { disk, state: Mutex::new(state) })
+        Ok(Self { disk, state: Mutex::new(state), writing: Mutex::default() })
     }
 
-    /// Another map is to count. `had_others` is whether an earlier program, which kept nothing of it, had one.
-    pub fn go_over(&self, map: &ShardMap, had_others: bool) -> Result<(), String> {
-        let mut state = self.state.lock();
-        let is_first = state.number == 0 && !had_others;
-        let mut next = State { number: state.number + 1, nodes: BTreeMap::new() };
-        for (place, name) in map.nodes().iter().enumerate() {
-            let owned = map.shards_of(place);
-            let before = state.nodes.get(&name.to_string());
+    /// Another map is to count; gives the number of the change. `was_used` is whether any node of the map before was ever there.
+    pub fn go_over(&self, map: &ShardMap, was_used: bool) -> Result<u64, String> {
+        let _turn = self.writing.lock();
+        let state = self.state.lock().clone();
+        let is_first = state.number == 0 || !was_used;
+        let places = places(map.nodes());
+        let names = map.nodes().iter().cloned().zip(places.iter().cloned()).collect();
+        let mut next = State { number: state.number + 1, nodes: BTreeMap::new(), names };
+        for (number, place) in places.into_iter().enumerate() {
+            let owned = map.shards_of(number);
+            let before = state.nodes.get(&place);
             let had = before.map_or_else(ShardSet::empty, |before| before.owned.clone());
             let mut passed = before.map(|before| before.passed.clone()).unwrap_or_default();
             passed.iter_mut().for_each(|passed| passed.shards = passed.shards.and(&owned));
             if !is_first {
                 passed.push(PassedOver { change: next.number, shards: owned.without(&had) });
             }
-            next.nodes.insert(name.to_string(), Sent { owned, passed: joined(passed) });
+            next.nodes.insert(place, Sent { owned, passed: joined(passed) });
         }
-        if next.nodes != state.nodes {
+        if next.nodes == state.nodes {
+            next.number = state.number;
+        } else {
             self.keep(&next)?;
-            *state = next;
         }
-        Ok(())
+        let number = next.number;
+        *self.state.lock() = next;
+        Ok(number)
     }
 
-    /// What a node was passed over for and has not heard yet.
-    pub fn of(&self, node: &NodeName) -> Vec<PassedOver> {
-        self.state.lock().nodes.get(&node.to_string()).map(|sent| sent.passed.clone()).unwrap_or_default()
+    /// What a node was passed over for and has not heard yet, by changes before this one.
+    pub fn of(&self, node: &NodeName, before: u64) -> Vec<PassedOver> {
+        let state = self.state.lock();
+        let sent = state.names.get(node).and_then(|place| state.nodes.get(place));
+        let passed = sent.into_iter().flat_map(|sent| &sent.passed);
+        passed.filter(|passed| passed.change < before).cloned().collect()
     }
 
     /// A node has noted that.
@@ -82,16 +98,16 @@ impl Passed {
         if heard.is_empty() {
             return Ok(());
         }
-        let mut state = self.state.lock();
-        let mut next = state.clone();
-        let Some(sent) = next.nodes.get_mut(&node.to_string()) else { return Ok(()) };
+        let _turn = self.writing.lock();
+        let mut next = self.state.lock().clone();
+        let Some(sent) = next.names.get(node).and_then(|place| next.nodes.get_mut(place)) else { return Ok(()) };
         for passed in &mut sent.passed {
             let of_it = heard.iter().filter(|heard| heard.change == passed.change);
             of_it.for_each(|heard| passed.shards = passed.shards.without(&heard.shards));
         }
         sent.passed.retain(|passed| !passed.shards.is_empty());
         self.keep(&next)?;
-        *state = next;
+        *self.state.lock() = next;
         Ok(())
     }
 
@@ -100,6 +116,18 @@ impl Passed {
         let written = disk::publish_file(&**disk, Path::new(FILE), state.text().as_bytes());
         written.map_err(|why| format!("cannot keep which nodes the shard map has in {FILE:?}: {why}"))
     }
+}
+
+fn host(node: &NodeName) -> &str {
+    node.address.rsplit_once(':').map_or(&node.address, |(host, _)| host)
+}
+
+/// Where each node is: its host, as one node may be reached at another port later; with the port where a host has several.
+fn places(nodes: &[NodeName]) -> Vec<String> {
+    let is_alone = |node: &NodeName| nodes.iter().filter(|other| host(other) == host(node)).count() == 1;
+    let place =
+        |node: &NodeName| if is_alone(node) { format!("{}/{}", node.group, host(node)) } else { node.to_string() };
+    nodes.iter().map(place).collect()
 }
 
 /// Without changes that passed nothing over; the oldest as one where there are too many.
@@ -175,8 +203,13 @@ mod tests {
         Passed::open(Some(Arc::new(disk.clone()))).expect("it is read")
     }
 
+    fn go_over(passed: &Passed, map: &ShardMap) -> u64 {
+        passed.go_over(map, true).expect("it is kept")
+    }
+
     fn changes(passed: &Passed, map: &ShardMap, node: usize) -> Vec<(u64, u32)> {
-        passed.of(&map.nodes()[node]).iter().map(|passed| (passed.change, passed.shards.len())).collect()
+        let all = passed.of(&map.nodes()[node], u64::MAX);
+        all.iter().map(|passed| (passed.change, passed.shards.len())).collect()
     }
 
     #[test]
@@ -184,22 +217,23 @@ mod tests {
         let disk = SimDisk::new(1);
         let (all, fewer) = (map(&["a", "b", "c"]), map(&["b", "c"]));
         let passed = open(&disk);
-        passed.go_over(&all, false).expect("it is kept");
+        assert_eq!(go_over(&passed, &all), 1);
         assert!((0..3).all(|node| changes(&passed, &all, node).is_empty()));
-        passed.go_over(&fewer, false).expect("it is kept");
+        assert_eq!(go_over(&passed, &fewer), 2);
         let gained = changes(&passed, &fewer, 0);
         assert_eq!(gained, [(2, fewer.shards_of(0).without(&all.shards_of(1)).len())]);
-        // The next process goes back to the first list.
+        assert!(passed.of(&fewer.nodes()[0], 2).is_empty(), "batches may go by the map before");
+        // The next process goes back to the first list; ports do not count.
         let disk = disk.kill();
         let passed = open(&disk);
-        passed.go_over(&all, false).expect("it is kept");
+        let all = map(&["a:5", "b:5", "c:5"]);
+        assert_eq!(go_over(&passed, &all), 3);
         assert_eq!(changes(&passed, &all, 0), [(3, all.shards_of(0).len())], "it had all of them before, and not now");
         assert_eq!(changes(&passed, &all, 1), [], "what it was passed over for it has no more");
-        let heard = passed.of(&all.nodes()[0]);
+        let heard = passed.of(&all.nodes()[0], u64::MAX);
         passed.noted(&all.nodes()[0], &heard).expect("it is kept");
-        let disk = disk.kill();
-        let passed = open(&disk);
-        passed.go_over(&all, false).expect("it is kept");
+        let passed = open(&disk.kill());
+        assert_eq!(go_over(&passed, &all), 3, "nothing has changed");
         assert_eq!(changes(&passed, &all, 0), []);
         assert_eq!(State::parse("node a"), None);
         assert_eq!(State::parse("passed a 1 00"), None);
@@ -209,21 +243,47 @@ mod tests {
     fn what_was_passed_over_again_since_is_not_noted_by_the_word_of_before() {
         let (all, fewer) = (map(&["a", "b"]), map(&["b"]));
         let passed = Passed::open(None).expect("nothing to read");
-        [&all, &fewer, &all].iter().for_each(|map| passed.go_over(map, false).expect("nothing to write"));
-        let heard = passed.of(&all.nodes()[0]);
-        [&fewer, &all].iter().for_each(|map| passed.go_over(map, false).expect("nothing to write"));
+        for map in [&all, &fewer, &all] {
+            go_over(&passed, map);
+        }
+        let heard = passed.of(&all.nodes()[0], u64::MAX);
+        for map in [&fewer, &all] {
+            go_over(&passed, map);
+        }
         passed.noted(&all.nodes()[0], &heard).expect("nothing to write");
         assert_eq!(changes(&passed, &all, 0), [(5, all.shards_of(0).len())]);
     }
 
     #[test]
-    fn a_map_that_cannot_be_kept_does_not_count() {
+    fn nodes_of_one_host_are_told_apart_by_their_ports() {
+        let passed = Passed::open(None).expect("nothing to read");
+        let all = map(&["h:1", "h:2", "h:3"]);
+        for map in [&all, &map(&["h:2", "h:3"]), &all] {
+            go_over(&passed, map);
+        }
+        assert_eq!(changes(&passed, &all, 0), [(3, all.shards_of(0).len())]);
+    }
+
+    #[test]
+    fn what_waits_long_counts_as_one_change() {
+        let passed = Passed::open(None).expect("nothing to read");
+        let maps = [map(&["a", "b"]), map(&["a", "b", "c"])];
+        for round in 0..90 {
+            go_over(&passed, &maps[round % 2]);
+        }
+        let waiting = passed.of(&maps[1].nodes()[0], u64::MAX);
+        assert!(waiting.len() <= CHANGES_MAX && waiting.iter().all(|passed| !passed.shards.is_empty()));
+    }
+
+    #[test]
+    fn a_map_that_cannot_be_kept_does_not_count_and_one_that_nobody_had_passes_nobody_over() {
         let disk = SimDisk::new(1);
         let passed = open(&disk);
         disk.inject(Fault::on(Op::Rename).path(FILE).probability(1.0));
-        assert!(passed.go_over(&map(&["a"]), false).is_err() && *passed.state.lock() == State::default());
+        assert!(passed.go_over(&map(&["a"]), true).is_err() && *passed.state.lock() == State::default());
         disk.clear_faults();
-        passed.go_over(&map(&["a"]), true).expect("it is kept");
-        assert_eq!(changes(&passed, &map(&["a"]), 0), [(1, 1024)], "an earlier program had another one");
+        go_over(&passed, &map(&["mistyped"]));
+        passed.go_over(&map(&["a"]), false).expect("it is kept");
+        assert_eq!(changes(&passed, &map(&["a"]), 0), []);
     }
 }

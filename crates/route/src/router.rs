@@ -29,7 +29,7 @@ use tokio::{
 use crate::{
     NodeList, NodeName, NodesError, Replication,
     founding::Founding,
-    hints::{HintStore, log::HintLog},
+    hints::{HintStore, log::HintLog, random_identity},
     link::Connect,
     map::ShardMap,
     node::Node,
@@ -59,6 +59,8 @@ pub struct Router {
     connect: Arc<dyn Connect>,
     hints: Option<Arc<HintStore>>,
     passed: Arc<Passed>,
+    /// Who this insert is for its nodes.
+    identity: u128,
     options: Options,
     plan: RwLock<Option<Arc<Plan>>>,
     running: Mutex<BTreeMap<NodeName, Running>>,
@@ -76,6 +78,8 @@ pub(crate) struct Plan {
     nodes: Vec<Arc<Node>>,
     /// Of the first map.
     founding: Option<Arc<Founding>>,
+    /// The number of the change to this map.
+    change: u64,
 }
 
 struct Running {
@@ -94,8 +98,11 @@ impl Router {
     ) -> Result<Self, String> {
         let units = (options.sending_bytes_max / ROOM_UNIT).clamp(1, u64::from(u32::MAX / 2)) as u32;
         let passed = Arc::new(Passed::open(hints.as_ref().map(HintStore::disk))?);
+        // Nobody needs to know one that keeps no hints again.
+        let identity = hints.as_ref().map_or_else(random_identity, HintStore::identity);
         Ok(Self {
             passed,
+            identity,
             head: Arc::new(Head::new(&HeadOptions { secret, encodings_max: options.encodings_max })),
             connect,
             hints: hints.map(Arc::new),
@@ -120,19 +127,22 @@ impl Router {
         if old.as_ref().is_some_and(|old| old.map.version() == map.version()) {
             return Ok(false);
         }
+        let was_used = match &old {
+            Some(old) => old.nodes.iter().any(|node| node.is_known()),
+            None => self.knows_anybody(),
+        };
         let nodes = map.nodes().iter().map(|name| self.node(name)).collect::<Result<Vec<_>, _>>()?;
         // A node that is added takes part when it is there; until then its shards stay where they are.
         if let Some(node) = nodes.iter().find(|node| old.is_some() && !node.is_known()) {
             return Err(format!("storage node {} has not answered yet", node.name()));
         }
-        let had_others = !self.knows_no_others(&map);
-        let is_first = old.is_none() && !had_others;
-        self.passed.go_over(&map, had_others)?;
+        let is_first = (old.is_none() || !was_used) && self.knows_no_others(&map);
+        let change = self.passed.go_over(&map, was_used)?;
         let founding = is_first.then(|| {
             let nodes = nodes.iter().map(|node| (node.name().clone(), Arc::downgrade(node))).collect();
             Arc::new(Founding::new(map.version(), nodes))
         });
-        let plan = Arc::new(Plan { map, nodes, founding });
+        let plan = Arc::new(Plan { map, nodes, founding, change });
         // A node owns a shard completely only while all batches under way are sent to it. One that loses shards has to know before others get their rows.
         let losing = self.tell_owned(&plan, old.as_deref());
         together(losing.iter().map(|(node, version)| node.heard(*version)).collect()).await;
@@ -153,13 +163,15 @@ impl Router {
             let place = plan.map.nodes().iter().position(|node| node == name);
             place.map_or_else(ShardSet::empty, |place| plan.map.shards_of(place))
         };
+        // While batches go by the old map nodes are still passed over for what they get by the new one.
+        let untold_from = if old.is_some() { plan.change } else { plan.change + 1 };
         let mut losing = Vec::new();
         for (name, running) in &*self.running.lock() {
             let mut shards = owned(plan, name);
             if let Some(old) = old {
                 shards = shards.and(&owned(old, name));
             }
-            let version = running.node.own(plan.map.version(), shards, plan.founding.clone(), old.is_none());
+            let version = running.node.own(plan.map.version(), shards, plan.founding.clone(), untold_from);
             losing.extend(version.map(|version| (Arc::clone(&running.node), version)));
         }
         losing
@@ -172,6 +184,12 @@ impl Router {
         logs.iter().all(|log| in_map(log) || log.known().is_ok_and(|known| known.is_none()))
     }
 
+    /// Whether any node has ever answered this insert, in its earlier processes either.
+    fn knows_anybody(&self) -> bool {
+        let logs = self.hints.as_ref().map(|hints| hints.logs()).unwrap_or_default();
+        logs.iter().any(|log| !log.known().is_ok_and(|known| known.is_none()))
+    }
+
     /// The node of this name; one that is new starts its tasks.
     fn node(&self, name: &NodeName) -> Result<Arc<Node>, String> {
         let mut all = self.running.lock();
@@ -179,10 +197,9 @@ impl Router {
             return Ok(Arc::clone(&running.node));
         }
         let log = self.hints.as_ref().map(|hints| hints.log(name)).transpose()?;
-        let identity = self.hints.as_ref().map_or(0, |hints| hints.identity());
         let link = self.connect.link(name)?;
         let (head, passed) = (Arc::clone(&self.head), Arc::clone(&self.passed));
-        let node = Node::new(name.clone(), link, head, self.options.clone(), log, passed, identity);
+        let node = Node::new(name.clone(), link, head, self.options.clone(), log, passed, self.identity);
         let node = Arc::new(node);
         let (reporting, draining) = (Arc::clone(&node), Arc::clone(&node));
         let running = Running {

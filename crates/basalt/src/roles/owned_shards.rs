@@ -112,10 +112,36 @@ impl OwnedShards {
     /// What this node lacks will not come back: of those shards it has everything from now on only.
     pub async fn give_up(&self) -> Result<(), String> {
         let turn = Arc::clone(&self.publishing).lock_owned().await;
+        let given_up = self.reports.holdings();
         let mut next = self.ownership.lock().clone();
-        next.begin_anew(&self.reports.holdings().may_lack(), (self.until)());
+        next.give_up(&given_up.may_lack(), (self.until)());
         self.keep(turn, next, 0).await?;
-        self.reports.change(Holdings::give_up).await
+        let mut is_same = true;
+        let give_up = |holdings: &mut Holdings| {
+            is_same = *holdings == given_up;
+            if is_same {
+                holdings.give_up();
+            }
+        };
+        self.reports.change(give_up).await?;
+        if is_same { Ok(()) } else { Err("something more was lost meanwhile".into()) }
+    }
+
+    /// An insert will not come back; false if none of this name goes past the node.
+    pub async fn forget(&self, insert: u128) -> Result<bool, String> {
+        let turn = Arc::clone(&self.publishing).lock_owned().await;
+        let mut next = self.ownership.lock().clone();
+        let is_known = next.forget(insert, (self.until)());
+        if is_known {
+            log::warn!("insert {insert:032x} has this node in its list no more, and is forgotten");
+            self.keep(turn, next, 0).await?;
+        }
+        Ok(is_known)
+    }
+
+    /// The inserts that have this node in their list no more, and may go on.
+    pub fn bypassed_by(&self) -> Vec<u128> {
+        self.told.lock().kept.bypassed_by().collect()
     }
 
     /// Publishes what is to be kept, with so much of the damage accounted for, then tells it; also when nobody waits for that any more: an insert that gave up
@@ -136,8 +162,7 @@ impl OwnedShards {
 
     /// Most reports change nothing and are not waited for.
     async fn note(&self, report: &InsertReport) -> Result<(), InsertError> {
-        let mut known = self.reports.remembered();
-        known.push(report.insert);
+        let known = self.reports.remembered();
         let damages = (self.damages)();
         let is_damaged = damages > self.damages_known.load(Relaxed);
         let holdings = self.reports.holdings();
@@ -165,18 +190,35 @@ impl OwnedShards {
         if is_damaged {
             next.differ();
         }
+        // What was offered of a shard is from before it was lost; an offer may come at any time.
         let gained = next.gained(&before);
-        if holdings.copies_any(&gained) {
-            // What was offered of a shard is from before it was lost.
-            self.reports.change(|holdings| holdings.unoffer(&gained)).await.map_err(InsertError::NotDurable)?;
-        }
+        self.unoffer(&gained).await.map_err(InsertError::NotDurable)?;
         if is_damaged {
             log::error!(
                 "something was damaged and set aside: this node counts as incomplete until it is filled up: POST /internal/refill?from=…"
             );
             self.reports.change(Holdings::damage).await.map_err(InsertError::NotDurable)?;
         }
-        self.keep(turn, next, damages).await.map_err(InsertError::NotDurable)
+        self.keep(turn, next, damages).await.map_err(InsertError::NotDurable)?;
+        self.unoffer(&gained).await.map_err(InsertError::NotDurable)
+    }
+
+    async fn unoffer(&self, shards: &ShardSet) -> Result<(), String> {
+        if !self.reports.holdings().copies_any(shards) {
+            return Ok(());
+        }
+        self.reports.change(|holdings| holdings.unoffer(shards)).await
+    }
+
+    /// What the node owns at the moment, to be compared with later.
+    pub fn mark(&self) -> Ownership {
+        self.told.lock().kept.clone()
+    }
+
+    /// What it came to own since then is not offered by anybody who was asked before.
+    pub async fn unoffer_since(&self, mark: &Ownership) -> Result<(), String> {
+        let gained = self.told.lock().kept.gained(mark);
+        self.unoffer(&gained).await
     }
 }
 

@@ -14,7 +14,9 @@
 //!    before. One in which something was damaged and set aside has less: its tokens become numbers that no other node has.
 //!
 //! 6. What an insert has sent past the node before it gave it a shard (`storage_api::PassedOver`) is elsewhere, also where the node owned the shard before and was away
-//!    while another map gave it to others: it has everything only from now on. The insert's change of the map counts like another map that was heard of.
+//!    while another map gave it to others: it has everything only from now on.
+//! 7. While an insert sends a shard past the node that others send it, the node has everything of it at no time: until that insert sends it too, or is forgotten. An insert that
+//!    leaves because the node is in its list no more goes on without a word, so it is kept in mind (`bypassed_by`): until it is back, or an operator has it forgotten.
 //!
 //! Two nodes with equal tokens, both of which lack nothing (see `route`), have the same rows of a shard.
 
@@ -49,20 +51,34 @@ pub struct Ownership {
     is_alone: bool,
     /// By shard, from when on the node has everything of it; for those that it does not own it does not count.
     since: Vec<i64>,
+    /// The last change of its map by which each insert has sent something past the node before.
+    noted: BTreeMap<u128, u64>,
+    /// Inserts that have the node in their list no more.
+    bypassed_by: BTreeSet<u128>,
     /// What each insert said last in this life.
     said: BTreeMap<u128, ShardSet>,
 }
 
 impl Default for Ownership {
     fn default() -> Self {
-        let (maps, said) = (BTreeSet::new(), BTreeMap::new());
-        let (tokens, since, lost) = (vec![0; SHARDS], vec![NEVER; SHARDS], ShardSet::empty());
-        Self { maps, tokens, lost, founding: 0, is_alone: false, since, said }
+        Self {
+            maps: BTreeSet::new(),
+            tokens: vec![0; SHARDS],
+            lost: ShardSet::empty(),
+            founding: 0,
+            is_alone: false,
+            since: vec![NEVER; SHARDS],
+            noted: BTreeMap::new(),
+            bypassed_by: BTreeSet::new(),
+            said: BTreeMap::new(),
+        }
     }
 }
 
 /// No range begins behind it.
 const NEVER: i64 = i64::MAX;
+/// Rows go past the node while it owns the shard.
+const NOT_NOW: i64 = NEVER - 1;
 /// Every range begins behind it.
 pub const ALWAYS: i64 = i64::MIN;
 
@@ -80,6 +96,11 @@ pub struct Now {
 /// Stands for a change of an insert's map.
 fn event(report: &InsertReport, passed: &PassedOver) -> u64 {
     mixed(report.insert as u64 ^ mixed((report.insert >> 64) as u64 ^ mixed(passed.change)))
+}
+
+/// Everything is there from now on. A clock may go back.
+fn begin_anew(since: &mut i64, from: i64) {
+    *since = if *since >= NOT_NOW { from } else { from.max(*since) };
 }
 
 /// Mixes a number well.
@@ -123,6 +144,8 @@ impl Ownership {
                 "lost" => all.lost = set(words)?,
                 "founding" => all.founding = number(words.next()?)?,
                 "alone" => all.is_alone = true,
+                "noted" => drop(all.noted.insert(name(words.next()?)?, number(words.next()?)?)),
+                "bypassed" => drop(all.bypassed_by.insert(name(words.next()?)?)),
                 "since" => {
                     let (since, shards) = (number(words.next()?)? as i64, set(words)?);
                     let of_it = (0..SHARDS as u16).filter(|shard| shards.has(*shard));
@@ -148,6 +171,12 @@ impl Ownership {
         }
         if self.is_alone {
             text += "alone\n";
+        }
+        for (insert, change) in &self.noted {
+            text += &format!("noted {insert:032x} {change:016x}\n");
+        }
+        for insert in &self.bypassed_by {
+            text += &format!("bypassed {insert:032x}\n");
         }
         let mut by_since: BTreeMap<i64, ShardSet> = BTreeMap::new();
         for (shard, since) in self.since.iter().enumerate().filter(|(shard, _)| self.tokens[*shard] != 0) {
@@ -190,26 +219,48 @@ impl Ownership {
     /// Shards of which the node has everything with a time from `from` on, but for what its inserts know that it lacks.
     pub fn whole_since(&self, from: i64) -> ShardSet {
         let mut whole = ShardSet::empty();
+        if !self.bypassed_by.is_empty() {
+            return whole;
+        }
         let owned = (0..SHARDS).filter(|shard| self.tokens[*shard] != 0);
         owned.filter(|shard| self.since[*shard] <= from).for_each(|shard| whole.insert(shard as u16));
         whole
     }
 
-    /// What the node lacks of these shards will not come back: it has everything from `from` on.
-    pub fn begin_anew(&mut self, shards: &ShardSet, from: i64) {
-        let anew = (0..SHARDS as u16).filter(|shard| shards.has(*shard));
-        anew.for_each(|shard| self.since[usize::from(shard)] = from);
+    /// What the node lacks of these shards will not come back: no other node is like it from now on, and it has everything from `from` on.
+    pub fn give_up(&mut self, shards: &ShardSet, from: i64) {
+        if shards.is_empty() {
+            return;
+        }
+        self.differ();
+        let given_up = self.since.iter_mut().enumerate().filter(|(shard, _)| shards.has(*shard as u16));
+        given_up.for_each(|(_, since)| begin_anew(since, from));
+    }
+
+    /// An insert will not come back.
+    pub fn forget(&mut self, insert: u128, from: i64) -> bool {
+        let is_known = self.bypassed_by.remove(&insert);
+        if is_known {
+            self.since.iter_mut().for_each(|since| begin_anew(since, from));
+        }
+        is_known
+    }
+
+    /// The inserts that have the node in their list no more.
+    pub fn bypassed_by(&self) -> impl Iterator<Item = u128> + '_ {
+        self.bypassed_by.iter().copied()
     }
 
     /// Shards were copied from nodes that have everything of them.
     pub fn fill(&mut self, shards: &ShardSet) {
-        let filled = (0..SHARDS as u16).filter(|shard| shards.has(*shard));
-        filled.for_each(|shard| self.since[usize::from(shard)] = ALWAYS);
+        let filled =
+            self.since.iter_mut().enumerate().filter(|(shard, since)| shards.has(*shard as u16) && **since != NOT_NOW);
+        filled.for_each(|(_, since)| *since = ALWAYS);
     }
 
     /// How the node began, for an insert with this map.
     pub fn origin(&self, map_version: u64, is_whole: bool) -> Origin {
-        let other_maps = self.maps.iter().any(|map| *map != map_version);
+        let other_maps = self.maps.iter().any(|map| *map != map_version) || !self.noted.is_empty();
         match self.founding {
             0 if other_maps || !is_whole => Origin::Later,
             0 if self.is_alone => Origin::Alone,
@@ -235,17 +286,20 @@ impl Ownership {
         }
     }
 
-    /// Takes what a report says. `known` are the inserts that the node remembers. True if something has to be kept.
-    pub fn take(&mut self, report: &InsertReport, known: &[u128], now: &Now) -> bool {
-        let kept = |all: &Self| (all.maps.len(), all.tokens.clone(), all.lost.clone(), all.founding, all.since.clone());
+    /// Takes what a report says. `remembered` are the inserts that the node remembers. True if something has to be kept.
+    pub fn take(&mut self, report: &InsertReport, remembered: &[u128], now: &Now) -> bool {
+        let mut known = remembered.to_vec();
+        known.push(report.insert);
+        let kept = |all: &Self| Self { said: BTreeMap::new(), ..all.clone() };
         let before = kept(self);
         self.said.retain(|insert, _| known.contains(insert));
         // An insert that has no map yet says nothing of any shard.
-        if known.contains(&report.insert) && report.map_version != 0 {
+        if report.map_version != 0 {
             self.said.insert(report.insert, report.owned.clone());
         }
-        if self.maps.len() >= MAPS_MAX {
+        if self.maps.len() >= MAPS_MAX || self.noted.len() >= MAPS_MAX {
             self.maps.clear();
+            self.noted.clear();
             self.lost = ShardSet::all();
             self.tokens.fill(0);
         }
@@ -253,10 +307,17 @@ impl Ownership {
         let unlike = cluster::epoch();
         let is_new_map = report.map_version != 0 && self.maps.insert(report.map_version);
         let is_first_map = self.maps.len() <= 1 && self.founding == 0;
-        // One that said so before was not answered.
-        let passed: Vec<(u64, &ShardSet)> =
-            report.passed.iter().map(|passed| (event(report, passed), &passed.shards)).collect();
-        let passed: Vec<_> = passed.into_iter().filter(|(event, _)| self.maps.insert(*event)).collect();
+        // What it said before was noted, and the answer to that was lost.
+        let noted = self.noted.get(&report.insert).copied().unwrap_or(0);
+        let passed: Vec<&PassedOver> = report.passed.iter().filter(|passed| passed.change > noted).collect();
+        if let Some(last) = passed.iter().map(|passed| passed.change).max() {
+            self.noted.insert(report.insert, last);
+        }
+        if report.map_version != 0 && !report.owned.is_empty() {
+            self.bypassed_by.remove(&report.insert);
+        } else if report.map_version != 0 && report.leaving && remembered.contains(&report.insert) {
+            self.bypassed_by.insert(report.insert);
+        }
         for shard in 0..SHARDS as u16 {
             if self.tokens[usize::from(shard)] == 0 && report.owned.has(shard) {
                 self.since[usize::from(shard)] = now.until;
@@ -270,20 +331,39 @@ impl Ownership {
                 (_, false) if is_new_map => *token = unlike,
                 _ => {}
             }
-            let is_passed = |shards: &ShardSet| shards.has(shard) && report.owned.has(shard);
-            for (event, _) in passed.iter().filter(|(_, shards)| is_passed(shards)) {
-                self.since[usize::from(shard)] = now.until;
-                *token = token.wrapping_add(mixed(*event)).max(1);
+            let is_passed = |passed: &&&PassedOver| passed.shards.has(shard) && report.owned.has(shard);
+            for passed in passed.iter().filter(is_passed) {
+                *token = token.wrapping_add(event(report, passed)).max(1);
+                begin_anew(&mut self.since[usize::from(shard)], now.until);
+            }
+            if self.tokens[usize::from(shard)] != 0 && report.map_version != 0 && !report.owned.has(shard) {
+                self.since[usize::from(shard)] = NOT_NOW;
             }
         }
         self.found(report, now);
-        self.lose(known);
+        self.lose(&known);
+        self.resume(&known, now);
         before != kept(self)
+    }
+
+    fn have_all_spoken(&self, known: &[u128]) -> bool {
+        !self.said.is_empty() && known.iter().all(|insert| self.said.contains_key(insert))
+    }
+
+    /// Where all inserts send a shard to the node that some sent past it, it has everything from now on.
+    fn resume(&mut self, known: &[u128], now: &Now) {
+        if !self.have_all_spoken(known) {
+            return;
+        }
+        let said = &self.said;
+        let is_sent = |shard: usize| said.values().all(|owned| owned.has(shard as u16));
+        let resumed = self.since.iter_mut().enumerate().filter(|(shard, since)| **since == NOT_NOW && is_sent(*shard));
+        resumed.for_each(|(_, since)| begin_anew(since, now.until));
     }
 
     /// Takes away the tokens of what no insert names any more.
     fn lose(&mut self, known: &[u128]) {
-        if self.said.is_empty() || !known.iter().all(|insert| self.said.contains_key(insert)) {
+        if !self.have_all_spoken(known) {
             return;
         }
         let mut named = ShardSet::empty();
@@ -309,6 +389,10 @@ pub fn forget(disk: &dyn Disk) -> Result<(), String> {
     if disk.exists(path).map_err(failed)? { disk.remove_file(path).map_err(failed) } else { Ok(()) }
 }
 
+fn name(word: &str) -> Option<u128> {
+    u128::from_str_radix(word, 16).ok()
+}
+
 fn number(word: &str) -> Option<u64> {
     u64::from_str_radix(word, 16).ok()
 }
@@ -319,191 +403,4 @@ fn set<'a>(words: impl Iterator<Item = &'a str>) -> Option<ShardSet> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use storage_api::Missing;
-
-    use super::*;
-
-    const NOW: Now = Now { node: 5, is_whole: true, until: 1_000 };
-
-    fn set(shards: &[u16]) -> ShardSet {
-        let mut set = ShardSet::empty();
-        shards.iter().for_each(|shard| set.insert(*shard));
-        set
-    }
-
-    fn report(insert: u128, map_version: u64, shards: &[u16]) -> InsertReport {
-        let owned = set(shards);
-        let (lease, missing) = (Duration::from_secs(2), Missing::nothing());
-        InsertReport {
-            insert,
-            knows: 0,
-            token: 0,
-            lease,
-            map_version,
-            owned,
-            founding: 0,
-            passed: Vec::new(),
-            missing,
-            leaving: false,
-        }
-    }
-
-    #[test]
-    fn nodes_that_heard_the_same_have_equal_tokens() {
-        let (mut one, mut other, mut late) = (Ownership::default(), Ownership::default(), Ownership::default());
-        let vouched = |shards: &[u16]| InsertReport { founding: 77, ..report(1, 10, shards) };
-        assert!(one.take(&vouched(&[3, 4]), &[1], &NOW) && other.take(&vouched(&[3, 5]), &[1], &NOW));
-        assert!(!one.take(&report(1, 10, &[3, 4]), &[1], &NOW), "nothing new");
-        assert_eq!(one.tokens[3], other.tokens[3]);
-        assert!(late.take(&report(1, 11, &[4]), &[1], &NOW) && one.take(&report(1, 11, &[3, 4]), &[1], &NOW));
-        assert_ne!(one.tokens[4], late.tokens[4], "one owned it before");
-        assert_ne!(one.tokens[3], other.tokens[3], "the other was away while a map was in force");
-        other.take(&report(1, 11, &[3, 5]), &[1], &NOW);
-        assert_eq!(one.tokens[3], other.tokens[3]);
-        assert_eq!(Ownership::parse(&one.text()), Some(Ownership { said: BTreeMap::new(), ..one }));
-    }
-
-    #[test]
-    fn a_node_has_everything_from_the_beginning_only_where_somebody_vouches() {
-        let [mut first, mut emptied] = [Ownership::default(), Ownership::default()];
-        assert_eq!(first.origin(10, true), Origin::Young);
-        first.take(&report(1, 10, &[3]), &[1], &NOW);
-        assert!(!first.whole_since(ALWAYS).has(3) && !first.whole_since(999).has(3) && first.whole_since(1_000).has(3));
-        assert!(!first.whole_since(i64::MAX).has(4), "it does not own it");
-        let vouched = InsertReport { founding: 77, knows: NOW.node, ..report(1, 10, &[3]) };
-        for no in [InsertReport { knows: 9, ..vouched.clone() }, report(1, 10, &[3])] {
-            assert!(!first.take(&no, &[1], &NOW), "another node is meant, or none");
-        }
-        assert!(!first.take(&vouched, &[1], &Now { is_whole: false, ..NOW }), "it has lost something");
-        assert!(first.take(&vouched, &[1], &NOW) && first.whole_since(ALWAYS).has(3));
-        assert_eq!(first.origin(10, true), Origin::Founded(77));
-        // What it gets by another map was elsewhere before.
-        first.take(&report(1, 11, &[3, 4]), &[1], &Now { until: 2_000, ..NOW });
-        assert!(
-            first.whole_since(ALWAYS).has(3) && !first.whole_since(1_999).has(4) && first.whole_since(2_000).has(4)
-        );
-        assert_eq!(Ownership::parse(&first.text()), Some(Ownership { said: BTreeMap::new(), ..first.clone() }));
-        first.fill(&first.whole_since(2_000));
-        assert!(first.whole_since(ALWAYS).has(4), "it was copied");
-
-        let mut other = Ownership::default();
-        other.take(&report(1, 10, &[3]), &[1], &NOW);
-        emptied.take(&report(1, 10, &[3]), &[1], &NOW);
-        assert_ne!(emptied.tokens[3], other.tokens[3], "nobody has vouched that they began together");
-        emptied.take(&report(1, 11, &[3]), &[1], &NOW);
-        assert_eq!(emptied.origin(11, true), Origin::Later);
-        assert!(!emptied.take(&InsertReport { founding: 78, ..report(1, 11, &[3]) }, &[1], &NOW));
-    }
-
-    #[test]
-    fn a_node_that_was_passed_over_has_everything_only_from_then_on() {
-        let passed = |insert, shards: &[u16]| {
-            let report = report(insert, 10, shards);
-            InsertReport { passed: vec![PassedOver { change: 3, shards: report.owned.clone() }], ..report }
-        };
-        let [mut one, mut other, mut peer] = [Ownership::default(), Ownership::default(), Ownership::default()];
-        for node in [&mut one, &mut other, &mut peer] {
-            node.take(&InsertReport { founding: 77, ..report(1, 10, &[3, 4]) }, &[1], &NOW);
-        }
-        // A map that gave the shard to others was in force while it was away.
-        let later = Now { until: 2_000, ..NOW };
-        assert!(one.take(&InsertReport { owned: set(&[3, 4]), ..passed(1, &[3, 9]) }, &[1], &later));
-        assert!(!one.whole_since(1_999).has(3) && one.whole_since(2_000).has(3) && one.whole_since(ALWAYS).has(4));
-        assert!(one.tokens[3] != peer.tokens[3] && one.tokens[4] == peer.tokens[4] && one.tokens[9] == 0);
-        let again = InsertReport { owned: set(&[3, 4]), ..passed(1, &[3]) };
-        assert!(!one.take(&again, &[1], &Now { until: 3_000, ..NOW }), "the answer to it was lost");
-        assert_eq!(Ownership::parse(&one.text()), Some(Ownership { said: BTreeMap::new(), ..one.clone() }));
-        // Two that were passed over by the same changes of two inserts, whichever is heard first.
-        one.take(&passed(2, &[3]), &[1], &later);
-        for insert in [2, 1] {
-            other.take(&passed(insert, &[3]), &[1], &later);
-        }
-        assert_eq!(one.tokens[3], other.tokens[3]);
-        // One that begins by such a map did not begin with the others.
-        let mut young = Ownership::default();
-        young.take(&passed(2, &[3]), &[1], &NOW);
-        assert_eq!(young.origin(10, true), Origin::Later);
-        young.take(&InsertReport { founding: 77, ..report(1, 10, &[3]) }, &[1], &NOW);
-        assert!(!young.whole_since(ALWAYS).has(3));
-    }
-
-    #[test]
-    fn an_insert_that_has_no_map_yet_takes_nothing_away() {
-        let mut node = Ownership::default();
-        node.take(&InsertReport { founding: 77, ..report(1, 10, &[3]) }, &[1], &NOW);
-        // The first one has said good-bye; the next one has just begun.
-        assert!(!node.take(&report(2, 0, &[]), &[2], &NOW));
-        node.take(&report(2, 10, &[3]), &[2], &NOW);
-        assert!(node.whole_since(ALWAYS).has(3) && node.tokens[3] == mixed(77));
-    }
-
-    #[test]
-    fn the_folder_of_a_single_node_has_everything_where_it_is_alone() {
-        let disk = testkit::SimDisk::new(1);
-        let mut alone = Ownership::open(&disk, false, true, 0).expect("a folder");
-        let reread = Ownership::open(&disk, false, false, 0).expect("a folder");
-        assert!(reread == alone, "the next process takes it for the same");
-        assert_eq!(alone.origin(10, true), Origin::Alone);
-        alone.take(&InsertReport { founding: 77, ..report(1, 10, &[3]) }, &[1], &NOW);
-        assert!(alone.whole_since(ALWAYS).has(3) && alone.tokens[3] != mixed(77), "nobody is like it");
-        let storage = Ownership::open(&testkit::SimDisk::new(1), false, false, 0).expect("a folder");
-        assert_eq!(storage.origin(10, true), Origin::Later, "it was a storage before it was a single node");
-    }
-
-    #[test]
-    fn what_an_earlier_program_kept_is_read_as_late() {
-        let mut old = Ownership::default();
-        old.take(&report(1, 10, &[3]), &[1], &NOW);
-        let text: String =
-            old.text().lines().filter(|line| !line.starts_with("since")).map(|line| format!("{line}\n")).collect();
-        let disk = testkit::SimDisk::new(1);
-        disk.plant(FILE, text.as_bytes());
-        let mut read = Ownership::open(&disk, false, false, 500).expect("it is read");
-        assert!(read.whole_since(500).has(3) && !read.whole_since(499).has(3));
-        assert_eq!(read.origin(10, true), Origin::Young, "it can be vouched for");
-        read.take(&InsertReport { founding: 77, ..report(1, 10, &[3]) }, &[1], &NOW);
-        assert!(read.whole_since(ALWAYS).has(3));
-    }
-
-    #[test]
-    fn who_was_passed_over_by_a_map_is_unlike_those_who_were_not() {
-        let (mut kept, mut passed_over) = (Ownership::default(), Ownership::default());
-        for node in [&mut kept, &mut passed_over] {
-            node.take(&InsertReport { founding: 77, ..report(1, 10, &[3]) }, &[1, 2], &NOW);
-            node.take(&report(2, 10, &[3]), &[1, 2], &NOW);
-        }
-        assert_eq!(kept.tokens[3], passed_over.tokens[3]);
-        kept.take(&report(1, 11, &[3]), &[1, 2], &NOW);
-        passed_over.take(&report(1, 0, &[]), &[1, 2], &NOW);
-        assert!(passed_over.maps.len() == 1 && passed_over.tokens[3] != 0, "it has no map yet");
-        passed_over.take(&report(1, 11, &[]), &[1, 2], &NOW);
-        assert!(passed_over.tokens[3] != 0, "the other insert sends it here as before");
-        // Back to the map of before: rows that came by the other one are on one of them only.
-        kept.take(&report(1, 10, &[3]), &[1, 2], &NOW);
-        passed_over.take(&report(1, 10, &[3]), &[1, 2], &NOW);
-        assert_ne!(kept.tokens[3], passed_over.tokens[3]);
-    }
-
-    #[test]
-    fn what_is_lost_comes_back_with_a_token_of_its_own() {
-        let mut one = Ownership::default();
-        one.take(&report(1, 10, &[3]), &[1, 2], &NOW);
-        let token = one.tokens[3];
-        one.take(&report(1, 11, &[]), &[1, 2], &NOW);
-        assert!(one.tokens[3] != token && one.tokens[3] != 0, "the other insert may still send it");
-        one.take(&report(2, 11, &[]), &[1, 2], &NOW);
-        assert_eq!(one.tokens[3], 0);
-        one.take(&report(1, 10, &[3]), &[1, 2], &NOW);
-        assert!(one.tokens[3] != 0 && one.tokens[3] != token);
-        let (token, mut other) = (one.tokens[3], one.clone());
-        other.differ();
-        assert!(other.tokens[3] != token && other.tokens[4] == 0, "damage makes it unlike any other");
-        other.take(&report(1, 12, &[4]), &[1, 2], &NOW);
-        assert_ne!(other.tokens[4], mixed(12), "what comes back was damaged too");
-        assert_eq!(Ownership::parse("maps zz"), None);
-        assert_eq!(Ownership::parse("1 2"), None);
-    }
-}
+mod tests;

@@ -96,6 +96,11 @@ impl Refill {
         }
     }
 
+    /// What this node owns.
+    pub fn owned(&self) -> &Arc<OwnedShards> {
+        &self.owned
+    }
+
     /// Goes on with what was wanted before the process began.
     pub fn resume(self: &Arc<Self>) {
         if self.reports.holdings().is_wanted() {
@@ -139,7 +144,7 @@ impl Refill {
         let _turn = self.turn.lock().await;
         let mut sources = Vec::new();
         self.is_stopping.store(true, Relaxed);
-        let stopped = self.reports.change(|holdings| sources = holdings.stop()).await;
+        let stopped = self.reports.change(|holdings| sources = end(holdings, gives_up)).await;
         if stopped.is_ok() {
             // What was under way must not be taken for part of what is begun next.
             self.wait().await;
@@ -233,9 +238,10 @@ impl Refill {
                 failure = Some(why);
             }
         }
-        let left = self.reports.holdings().to_copy(&self.reports.owned());
+        let owned = self.reports.owned();
+        let left = self.reports.holdings().to_copy(&owned);
         if left.is_empty() {
-            return self.reports.change(Holdings::end).await;
+            return self.reports.change(|holdings| holdings.end(&owned)).await;
         }
         Err(failure.unwrap_or_else(|| format!("no node has all of {} shards", left.len())))
     }
@@ -248,14 +254,21 @@ impl Refill {
             if wanted.is_empty() {
                 return Ok(());
             }
+            let mark = self.owned.mark();
             let Offer { snapshot, parts, complete } = node.offer().await.map_err(|why| why.to_string())?;
             let shards = wanted.and(&complete);
             if shards.is_empty() {
                 return node.delete_snapshot(&snapshot).await.map_err(|why| why.to_string());
             }
             log::info!("{address} has {} shards in {} parts", shards.len(), parts.len());
-            let offer = Source { address: address.to_string(), snapshot, shards, parts };
-            self.reports.change(|holdings| holdings.offered(offer)).await?;
+            let offer = Source { address: address.to_string(), snapshot: snapshot.clone(), shards, parts };
+            let mut is_wanted = false;
+            self.reports.change(|holdings| is_wanted = holdings.offered(offer)).await?;
+            if !is_wanted {
+                forget_snapshot(&node, address, &snapshot).await;
+                return Ok(());
+            }
+            self.owned.unoffer_since(&mark).await?;
         }
         let Some(source) = self.reports.holdings().source(address).cloned() else { return Ok(()) };
         for part in &source.parts {
@@ -314,6 +327,14 @@ impl Refill {
         received?;
         taken.map_err(RpcError::Admin)
     }
+}
+
+/// Gives what was copied from.
+fn end(holdings: &mut Holdings, gives_up: bool) -> Vec<Source> {
+    if gives_up {
+        holdings.keep_doubt();
+    }
+    holdings.stop()
 }
 
 /// Has a snapshot removed that nothing is copied of any more.

@@ -84,7 +84,9 @@ impl StorageNode {
             let (name, is_there, keeps) = (insert.name, insert.is_there, insert.keeps_hints);
             format!("{{\"id\":\"{name:032x}\",\"there\":{is_there},\"keepsHints\":{keeps}}}")
         });
-        let shown: Vec<String> = shown.collect();
+        let gone = self.refill.owned().bypassed_by().into_iter();
+        let gone = gone.map(|name| format!("{{\"id\":\"{name:032x}\",\"there\":false,\"goesPast\":true}}"));
+        let shown: Vec<String> = shown.chain(gone).collect();
         json(StatusCode::OK, format!("{{\"status\":\"success\",\"data\":[{}]}}", shown.join(",")))
     }
 
@@ -93,7 +95,11 @@ impl StorageNode {
         let Some(name) = params.get("id").and_then(|id| u128::from_str_radix(id, 16).ok()) else {
             return plain(StatusCode::BAD_REQUEST, "missing \"id\": want that of an insert in /internal/inserts");
         };
-        match self.reports.forget(name).await {
+        let forgotten = match self.reports.forget(name).await {
+            Ok(was_remembered) => self.refill.owned().forget(name).await.map(|went_past| was_remembered || went_past),
+            Err(why) => Err(why),
+        };
+        match forgotten {
             Ok(true) => plain(StatusCode::OK, "forgotten\n"),
             Ok(false) => plain(StatusCode::NOT_FOUND, format!("no insert {name:032x} is known\n")),
             Err(why) => plain(StatusCode::CONFLICT, format!("{why}\n")),

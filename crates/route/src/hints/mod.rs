@@ -122,6 +122,13 @@ impl HintStore {
     }
 }
 
+/// Who nobody was before.
+pub(crate) fn random_identity() -> u128 {
+    // The standard library keys its hash tables with the system's randomness.
+    let half = || u128::from(RandomState::new().hash_one(()));
+    half() << 64 | half()
+}
+
 /// Reads the identity, or makes one.
 fn identity(disk: &dyn Disk) -> Result<u128, String> {
     let path = Path::new(IDENTITY);
@@ -133,9 +140,7 @@ fn identity(disk: &dyn Disk) -> Result<u128, String> {
             read.ok_or_else(|| format!("cannot read {}: want 32 hexadecimal digits", shown.display()))
         }
         Err(error) if error.is_not_found() => {
-            // The standard library keys its hash tables with the system's randomness.
-            let half = || u128::from(RandomState::new().hash_one(()));
-            let identity = half() << 64 | half();
+            let identity = random_identity();
             disk::publish_file(disk, path, format!("{identity:032x}\n").as_bytes()).map_err(|why| why.to_string())?;
             Ok(identity)
         }
