@@ -160,6 +160,11 @@ impl Node {
         loses.then_some(version)
     }
 
+    /// Says again what is said to it; gives the version to be waited for.
+    pub fn restate(&self) -> u64 {
+        self.debt.restate()
+    }
+
     /// Waits until the node knows what it is told, or counts itself complete on no earlier word.
     pub async fn heard(&self, version: u64) {
         self.debt.known(version).await;

@@ -6,10 +6,16 @@
 //!    shard; a node that was not in the map before, for all of its shards. Only the insert's very first map passes nobody over.
 //! 3. Reports name what their node was passed over for, with the number of the change, until the node has answered one: then it has noted it. What the last change gives
 //!    it is named when no batch goes by the map before any more.
-//! 4. A map none of whose nodes was ever there passed nobody over: a list that was mistyped.
+//! 4. A map none of whose nodes was ever there passed nobody over, as a list that was mistyped: what counts is the map before it.
 //! 5. It is one small file beside the hints, written before a map counts. An insert that keeps no hints remembers it for as long as it runs.
 
-use std::{collections::BTreeMap, fmt::Write, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt::Write,
+    path::Path,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use disk::Disk;
 use parking_lot::Mutex;
@@ -38,6 +44,8 @@ struct State {
     number: u64,
     /// By place ([`places`]).
     nodes: BTreeMap<String, Sent>,
+    /// What the nodes of the last map before it, of which any was ever there, were sent all along.
+    before: BTreeMap<String, ShardSet>,
     /// Where the nodes of this process are.
     names: BTreeMap<NodeName, String>,
 }
@@ -56,19 +64,30 @@ impl Passed {
         Ok(Self { disk, state: Mutex::new(state), writing: Mutex::default() })
     }
 
+    /// Whether any node of the last map is one of these.
+    pub fn had_any(&self, mut nodes: impl Iterator<Item = NodeName>) -> bool {
+        let state = self.state.lock();
+        nodes.any(|node| [node.to_string(), place_alone(&node)].iter().any(|place| state.nodes.contains_key(place)))
+    }
+
     /// Another map is to count; gives the number of the change. `was_used` is whether any node of the map before was ever there.
     pub fn go_over(&self, map: &ShardMap, was_used: bool) -> Result<u64, String> {
         let _turn = self.writing.lock();
         let state = self.state.lock().clone();
-        let is_first = state.number == 0 || !was_used;
+        let before = if was_used { state.nodes.iter().map(all_along).collect() } else { state.before.clone() };
+        let is_first = before.is_empty();
         let places = places(map.nodes());
         let names = map.nodes().iter().cloned().zip(places.iter().cloned()).collect();
-        let mut next = State { number: state.number + 1, nodes: BTreeMap::new(), names };
+        // Nodes remember numbers of an insert whose file was removed: they must not come again.
+        let number = if state.number == 0 { milliseconds() } else { state.number + 1 };
+        let mut next = State { number, nodes: BTreeMap::new(), before, names };
         for (number, place) in places.into_iter().enumerate() {
             let owned = map.shards_of(number);
-            let before = state.nodes.get(&place);
-            let had = before.map_or_else(ShardSet::empty, |before| before.owned.clone());
-            let mut passed = before.map(|before| before.passed.clone()).unwrap_or_default();
+            // What is not told yet is told further on, and what it was sent all along it was sent by the map before too.
+            let mut passed =
+                state.nodes.get(&place).filter(|_| was_used).map(|sent| sent.passed.clone()).unwrap_or_default();
+            let mut had = next.before.get(&place).cloned().unwrap_or_else(ShardSet::empty);
+            passed.iter().for_each(|passed| had.unite(&passed.shards));
             passed.iter_mut().for_each(|passed| passed.shards = passed.shards.and(&owned));
             if !is_first {
                 passed.push(PassedOver { change: next.number, shards: owned.without(&had) });
@@ -76,7 +95,8 @@ impl Passed {
             next.nodes.insert(place, Sent { owned, passed: joined(passed) });
         }
         if next.nodes == state.nodes {
-            next.number = state.number;
+            // Nothing has changed since an earlier process.
+            (next.number, next.before) = (state.number, state.before);
         } else {
             self.keep(&next)?;
         }
@@ -118,6 +138,20 @@ impl Passed {
     }
 }
 
+/// A node with what it was sent since it is in the list.
+fn all_along((place, sent): (&String, &Sent)) -> (String, ShardSet) {
+    let untold = sent.passed.iter().fold(ShardSet::empty(), |all, passed| all.or(&passed.shards));
+    (place.clone(), sent.owned.without(&untold))
+}
+
+fn milliseconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |time| time.as_millis() as u64)
+}
+
+fn place_alone(node: &NodeName) -> String {
+    format!("{}/{}", node.group, host(node))
+}
+
 fn host(node: &NodeName) -> &str {
     node.address.rsplit_once(':').map_or(&node.address, |(host, _)| host)
 }
@@ -125,8 +159,7 @@ fn host(node: &NodeName) -> &str {
 /// Where each node is: its host, as one node may be reached at another port later; with the port where a host has several.
 fn places(nodes: &[NodeName]) -> Vec<String> {
     let is_alone = |node: &NodeName| nodes.iter().filter(|other| host(other) == host(node)).count() == 1;
-    let place =
-        |node: &NodeName| if is_alone(node) { format!("{}/{}", node.group, host(node)) } else { node.to_string() };
+    let place = |node: &NodeName| if is_alone(node) { place_alone(node) } else { node.to_string() };
     nodes.iter().map(place).collect()
 }
 
@@ -162,6 +195,9 @@ impl State {
                 let _ = writeln!(text, "passed {name} {change} {shards:x}");
             }
         }
+        for (name, shards) in &self.before {
+            let _ = writeln!(text, "before {} {shards:x}", names::dir_of(name));
+        }
         text
     }
 
@@ -174,6 +210,9 @@ impl State {
                 ["node", name, owned] => {
                     let sent = Sent { owned: ShardSet::parse(owned)?, passed: Vec::new() };
                     state.nodes.insert(names::node_of(name)?, sent);
+                }
+                ["before", name, shards] => {
+                    state.before.insert(names::node_of(name)?, ShardSet::parse(shards)?);
                 }
                 ["passed", name, change, shards] => {
                     let passed = PassedOver { change: change.parse().ok()?, shards: ShardSet::parse(shards)? };
@@ -217,23 +256,27 @@ mod tests {
         let disk = SimDisk::new(1);
         let (all, fewer) = (map(&["a", "b", "c"]), map(&["b", "c"]));
         let passed = open(&disk);
-        assert_eq!(go_over(&passed, &all), 1);
+        let first = go_over(&passed, &all);
         assert!((0..3).all(|node| changes(&passed, &all, node).is_empty()));
-        assert_eq!(go_over(&passed, &fewer), 2);
+        assert_eq!(go_over(&passed, &fewer), first + 1);
         let gained = changes(&passed, &fewer, 0);
-        assert_eq!(gained, [(2, fewer.shards_of(0).without(&all.shards_of(1)).len())]);
-        assert!(passed.of(&fewer.nodes()[0], 2).is_empty(), "batches may go by the map before");
+        assert_eq!(gained, [(first + 1, fewer.shards_of(0).without(&all.shards_of(1)).len())]);
+        assert!(passed.of(&fewer.nodes()[0], first + 1).is_empty(), "batches may go by the map before");
         // The next process goes back to the first list; ports do not count.
         let disk = disk.kill();
         let passed = open(&disk);
         let all = map(&["a:5", "b:5", "c:5"]);
-        assert_eq!(go_over(&passed, &all), 3);
-        assert_eq!(changes(&passed, &all, 0), [(3, all.shards_of(0).len())], "it had all of them before, and not now");
+        assert_eq!(go_over(&passed, &all), first + 2);
+        assert_eq!(
+            changes(&passed, &all, 0),
+            [(first + 2, all.shards_of(0).len())],
+            "it had all of them before, and not now"
+        );
         assert_eq!(changes(&passed, &all, 1), [], "what it was passed over for it has no more");
         let heard = passed.of(&all.nodes()[0], u64::MAX);
         passed.noted(&all.nodes()[0], &heard).expect("it is kept");
         let passed = open(&disk.kill());
-        assert_eq!(go_over(&passed, &all), 3, "nothing has changed");
+        assert_eq!(go_over(&passed, &all), first + 2, "nothing has changed");
         assert_eq!(changes(&passed, &all, 0), []);
         assert_eq!(State::parse("node a"), None);
         assert_eq!(State::parse("passed a 1 00"), None);
@@ -243,7 +286,8 @@ mod tests {
     fn what_was_passed_over_again_since_is_not_noted_by_the_word_of_before() {
         let (all, fewer) = (map(&["a", "b"]), map(&["b"]));
         let passed = Passed::open(None).expect("nothing to read");
-        for map in [&all, &fewer, &all] {
+        let first = go_over(&passed, &all);
+        for map in [&fewer, &all] {
             go_over(&passed, map);
         }
         let heard = passed.of(&all.nodes()[0], u64::MAX);
@@ -251,17 +295,18 @@ mod tests {
             go_over(&passed, map);
         }
         passed.noted(&all.nodes()[0], &heard).expect("nothing to write");
-        assert_eq!(changes(&passed, &all, 0), [(5, all.shards_of(0).len())]);
+        assert_eq!(changes(&passed, &all, 0), [(first + 4, all.shards_of(0).len())]);
     }
 
     #[test]
     fn nodes_of_one_host_are_told_apart_by_their_ports() {
         let passed = Passed::open(None).expect("nothing to read");
         let all = map(&["h:1", "h:2", "h:3"]);
-        for map in [&all, &map(&["h:2", "h:3"]), &all] {
+        let first = go_over(&passed, &all);
+        for map in [&map(&["h:2", "h:3"]), &all] {
             go_over(&passed, map);
         }
-        assert_eq!(changes(&passed, &all, 0), [(3, all.shards_of(0).len())]);
+        assert_eq!(changes(&passed, &all, 0), [(first + 2, all.shards_of(0).len())]);
     }
 
     #[test]
@@ -283,7 +328,22 @@ mod tests {
         assert!(passed.go_over(&map(&["a"]), true).is_err() && *passed.state.lock() == State::default());
         disk.clear_faults();
         go_over(&passed, &map(&["mistyped"]));
-        passed.go_over(&map(&["a"]), false).expect("it is kept");
-        assert_eq!(changes(&passed, &map(&["a"]), 0), []);
+        passed.go_over(&map(&["a", "b"]), false).expect("it is kept");
+        assert!((0..2).all(|node| changes(&passed, &map(&["a", "b"]), node).is_empty()));
+        // Later too: what was passed over before is so still.
+        let (fewer, all) = (map(&["b"]), map(&["a", "b"]));
+        let before = [go_over(&passed, &fewer), go_over(&passed, &all)];
+        let disk = disk.kill();
+        let passed = open(&disk);
+        let known = |name: &str| NodeName::parse(name, 9).into_iter();
+        assert!(passed.had_any(known("b")) && !passed.had_any(known("c")));
+        go_over(&passed, &map(&["mistyped"]));
+        assert!(!passed.had_any(known("b")));
+        passed.go_over(&all, false).expect("it is kept");
+        let number = before[1] + 2;
+        assert_eq!(changes(&passed, &all, 0), [(number, all.shards_of(0).len())]);
+        assert_eq!(changes(&passed, &all, 1), []);
+        let state = passed.state.lock().clone();
+        assert_eq!(State::parse(&state.text()).map(|read| read.before), Some(state.before));
     }
 }

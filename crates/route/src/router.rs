@@ -129,8 +129,12 @@ impl Router {
         }
         let was_used = match &old {
             Some(old) => old.nodes.iter().any(|node| node.is_known()),
-            None => self.knows_anybody(),
+            None => self.passed.had_any(self.nodes_heard_of().into_iter()),
         };
+        // Who has this insert's word of before, and is in the list no more, hears of that.
+        let others = if old.is_none() { self.nodes_heard_of() } else { Vec::new() };
+        let others = others.into_iter().filter(|node| !map.nodes().iter().any(|listed| is_same_host(listed, node)));
+        let others = others.map(|name| self.node(&name)).collect::<Result<Vec<_>, _>>()?;
         let nodes = map.nodes().iter().map(|name| self.node(name)).collect::<Result<Vec<_>, _>>()?;
         // A node that is added takes part when it is there; until then its shards stay where they are.
         if let Some(node) = nodes.iter().find(|node| old.is_some() && !node.is_known()) {
@@ -144,7 +148,11 @@ impl Router {
         });
         let plan = Arc::new(Plan { map, nodes, founding, change });
         // A node owns a shard completely only while all batches under way are sent to it. One that loses shards has to know before others get their rows.
-        let losing = self.tell_owned(&plan, old.as_deref());
+        let mut losing = self.tell_owned(&plan, old.as_deref());
+        losing.extend(others.into_iter().map(|node| {
+            let version = node.restate();
+            (node, version)
+        }));
         together(losing.iter().map(|(node, version)| node.heard(*version)).collect()).await;
         *self.plan.write() = Some(Arc::clone(&plan));
         if let Some(old) = old {
@@ -184,10 +192,11 @@ impl Router {
         logs.iter().all(|log| in_map(log) || log.known().is_ok_and(|known| known.is_none()))
     }
 
-    /// Whether any node has ever answered this insert, in its earlier processes either.
-    fn knows_anybody(&self) -> bool {
+    /// The nodes that have ever answered this insert, in its earlier processes too.
+    fn nodes_heard_of(&self) -> Vec<NodeName> {
         let logs = self.hints.as_ref().map(|hints| hints.logs()).unwrap_or_default();
-        logs.iter().any(|log| !log.known().is_ok_and(|known| known.is_none()))
+        let heard_of = logs.iter().filter(|log| !log.known().is_ok_and(|known| known.is_none()));
+        heard_of.filter_map(|log| NodeName::parse(log.node(), 0).ok()).collect()
     }
 
     /// The node of this name; one that is new starts its tasks.
@@ -264,7 +273,11 @@ impl Router {
 
     /// Says good-bye to all nodes. Nothing may be inserted any more.
     pub async fn close(&self) {
-        *self.plan.write() = None;
+        let plan = self.plan.write().take();
+        if let Some(plan) = plan {
+            // A change may have been cut short.
+            self.tell_owned(&plan, None);
+        }
         let running = std::mem::take(&mut *self.running.lock());
         together(running.into_values().map(leave).collect()).await;
     }
@@ -438,6 +451,12 @@ fn named(node: &NodeName, error: &InsertError) -> InsertError {
         InsertError::NotDurable(text) => InsertError::NotDurable(why(text)),
         InsertError::Closed => InsertError::NotDurable(why("it is closing")),
     }
+}
+
+/// Whether two names may mean the same node, at two ports.
+fn is_same_host(one: &NodeName, other: &NodeName) -> bool {
+    let host = |node: &NodeName| node.address.rsplit_once(':').map(|(host, _)| host.to_string());
+    one == other || one.group == other.group && host(one) == host(other)
 }
 
 /// Says the last word to a node and ends its tasks.

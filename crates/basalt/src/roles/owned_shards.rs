@@ -134,7 +134,10 @@ impl OwnedShards {
         let is_known = next.forget(insert, (self.until)());
         if is_known {
             log::warn!("insert {insert:032x} has this node in its list no more, and is forgotten");
+            let gained = next.gained(&self.ownership.lock());
+            self.unoffer(&gained).await?;
             self.keep(turn, next, 0).await?;
+            self.unoffer(&gained).await?;
         }
         Ok(is_known)
     }

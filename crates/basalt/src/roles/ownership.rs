@@ -12,7 +12,6 @@
 //!    where the shard was copied from a node that has. The first map of a node gives tokens that no other has until somebody has vouched.
 //! 5. A folder that held samples before any insert was heard of, or that was opened as a single node, has more than its peers: all its shards count as lost
 //!    before. One in which something was damaged and set aside has less: its tokens become numbers that no other node has.
-//!
 //! 6. What an insert has sent past the node before it gave it a shard (`storage_api::PassedOver`) is elsewhere, also where the node owned the shard before and was away
 //!    while another map gave it to others: it has everything only from now on.
 //! 7. While an insert sends a shard past the node that others send it, the node has everything of it at no time: until that insert sends it too, or is forgotten. An insert that
@@ -201,7 +200,10 @@ impl Ownership {
     /// Shards that the node owns and did not own before, or not all the time.
     pub fn gained(&self, before: &Self) -> ShardSet {
         let mut gained = ShardSet::empty();
-        let is_newer = |shard: usize| before.tokens[shard] == 0 || self.since[shard] > before.since[shard];
+        let is_newer = |shard: usize| {
+            let (since, was) = (self.since[shard], before.since[shard]);
+            before.tokens[shard] == 0 || since > was || was == NOT_NOW && since != was
+        };
         let is_gained = |shard: &usize| self.tokens[*shard] != 0 && is_newer(*shard);
         (0..SHARDS).filter(is_gained).for_each(|shard| gained.insert(shard as u16));
         gained

@@ -232,6 +232,11 @@ impl Refill {
         if !late.without(self.reports.holdings().wants()).is_empty() {
             self.reports.change(|holdings| holdings.want(&late)).await?;
         }
+        if let Some(insert) = self.owned.bypassed_by().first() {
+            return Err(format!(
+                "insert {insert:032x} has this node in its list no more: put it back, or have the insert forgotten (/internal/forget_insert)"
+            ));
+        }
         let mut failure = None;
         for address in self.reports.holdings().from {
             if let Err(why) = self.copy_from(&address).await {
@@ -240,6 +245,10 @@ impl Refill {
         }
         let owned = self.reports.owned();
         let left = self.reports.holdings().to_copy(&owned);
+        let late = self.owned.late().len();
+        if left.is_empty() && late > 0 {
+            return Err(format!("inserts send {late} shards of this node to others still"));
+        }
         if left.is_empty() {
             return self.reports.change(|holdings| holdings.end(&owned)).await;
         }

@@ -165,6 +165,33 @@ fn a_storage_that_was_out_of_the_list_answers_for_nothing_of_that_time() {
     }
 }
 
+/// Whose word the last storage waits for.
+fn inserts(nodes: &Nodes) -> String {
+    nodes.storages[2].node.as_ref().expect("it runs").ok("/internal/inserts")
+}
+
+#[test]
+fn a_storage_that_an_insert_has_in_its_list_no_more_answers_for_nothing_until_it_is_back() {
+    let mut nodes = Nodes::start(Shape { inserts: 2, storages: 3, copies: 2 });
+    write(&nodes, 0);
+    wait_until("all is said", || nodes.is_settled());
+    // The first insert is started anew with a shorter list, the other one goes on with all of them.
+    nodes.stop_insert(0);
+    let out = nodes.storages.pop().expect("three of them");
+    nodes.start_insert(0);
+    write(&nodes, 1);
+    nodes.stop_insert(0);
+    nodes.storages.push(out);
+    wait_until("it knows that", || inserts(&nodes).contains("goesPast"));
+    assert!(nodes.storages[2].node.as_ref().expect("it runs").metric("basalt_late_shards") > 0.0);
+    nodes.start_insert(0);
+    wait_until("it is in the list again", || !inserts(&nodes).contains("goesPast"));
+    wait_until("all is said", || nodes.is_settled());
+    assert_eq!(samples(&nodes), (Some(false), 2 * SERIES));
+    nodes.storages[0].set_link(2, Link::Cut);
+    wait_until("nobody says that it has everything", || samples(&nodes).0 == Some(true));
+}
+
 #[test]
 fn a_storage_that_lacks_nothing_is_filled_up_only_by_somebody_who_knows_better() {
     let nodes = Nodes::start(Shape { inserts: 1, storages: 2, copies: 2 });
