@@ -317,7 +317,11 @@ impl Ownership {
         }
         if report.map_version != 0 && !report.owned.is_empty() {
             self.bypassed_by.remove(&report.insert);
-        } else if report.map_version != 0 && report.leaving && remembered.contains(&report.insert) {
+        } else if report.map_version != 0
+            && report.leaving
+            && remembered.contains(&report.insert)
+            && self.bypassed_by.len() < MAPS_MAX
+        {
             self.bypassed_by.insert(report.insert);
         }
         for shard in 0..SHARDS as u16 {

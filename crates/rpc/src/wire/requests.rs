@@ -22,6 +22,9 @@ use super::{
 
 const OPS: [MatchOp; 4] = [MatchOp::Equal, MatchOp::NotEqual, MatchOp::Regex, MatchOp::NotRegex];
 
+/// Changes of a map in one report; inserts tell fewer.
+const PASSED_MAX: usize = 64;
+
 /// What a message lacks or says wrongly.
 pub type Wrong = &'static str;
 
@@ -138,6 +141,9 @@ fn passed(message: &PassedMessage) -> Result<PassedOver, Wrong> {
 }
 
 pub fn report(message: &ReportMessage) -> Result<InsertReport, Wrong> {
+    if message.passed.len() > PASSED_MAX {
+        return Err("more changes of a map than are told at once");
+    }
     Ok(InsertReport {
         insert: u128::from(message.insert_high) << 64 | u128::from(message.insert_low),
         knows: u128::from(message.knows_high) << 64 | u128::from(message.knows_low),
@@ -327,6 +333,8 @@ mod tests {
 
     #[test]
     fn a_report_comes_back() {
+        let many = vec![PassedMessage::default(); PASSED_MAX + 1];
+        assert!(report(&ReportMessage { passed: many, ..ReportMessage::default() }).is_err());
         let mut owned = ShardSet::empty();
         owned.insert(7);
         let sent = InsertReport {
