@@ -43,6 +43,11 @@ impl NodeName {
         Self::in_group(group, host, port)
     }
 
+    /// The host of its address.
+    pub(crate) fn host(&self) -> &str {
+        self.address.rsplit_once(':').map_or(&self.address, |(host, _)| host)
+    }
+
     /// A node of a group, by its address with or without a port.
     pub fn in_group(group: &str, host: &str, port: u16) -> Result<Self, NodesError> {
         let wrong = |why: &str| Err(NodesError(format!("cannot read storage node {host:?}: {why}")));

@@ -149,16 +149,12 @@ fn milliseconds() -> u64 {
 }
 
 fn place_alone(node: &NodeName) -> String {
-    format!("{}/{}", node.group, host(node))
-}
-
-fn host(node: &NodeName) -> &str {
-    node.address.rsplit_once(':').map_or(&node.address, |(host, _)| host)
+    format!("{}/{}", node.group, node.host())
 }
 
 /// Where each node is: its host, as one node may be reached at another port later; with the port where a host has several.
 fn places(nodes: &[NodeName]) -> Vec<String> {
-    let is_alone = |node: &NodeName| nodes.iter().filter(|other| host(other) == host(node)).count() == 1;
+    let is_alone = |node: &NodeName| nodes.iter().filter(|other| other.host() == node.host()).count() == 1;
     let place = |node: &NodeName| if is_alone(node) { place_alone(node) } else { node.to_string() };
     nodes.iter().map(place).collect()
 }

@@ -455,8 +455,7 @@ fn named(node: &NodeName, error: &InsertError) -> InsertError {
 
 /// Whether two names may mean the same node, at two ports.
 fn is_same_host(one: &NodeName, other: &NodeName) -> bool {
-    let host = |node: &NodeName| node.address.rsplit_once(':').map(|(host, _)| host.to_string());
-    one == other || one.group == other.group && host(one) == host(other)
+    one.group == other.group && one.host() == other.host()
 }
 
 /// Says the last word to a node and ends its tasks.

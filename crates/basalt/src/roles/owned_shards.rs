@@ -102,7 +102,7 @@ impl OwnedShards {
     pub async fn fill_from(&self, address: &str) -> Result<(), String> {
         let turn = Arc::clone(&self.publishing).lock_owned().await;
         let mut next = self.ownership.lock().clone();
-        // Asked for now: a shard that was taken away and given back meanwhile is offered no more.
+        // Looked up in this turn: a shard that was taken away and given back meanwhile is offered no more.
         if let Some(source) = self.reports.holdings().source(address) {
             next.fill(&source.shards);
         }
@@ -134,10 +134,7 @@ impl OwnedShards {
         let is_known = next.forget(insert, (self.until)());
         if is_known {
             log::warn!("insert {insert:032x} has this node in its list no more, and is forgotten");
-            let gained = next.gained(&self.ownership.lock());
-            self.unoffer(&gained).await?;
             self.keep(turn, next, 0).await?;
-            self.unoffer(&gained).await?;
         }
         Ok(is_known)
     }
@@ -150,6 +147,9 @@ impl OwnedShards {
     /// Publishes what is to be kept, with so much of the damage accounted for, then tells it; also when nobody waits for that any more: an insert that gave up
     /// asks again, and finds that it is kept.
     async fn keep(&self, turn: OwnedMutexGuard<()>, next: Ownership, damages: u64) -> Result<(), String> {
+        // What was offered of a shard is from before the node got it anew; an offer may come at any time.
+        let gained = next.gained(&self.ownership.lock());
+        self.unoffer(&gained).await?;
         let (disk, told, ownership) = (Arc::clone(&self.disk), Arc::clone(&self.told), Arc::clone(&self.ownership));
         let damages_known = Arc::clone(&self.damages_known);
         let writing = spawn_blocking(move || {
@@ -160,7 +160,8 @@ impl OwnedShards {
             drop(turn);
             Ok(())
         });
-        writing.await.unwrap_or_else(|why| Err(format!("writing {FILE:?} ended badly: {why}")))
+        writing.await.unwrap_or_else(|why| Err(format!("writing {FILE:?} ended badly: {why}")))?;
+        self.unoffer(&gained).await
     }
 
     /// Most reports change nothing and are not waited for.
@@ -184,7 +185,6 @@ impl OwnedShards {
         }
         let turn = Arc::clone(&self.publishing).lock_owned().await;
         let mut next = self.ownership.lock().clone();
-        let before = next.clone();
         if !next.take(report, &known, &now) && !is_damaged {
             // Somebody else's turn has kept it.
             *self.ownership.lock() = next;
@@ -193,17 +193,13 @@ impl OwnedShards {
         if is_damaged {
             next.differ();
         }
-        // What was offered of a shard is from before it was lost; an offer may come at any time.
-        let gained = next.gained(&before);
-        self.unoffer(&gained).await.map_err(InsertError::NotDurable)?;
         if is_damaged {
             log::error!(
                 "something was damaged and set aside: this node counts as incomplete until it is filled up: POST /internal/refill?from=…"
             );
             self.reports.change(Holdings::damage).await.map_err(InsertError::NotDurable)?;
         }
-        self.keep(turn, next, damages).await.map_err(InsertError::NotDurable)?;
-        self.unoffer(&gained).await.map_err(InsertError::NotDurable)
+        self.keep(turn, next, damages).await.map_err(InsertError::NotDurable)
     }
 
     async fn unoffer(&self, shards: &ShardSet) -> Result<(), String> {

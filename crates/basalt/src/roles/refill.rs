@@ -144,7 +144,13 @@ impl Refill {
         let _turn = self.turn.lock().await;
         let mut sources = Vec::new();
         self.is_stopping.store(true, Relaxed);
-        let stopped = self.reports.change(|holdings| sources = end(holdings, gives_up)).await;
+        let stop = |holdings: &mut Holdings| {
+            if gives_up {
+                holdings.keep_doubt();
+            }
+            sources = holdings.stop();
+        };
+        let stopped = self.reports.change(stop).await;
         if stopped.is_ok() {
             // What was under way must not be taken for part of what is begun next.
             self.wait().await;
@@ -336,14 +342,6 @@ impl Refill {
         received?;
         taken.map_err(RpcError::Admin)
     }
-}
-
-/// Gives what was copied from.
-fn end(holdings: &mut Holdings, gives_up: bool) -> Vec<Source> {
-    if gives_up {
-        holdings.keep_doubt();
-    }
-    holdings.stop()
 }
 
 /// Has a snapshot removed that nothing is copied of any more.
