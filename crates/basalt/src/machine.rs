@@ -105,7 +105,6 @@ fn write_cpu(out: &mut MetricsText) {
 }
 
 /// Memory of this process that is no file's.
-#[cfg(test)]
 pub fn anonymous_bytes() -> u64 {
     read("/proc/self/status").and_then(|text| kilobytes(&text, "RssAnon:")).unwrap_or(0)
 }

@@ -62,7 +62,7 @@ fn run(arguments: Vec<String>) -> Result<ExitCode, UsageError> {
     if flags.switch("dryRun") {
         return Ok(dry_run(&settings));
     }
-    allocator::bound_arenas(machine::processors());
+    allocator::bound(machine::processors(), settings.memory_allowed_bytes);
     logging::start(&settings.logging);
     for (name, why) in flags.moot() {
         log::info!("-{name} changes nothing: {why}");

@@ -8,6 +8,7 @@ use log::LevelFilter;
 
 use crate::{
     alerts::AlertProxy,
+    allocator,
     cluster::ClusterOptions,
     doors::{self, DoorAddresses},
     flags::{Flags, UsageError},
@@ -227,6 +228,7 @@ fn engine_options(flags: &Flags, memory_allowed_bytes: u64) -> query::EngineOpti
         samples_per_series_max: flags.number("search.maxSamplesPerSeries"),
         memory_per_query_max: flags.bytes("search.maxMemoryPerQuery"),
         memory_max: memory_allowed_bytes / QUERIES_SHARE,
+        reclaim: allocator::reclaim,
         query_len_max: flags.bytes("search.maxQueryLen") as usize,
         latency_offset: flags.duration("search.latencyOffset"),
         staleness_interval_min: flags.duration("search.minStalenessInterval"),

@@ -5,6 +5,8 @@
 //! 2. What the answer holds counts until it is sent ([`Held`]): a client that reads slowly takes its share from others.
 //! 3. Samples are counted as they are read.
 //! 4. Whoever works for long asks from time to time whether the query must end.
+//! 5. What queries do not hold any more is free, but an allocator keeps it for the thread that had it, while others take new memory. So whenever they have freed a
+//!    quarter of what all may hold, the thread that freed the last of it has it given back to the system ([`EngineOptions::reclaim`]), before it goes on.
 
 use std::sync::{
     Arc,
@@ -42,7 +44,13 @@ pub struct Ledger {
 pub struct AllQueries {
     memory_max: u64,
     held: AtomicU64,
+    /// What queries have freed since memory was reclaimed.
+    freed: AtomicU64,
+    reclaim: fn(),
 }
+
+/// Memory is reclaimed whenever queries have freed this share of what they may hold.
+const RECLAIMED_SHARE: u64 = 4;
 
 fn or_unlimited(limit: u64) -> u64 {
     if limit == 0 { u64::MAX } else { limit }
@@ -51,7 +59,16 @@ fn or_unlimited(limit: u64) -> u64 {
 impl AllQueries {
     /// An empty account.
     pub fn new(options: &EngineOptions) -> Self {
-        Self { memory_max: or_unlimited(options.memory_max), held: AtomicU64::new(0) }
+        let memory_max = or_unlimited(options.memory_max);
+        Self { memory_max, held: AtomicU64::new(0), freed: AtomicU64::new(0), reclaim: options.reclaim }
+    }
+
+    fn free(&self, bytes: u64) {
+        self.held.fetch_sub(bytes, Ordering::Relaxed);
+        if self.freed.fetch_add(bytes, Ordering::Relaxed) + bytes >= self.memory_max / RECLAIMED_SHARE {
+            self.freed.store(0, Ordering::Relaxed);
+            (self.reclaim)();
+        }
     }
 
     /// Bytes that running queries hold.
@@ -115,7 +132,7 @@ impl Ledger {
     /// Bytes that are not held any more.
     pub fn release(&self, bytes: usize) {
         self.held.fetch_sub(bytes as u64, Ordering::Relaxed);
-        self.all.held.fetch_sub(bytes as u64, Ordering::Relaxed);
+        self.all.free(bytes as u64);
     }
 
     /// How many bytes are held; for [`Self::settle`].
@@ -150,7 +167,7 @@ impl Ledger {
         if wanted >= held {
             self.all.held.fetch_add(wanted - held, Ordering::Relaxed);
         } else {
-            self.all.held.fetch_sub(held - wanted, Ordering::Relaxed);
+            self.all.free(held - wanted);
         }
         self.peak.fetch_max(wanted, Ordering::Relaxed);
     }
@@ -197,7 +214,7 @@ impl Ledger {
     pub fn leave(&self, bytes: usize) -> Held {
         // At no moment does it look as if they were free.
         let held = Held::new(bytes, &self.all);
-        self.all.held.fetch_sub(self.held.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+        self.all.free(self.held.swap(0, Ordering::Relaxed));
         held
     }
 
@@ -229,13 +246,13 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.all.held.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.all.free(self.bytes);
     }
 }
 
 impl Drop for Ledger {
     fn drop(&mut self) {
-        self.all.held.fetch_sub(self.held.load(Ordering::Relaxed), Ordering::Relaxed);
+        self.all.free(self.held.load(Ordering::Relaxed));
     }
 }
 

@@ -23,6 +23,8 @@ pub struct EngineOptions {
     pub memory_per_query_max: u64,
     /// Bytes that all queries together may hold; half of what the process is allowed.
     pub memory_max: u64,
+    /// Gives memory that nothing uses back to the system.
+    pub reclaim: fn(),
     /// `-search.maxQueryLen`: bytes of an expression.
     pub query_len_max: usize,
     /// `-search.latencyOffset`: what is newer is not answered in dialect `metricsql`, unless the request says otherwise.
@@ -62,6 +64,7 @@ impl Default for EngineOptions {
             samples_per_series_max: 30_000_000,
             memory_per_query_max: 0,
             memory_max: 0,
+            reclaim: || {},
             query_len_max: 16 << 10,
             latency_offset: Duration::from_secs(30),
             staleness_interval_min: Duration::ZERO,

@@ -1,6 +1,9 @@
 //! What a query may cost, and how it ends.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
 
 use query::{Dialect, EngineOptions, QueryError, Span, TopBy};
 
@@ -152,4 +155,25 @@ fn the_highest_trees_fit_the_stack_of_a_thread() {
             }
         }
     }
+}
+
+#[test]
+fn memory_is_reclaimed_whenever_a_quarter_of_it_was_freed() {
+    static RECLAIMED: AtomicU64 = AtomicU64::new(0);
+    fn reclaim() {
+        RECLAIMED.fetch_add(1, Ordering::SeqCst);
+    }
+    let usual = || EngineOptions { latency_offset: Duration::ZERO, cache_bytes_max: 0, ..EngineOptions::default() };
+    let driver = filled(EngineOptions { memory_max: 16 << 20, reclaim, ..usual() });
+    let mut held = 0;
+    let mut answers = 0;
+    while RECLAIMED.load(Ordering::SeqCst) < 10 {
+        let answer = driver.range(Dialect::MetricsQl, "m", (NOW - 600_000, NOW, 1_000)).expect("there is room");
+        held += answer.stats.memory_peak;
+        answers += 1;
+        assert!(answers < 1_000, "{held} bytes were held, and memory was never reclaimed");
+    }
+    // All that was held was freed, and what a query makes for a moment comes on top; no more than a query too much goes by each time.
+    assert!(held <= 10 * (4 << 20) + 10 * held / answers, "{held} bytes by {answers} queries");
+    assert!(answers > 10, "only by what comes to a quarter");
 }
