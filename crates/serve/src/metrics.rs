@@ -146,6 +146,7 @@ fn write_work(stats: &StoreStats, out: &mut MetricsText) {
         ("vm_rows_received_by_storage_total", stats.rows_inserted + stats.refused.total()),
         ("vm_rows_added_to_storage_total", stats.rows_inserted),
         ("vm_new_timeseries_created_total", stats.series_created),
+        ("basalt_series_keys_received_total", stats.keys_received),
         ("basalt_log_commits_total", stats.log_commits),
         ("basalt_flushes_total", stats.flushes),
         ("basalt_quarantined_parts", stats.quarantined_parts),

@@ -135,6 +135,8 @@ pub struct StoreStats {
     pub refused: Refusals,
     /// Series seen for the first time since they were last forgotten.
     pub series_created: u64,
+    /// Rows that another node had to send with all labels, for their series was not known by id.
+    pub keys_received: u64,
     /// Series held in memory.
     pub series_active: u64,
     /// What is remembered of label bytes: which series they mean.

@@ -114,6 +114,7 @@ impl Inner {
             refused: counters.refused(),
             series_created: self.head.series_created(),
             series_active: self.head.series_count() as u64,
+            keys_received: get(&counters.keys_received),
             encodings: self.encodings_stats(),
             searches: self.searches_stats(),
             head_samples: state.generations.iter().map(|generation| generation.rows.rows() as u64).sum(),

@@ -188,6 +188,9 @@ impl Inner {
         if self.is_flush_due() {
             self.signals.flush();
         }
+        if self.returning.read().as_ref().is_some_and(|returning| returning.is_over(self.clock.now_ms())) {
+            *self.returning.write() = None;
+        }
         let kept = self.drop_expired().map(drop).and_then(|()| self.forget_tombstones());
         if let Err(error) = kept {
             self.report.error(format!("cannot drop what has expired: {error}"));

@@ -9,6 +9,8 @@ use storage_api::{Refusal, Refusals};
 pub struct Counters {
     /// Samples taken.
     pub rows_inserted: AtomicU64,
+    /// Rows that came with their key, for their series was not known by id.
+    pub keys_received: AtomicU64,
     /// Flushes done.
     pub flushes: AtomicU64,
     /// Merges done.

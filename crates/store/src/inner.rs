@@ -28,6 +28,7 @@ use crate::{
     metadata::MetadataTable,
     options::Options,
     read_only::ReadOnly,
+    returning::Returning,
     state::{OpenGeneration, Shared},
     tombstone::Tombstone,
     versions::Versions,
@@ -65,6 +66,8 @@ pub struct Inner {
     pub hourly: SeriesLimit,
     pub daily: SeriesLimit,
     pub versions: Versions,
+    /// Series that come back after a start.
+    pub returning: RwLock<Option<Arc<Returning>>>,
     /// What selectors mean on parts.
     pub searches: Arc<Searches>,
     pub counters: Counters,

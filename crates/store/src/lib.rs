@@ -38,6 +38,7 @@ mod quarantine;
 mod read_only;
 mod replay;
 mod retention;
+mod returning;
 mod secret;
 mod select;
 mod snapshots;

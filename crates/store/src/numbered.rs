@@ -2,18 +2,20 @@
 //!
 //! 1. A slot that the sender was told may stand for another series by now. A check is made over the ids of all slots that the rows name; where it is not the
 //!    sender's, nothing is stored.
-//! 2. A row by id is stored if one series in memory has it, else the sender is asked for the key.
+//! 2. A row by id is stored if one series in memory has it, or one that was there before the last stop, else the sender is asked for the key.
 //! 3. A row by key makes its series if there is none. The sender, which reads labels, has applied limits and relabeling.
 //! 4. From there on it is the way of every batch.
 
 use head::SlotGuard;
-use model::{SeriesId, SeriesKey};
+use model::{SeriesId, SeriesKey, ValueKind};
 use storage_api::{
-    BoxFuture, InsertError, InsertNumbered, Inserted, NO_NUMBER, NumberedBatch, NumberedOutcome, SeriesName, check_with,
+    BoxFuture, InsertError, InsertNumbered, Inserted, NO_NUMBER, NumberedBatch, NumberedOutcome, Refusal, SeriesName,
+    check_with,
 };
 
 use crate::{
     Store,
+    counters::add,
     ingest::{IngestScratch, Staged},
     inner::Inner,
 };
@@ -98,9 +100,14 @@ impl Inner {
         let mut slots = Vec::with_capacity(batch.rows.len());
         let (mut check, mut start) = (0_u64, 0);
         let mut other_key = SeriesKey::default();
+        let returning = self.returning.read().clone();
         for (place, row) in batch.rows.iter().enumerate() {
             let count = u64::from(row.samples_end - start);
             start = row.samples_end;
+            let refuse = |reason| {
+                inserted.refused.add(reason, count);
+                NO_NUMBER
+            };
             let slot = match row.series {
                 SeriesName::Number(slot) => {
                     let Some(id) = self.head.enter(guard, slot) else {
@@ -111,18 +118,20 @@ impl Inner {
                     slots.push(slot);
                     continue;
                 }
-                SeriesName::Id(id) => self.head.find_by_id(guard, id).unwrap_or_else(|| {
-                    answered.unknown.push(place as u32);
-                    NO_NUMBER
-                }),
+                SeriesName::Id(id) => match self.head.find_by_id(guard, id) {
+                    Some(slot) => slot,
+                    None => match returning.as_ref().and_then(|returning| returning.key(id)) {
+                        Some(key) => self.enter_by_key(guard, &key, row.kind, &mut other_key)?.unwrap_or_else(refuse),
+                        None => {
+                            answered.unknown.push(place as u32);
+                            NO_NUMBER
+                        }
+                    },
+                },
                 SeriesName::Key(key) => {
+                    add(&self.counters.keys_received, 1);
                     let key = read_key(key, batch)?;
-                    let found = self.head.find_or_create_by_key(guard, &key, row.kind, &mut other_key);
-                    let found = found.map_err(|error| InsertError::Overloaded(error.to_string()))?;
-                    found.unwrap_or_else(|reason| {
-                        inserted.refused.add(reason, count);
-                        NO_NUMBER
-                    })
+                    self.enter_by_key(guard, &key, row.kind, &mut other_key)?.unwrap_or_else(refuse)
                 }
             };
             slots.push(slot);
@@ -130,6 +139,17 @@ impl Inner {
         }
         answered.is_stale = check != batch.check;
         Ok(slots)
+    }
+
+    fn enter_by_key(
+        &self,
+        guard: &SlotGuard<'_>,
+        key: &SeriesKey,
+        kind: ValueKind,
+        other_key: &mut SeriesKey,
+    ) -> Result<Result<u32, Refusal>, InsertError> {
+        let found = self.head.find_or_create_by_key(guard, key, kind, other_key);
+        found.map_err(|error| InsertError::Overloaded(error.to_string()))
     }
 }
 

@@ -35,6 +35,7 @@ use crate::{
     quarantine,
     read_only::ReadOnly,
     replay::{replay, threads},
+    returning::Returning,
     secret, snapshots,
     state::{OpenGeneration, Shared},
     versions::Versions,
@@ -77,6 +78,7 @@ pub fn open(
         wal_floor: manifest.wal_floor,
         floor_seq: manifest.floor_seq,
     };
+    let returning = Returning::of(&shared.get().parts, &options, clock.now_ms());
     let replayed = replay(&*disk, &manifest, &head, &first, &metadata, &counters, &report)?;
     let wal_options = wal::Options { ack: options.ack, commits: options.commits, ..wal::Options::default() };
     let wal = Wal::create(Arc::clone(&disk), layout::WAL.into(), replayed.next_segment, wal_options)?;
@@ -96,6 +98,7 @@ pub fn open(
         hourly: SeriesLimit::hourly(options.max_hourly_series),
         daily: SeriesLimit::daily(options.max_daily_series),
         versions: Versions::default(),
+        returning: RwLock::new(returning),
         searches,
         counters,
         healed: AtomicU64::new(0),

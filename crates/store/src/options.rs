@@ -97,6 +97,11 @@ impl Options {
         (self.memory_allowed_bytes / SEARCHES_SHARE) as usize
     }
 
+    /// Series that stood in memory before the last stop are found by id with so many bytes.
+    pub fn returning_bytes(&self) -> usize {
+        (self.memory_allowed_bytes / RETURNING_SHARE) as usize
+    }
+
     /// Counting series takes so many bytes.
     pub fn counting_bytes(&self) -> usize {
         (self.memory_allowed_bytes / COUNTING_SHARE) as usize
@@ -113,6 +118,7 @@ const HEAD_HARD_SHARE: u64 = 3;
 const HEAD_BYTES_MIN: u64 = 8 << 20;
 const ENCODING_SHARE: u64 = 6;
 const SEARCHES_SHARE: u64 = 32;
+const RETURNING_SHARE: u64 = 64;
 const COUNTING_SHARE: u64 = 64;
 /// About what an encoding takes in memory.
 const ENCODING_BYTES: u64 = 48;

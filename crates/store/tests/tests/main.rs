@@ -6,5 +6,6 @@ mod driver;
 mod histories;
 mod life;
 mod mutants;
+mod returning;
 mod select;
 mod surroundings;

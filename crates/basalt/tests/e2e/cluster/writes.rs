@@ -116,6 +116,42 @@ fn an_insert_that_is_gone_is_forgotten_when_somebody_says_so() {
     assert!(inserts(&nodes).is_empty());
 }
 
+#[test]
+fn a_storage_that_restarts_is_told_no_labels_again() {
+    const BODIES: usize = 20;
+    const SERIES: usize = 10_000;
+    let mut nodes = Nodes::start(Shape { inserts: 1, storages: 1, copies: 1 });
+    let scrape = |nodes: &Nodes, scrape: i64| {
+        for body in 0..BODIES {
+            let mut rows = BodyWriter::default();
+            for series in body * SERIES..(body + 1) * SERIES {
+                let (pod, job) = (format!("pod-{series}"), format!("job-{}", series % 7));
+                let labels = labels(&[("__name__", "writes"), ("job", &job), ("pod", &pod)]);
+                rows.series(&labels, &[(TIME + scrape * 15_000, scrape as f64)]);
+            }
+            let answer = insert(nodes).write(&rows.body);
+            assert_eq!(answer.status, 204, "{}", answer.text());
+        }
+    };
+    let keys = |nodes: &Nodes| node(&nodes.storages[0]).metric("basalt_series_keys_received_total") as usize;
+    scrape(&nodes, 0);
+    assert_eq!(keys(&nodes), BODIES * SERIES, "each once");
+    scrape(&nodes, 1);
+    assert_eq!(keys(&nodes), BODIES * SERIES);
+    // What a stop in good order leaves stands in parts, what a kill leaves in the log.
+    nodes.storages[0].stop();
+    for (scrapes, kill) in [(2, true), (3, false)] {
+        nodes.storages[0].start(&[]);
+        wait_until("the insert has found it again", || nodes.is_settled());
+        scrape(&nodes, scrapes);
+        assert_eq!(keys(&nodes), 0);
+        assert_eq!(node(&nodes.storages[0]).metric("vm_rows_added_to_storage_total") as usize, BODIES * SERIES);
+        if kill {
+            nodes.storages[0].kill9();
+        }
+    }
+}
+
 /// The inserts that the first storage knows.
 fn inserts(nodes: &Nodes) -> Vec<String> {
     let answer: Value = serde_json::from_str(&node(&nodes.storages[0]).ok("/internal/inserts")).expect("JSON");
