@@ -67,7 +67,7 @@ impl Admin for Gather {
                 }
             }
             match failed {
-                None => Ok(u64::div_ceil(hit, members.copies() as u64)),
+                None => Ok(members.copies().count_once(hit)),
                 Some(why) if done == 0 => Err(why.into()),
                 Some(why) => Err(AdminError::Unavailable(format!(
                     "{done} of {} storage nodes have deleted the series, not all: {why}; say it again",
@@ -107,14 +107,14 @@ impl Admin for Gather {
 
     fn cardinality<'a>(&'a self, request: CardinalityRequest) -> BoxFuture<'a, Result<Cardinality, AdminError>> {
         Box::pin(async move {
-            let (top, copies) = (request.top, self.members().copies() as u64);
+            let (top, members) = (request.top, self.members());
             let request = Arc::new(request);
             let question = move |node: Arc<Node>| {
                 let request = Arc::clone(&request);
                 async move { node.cardinality(&request).await }
             };
             let all = self.every(question).await?;
-            Ok(add_up(&all, top, copies))
+            Ok(add_up(&all, top, |counted| members.copies().count_once(counted)))
         })
     }
 
@@ -162,30 +162,32 @@ impl Gather {
     }
 }
 
-fn add_up(all: &[Cardinality], top: usize, copies: u64) -> Cardinality {
-    let sum = |field: fn(&Cardinality) -> u64| all.iter().map(field).sum::<u64>().div_ceil(copies);
-    let list = |field: fn(&Cardinality) -> &Vec<NamedCount>, together: fn(u64, u64) -> u64, copies: u64| {
-        let mut by_name: BTreeMap<&str, u64> = BTreeMap::new();
-        for entry in all.iter().flat_map(field) {
-            let count = by_name.entry(&entry.name).or_default();
-            *count = together(*count, entry.count);
-        }
-        let named = |(name, count): (&str, u64)| NamedCount { name: name.to_string(), count: count.div_ceil(copies) };
-        let mut counts: Vec<NamedCount> = by_name.into_iter().map(named).collect();
-        counts.sort_by(|one, other| other.count.cmp(&one.count).then_with(|| one.name.cmp(&other.name)));
-        counts.truncate(top);
-        counts
-    };
+/// `once` makes one of all copies that were counted.
+fn add_up(all: &[Cardinality], top: usize, once: impl Fn(u64) -> u64) -> Cardinality {
+    let sum = |field: fn(&Cardinality) -> u64| once(all.iter().map(field).sum());
+    let list =
+        |field: fn(&Cardinality) -> &Vec<NamedCount>, together: fn(u64, u64) -> u64, once: &dyn Fn(u64) -> u64| {
+            let mut by_name: BTreeMap<&str, u64> = BTreeMap::new();
+            for entry in all.iter().flat_map(field) {
+                let count = by_name.entry(&entry.name).or_default();
+                *count = together(*count, entry.count);
+            }
+            let named = |(name, count): (&str, u64)| NamedCount { name: name.to_string(), count: once(count) };
+            let mut counts: Vec<NamedCount> = by_name.into_iter().map(named).collect();
+            counts.sort_by(|one, other| other.count.cmp(&one.count).then_with(|| one.name.cmp(&other.name)));
+            counts.truncate(top);
+            counts
+        };
     let add = |one: u64, other: u64| one + other;
     Cardinality {
         series: sum(|cardinality| cardinality.series),
         label_value_pairs: sum(|cardinality| cardinality.label_value_pairs),
-        series_by_metric: list(|cardinality| &cardinality.series_by_metric, add, copies),
-        series_by_label: list(|cardinality| &cardinality.series_by_label, add, copies),
-        series_by_focus_value: list(|cardinality| &cardinality.series_by_focus_value, add, copies),
-        series_by_pair: list(|cardinality| &cardinality.series_by_pair, add, copies),
+        series_by_metric: list(|cardinality| &cardinality.series_by_metric, add, &once),
+        series_by_label: list(|cardinality| &cardinality.series_by_label, add, &once),
+        series_by_focus_value: list(|cardinality| &cardinality.series_by_focus_value, add, &once),
+        series_by_pair: list(|cardinality| &cardinality.series_by_pair, add, &once),
         // Nodes have most values in common.
-        values_by_label: list(|cardinality| &cardinality.values_by_label, u64::max, 1),
+        values_by_label: list(|cardinality| &cardinality.values_by_label, u64::max, &|count| count),
     }
 }
 
@@ -210,9 +212,9 @@ mod tests {
             values_by_label: counts(&[("pod", 9)]),
             ..Cardinality::default()
         };
-        let both = add_up(&[one.clone(), other.clone()], 2, 1);
+        let both = add_up(&[one.clone(), other.clone()], 2, |count| count);
         assert_eq!((both.series, both.series_by_metric), (8, counts(&[("a", 4), ("c", 4)])));
         assert_eq!(both.values_by_label, counts(&[("pod", 9)]));
-        assert_eq!(add_up(&[one, other], 9, 2).series, 4);
+        assert_eq!(add_up(&[one, other], 9, |count| count / 2).series, 4);
     }
 }

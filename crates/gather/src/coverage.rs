@@ -1,7 +1,7 @@
 //! Whether what answered is enough.
 //!
 //! 1. While all nodes answer, nothing that was acknowledged can be missing: whatever one lacks another has.
-//! 2. Where some are away, there must be fewer of them than each series has copies, and each shard needs a node that answered and says that it has all that
+//! 2. Where some are away, others must have copies of all that they have ([`Copies::spare`]), and each shard needs a node that answered and says that it has all that
 //!    was acknowledged in the range. Who keeps hints for a node tells it, so a node that lacks something does not say so (see `route`).
 //! 3. Where nobody answers, there is no answer at all, not even a partial one.
 
@@ -11,7 +11,7 @@ use model::SHARDS;
 use rpc::RpcError;
 use storage_api::{Completeness, SelectError, ShardSet};
 
-use crate::Members;
+use crate::{Copies, Members};
 
 /// Who answered, and what they say they have.
 pub struct Coverage {
@@ -67,7 +67,7 @@ impl Coverage {
     }
 
     /// How many nodes have each series.
-    pub fn copies(&self) -> usize {
+    pub fn copies(&self) -> &Copies {
         self.members.copies()
     }
 
@@ -84,12 +84,11 @@ impl Coverage {
     /// Whether those that answered have everything.
     pub fn is_enough(&self) -> bool {
         let answered = self.complete.iter().flatten();
-        let missing = self.complete.len() - answered.clone().count();
         let mut covered = [0; SHARDS / 64];
         for complete in answered {
             covered.iter_mut().zip(complete.words()).for_each(|(covered, word)| *covered |= word);
         }
-        missing < self.members.copies() && covered.iter().all(|word| *word == u64::MAX)
+        self.copies().spare(|node| self.complete[node].is_none()) && covered.iter().all(|word| *word == u64::MAX)
     }
 }
 
@@ -100,6 +99,7 @@ mod tests {
     use rpc::{Node, NodeOptions, Role};
 
     use super::*;
+    use crate::CopyGroup;
 
     fn members(nodes: usize, copies: usize) -> Arc<Members> {
         let options = NodeOptions {
@@ -112,6 +112,8 @@ mod tests {
             default_port: 8401,
         };
         let node = |number| Node::new(&format!("127.0.0.1:{}", 1 + number), options.clone()).expect("an address");
+        let group = CopyGroup { nodes: (0..nodes).collect(), copies };
+        let copies = Copies::new(vec![group], 1, copies * SHARDS);
         Arc::new(Members::new((0..nodes).map(node).collect(), copies))
     }
 

@@ -95,7 +95,7 @@ impl Gather {
 
     /// Whether copies of one sample that several nodes have count once.
     pub(crate) fn collapses(&self, members: &Members) -> bool {
-        members.copies() > 1 || self.options.dedup_interval_ms > 0
+        members.copies().are_several() || self.options.dedup_interval_ms > 0
     }
 
     pub(crate) fn unique(&self) -> u64 {

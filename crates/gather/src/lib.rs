@@ -14,6 +14,7 @@
 mod admin;
 mod ask;
 mod assign;
+mod copies;
 mod coverage;
 mod gather;
 mod join;
@@ -24,6 +25,7 @@ mod rounds;
 mod select;
 mod tenants;
 
+pub use copies::{Copies, CopyGroup};
 pub use gather::{Gather, GatherOptions, GatherStats};
 pub use members::Members;
 pub use tenants::AllTenants;

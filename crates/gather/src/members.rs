@@ -7,19 +7,21 @@ use std::{
 
 use rpc::Node;
 
+use crate::Copies;
+
 /// The storage nodes of a cluster, and how many of them have each series.
 pub struct Members {
     nodes: Vec<Arc<Node>>,
-    copies: usize,
+    copies: Copies,
     version: u64,
 }
 
 impl Members {
-    /// These nodes, of which `copies` have each series.
-    pub fn new(nodes: Vec<Arc<Node>>, copies: usize) -> Self {
+    /// These nodes, and which of them have copies of each series.
+    pub fn new(nodes: Vec<Arc<Node>>, copies: Copies) -> Self {
         let mut hash = DefaultHasher::new();
         nodes.iter().for_each(|node| node.address().hash(&mut hash));
-        Self { nodes, copies: copies.max(1), version: hash.finish() }
+        Self { nodes, copies, version: hash.finish() }
     }
 
     /// The nodes.
@@ -28,8 +30,8 @@ impl Members {
     }
 
     /// How many of them have each series, all being well.
-    pub fn copies(&self) -> usize {
-        self.copies
+    pub fn copies(&self) -> &Copies {
+        &self.copies
     }
 
     /// Equal for equal lists.

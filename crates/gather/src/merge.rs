@@ -67,13 +67,13 @@ struct Source {
 }
 
 impl Merge {
-    /// The pieces of an answer. `copies` is how many nodes have each series.
-    pub fn new(pieces: Vec<Piece>, coverage: Coverage, copies: usize, budget: Budget, shared: Shared) -> Self {
+    /// The pieces of an answer.
+    pub fn new(pieces: Vec<Piece>, coverage: Coverage, budget: Budget, shared: Shared) -> Self {
         let total = |merged: bool| {
             let of = pieces.iter().filter(|piece| piece.is_merged == merged);
             of.map(|piece| piece.stream.total()).sum::<Option<u64>>()
         };
-        let series_total = total(false).zip(total(true)).map(|(alone, all)| alone + all.div_ceil(copies.max(1) as u64));
+        let series_total = total(false).zip(total(true)).map(|(alone, all)| alone + coverage.copies().count_once(all));
         let shared = Arc::new(shared);
         let sources = pieces.into_iter().map(Source::of).collect();
         let incoming = Mutex::new(Incoming { sources, coverage, handed_out: 0, shared: Arc::clone(&shared) });
@@ -176,7 +176,7 @@ impl Incoming {
         let skips = std::mem::take(&mut source.last);
         self.coverage.missing(node, error)?;
         self.coverage.check()?;
-        let Some(shards) = alone.filter(|_| self.coverage.copies() > 1) else { return Ok(()) };
+        let Some(shards) = alone.filter(|_| self.coverage.copies().are_several()) else { return Ok(()) };
         let without: Vec<usize> = self.coverage.away().collect();
         self.shared.stats.stood_in.fetch_add(1, Relaxed);
         for (node, piece) in self.shared.again.stand_in(&shards, &without)? {

@@ -63,7 +63,7 @@ impl Select for Gather {
             let question = move |node: Arc<rpc::Node>| async move { node.series_count(tenant).await };
             let none = |_: &u64| ShardSet::empty();
             let counts = self.all(&members, question, none, Completeness::required()).await?;
-            Ok(counts.into_iter().map(|(_, count)| count).sum::<u64>().div_ceil(members.copies() as u64))
+            Ok(members.copies().count_once(counts.into_iter().map(|(_, count)| count).sum()))
         })
     }
 
@@ -141,7 +141,7 @@ impl Gather {
         let pieces = rounds.run(&mut coverage).await?;
         let again = Again { members: Arc::clone(&members), request: asked, runtime: self.runtime.clone() };
         let shared = Shared { joining, labels, again, stats: Arc::clone(&self.stats) };
-        Ok(Merge::new(pieces, coverage, members.copies(), budget, shared))
+        Ok(Merge::new(pieces, coverage, budget, shared))
     }
 
     async fn texts<F, W>(

@@ -115,9 +115,9 @@ impl ShardMap {
         shards
     }
 
-    /// The most copies that any series has.
-    pub fn copies_max(&self) -> usize {
-        self.starts.windows(2).map(|ends| (ends[1] - ends[0]) as usize).max().unwrap_or(0)
+    /// How many nodes hold each shard, over all shards.
+    pub fn holders(&self) -> usize {
+        self.owners.len()
     }
 
     /// Equal for equal maps, and for no others.
@@ -128,7 +128,7 @@ impl ShardMap {
 
 impl fmt::Debug for ShardMap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ShardMap({:016x}, {} nodes, {} copies)", self.version, self.nodes.len(), self.copies_max())
+        write!(f, "ShardMap({:016x}, {} nodes, {} holders)", self.version, self.nodes.len(), self.holders())
     }
 }
 
@@ -209,7 +209,7 @@ mod tests {
         let some = [0, 1, 2, 511, 1023].map(|shard| map.owners(shard));
         assert_eq!(
             format!("{map:?} {some:?}"),
-            "ShardMap(6774af1b901e23a4, 5 nodes, 2 copies) [[3, 0], [3, 4], [3, 4], [1, 2], [1, 4]]"
+            "ShardMap(6774af1b901e23a4, 5 nodes, 2048 holders) [[3, 0], [3, 4], [3, 4], [1, 2], [1, 4]]"
         );
     }
 
@@ -246,7 +246,7 @@ mod tests {
             );
         }
         let all = ShardMap::new(&list, &Replication::parse(&[], 3).expect("factors")).expect("a map");
-        assert_eq!(all.copies_max(), 3);
+        assert_eq!(all.holders(), 3 * SHARDS);
     }
 
     proptest! {

@@ -14,7 +14,7 @@ use std::{
 
 use basalt_http::{MetricsSource, MetricsText};
 use disk::{Disk, RealDisk};
-use gather::{Gather, GatherOptions, Members};
+use gather::{Copies, CopyGroup, Gather, GatherOptions, Members};
 use model::Clock;
 use query::PartialAnswers;
 use route::{Discovery, NodeList, ShardMap};
@@ -233,7 +233,9 @@ fn members(
         known.map_or_else(|| Node::new(&name.address, node_options.clone()), |node| Ok(Arc::clone(node)))
     };
     let nodes = list.nodes().iter().map(node).collect::<Result<Vec<_>, _>>()?;
-    Ok(Members::new(nodes, map.copies_max()))
+    let group = |(group, nodes)| CopyGroup { nodes, copies: options.replication.in_group(group) };
+    let groups = list.groups().into_iter().map(group).collect();
+    Ok(Members::new(nodes, Copies::new(groups, options.replication.groups(), map.holders())))
 }
 
 /// Says for each node whether it is there and what it should be: a wrong address shows in the log at once.

@@ -2,6 +2,7 @@
 
 mod beginnings;
 mod changes;
+mod groups;
 mod histories;
 mod load;
 mod nodes;
