@@ -268,6 +268,7 @@ fn serve_options(flags: &Flags, store: &store::Options) -> serve::Options {
         },
         queue_wait_max: flags.duration("search.maxQueueDuration"),
         queries: query_options(flags),
+        tenant_by_headers: flags.switch("enableMultitenancyViaHeaders"),
         compress: !flags.switch("http.disableResponseCompression"),
         federate_series_max: unlimited_if_zero(flags.number("search.maxFederateSeries")),
         export_series_max: unlimited_if_zero(flags.number("search.maxExportSeries")),

@@ -65,7 +65,8 @@ impl AllQueries {
 
     fn free(&self, bytes: u64) {
         self.held.fetch_sub(bytes, Ordering::Relaxed);
-        if self.freed.fetch_add(bytes, Ordering::Relaxed) + bytes >= self.memory_max / RECLAIMED_SHARE {
+        // What was refused counts here too, and may be any number.
+        if self.freed.fetch_add(bytes, Ordering::Relaxed).saturating_add(bytes) >= self.memory_max / RECLAIMED_SHARE {
             self.freed.store(0, Ordering::Relaxed);
             (self.reclaim)();
         }

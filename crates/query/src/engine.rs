@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use model::Clock;
+use model::{Clock, Tenant};
 use storage_api::{Select, Version};
 
 use crate::{
@@ -119,24 +119,24 @@ impl Engine {
         }
         let elapsed = begin.elapsed();
         if elapsed >= self.options.top_query_duration_min {
-            self.last.add(&query.text, time_range(query.span), elapsed, peak);
+            self.last.add(query.tenant, &query.text, time_range(query.span), elapsed, peak);
         }
         answer
     }
 
-    /// The queries that run, the longest running first.
-    pub fn active(&self) -> Vec<ActiveQuery> {
-        self.registry.list()
+    /// The queries of a tenant, or of all, that run, the longest running first.
+    pub fn active(&self, of: Option<Tenant>) -> Vec<ActiveQuery> {
+        self.registry.list(of)
     }
 
-    /// Ends a query; false if none of this number runs.
-    pub fn cancel(&self, id: u64) -> bool {
-        self.registry.cancel(id)
+    /// Ends a query of a tenant, or of any; false if none of this number runs.
+    pub fn cancel(&self, id: u64, of: Option<Tenant>) -> bool {
+        self.registry.cancel(id, of)
     }
 
-    /// The first `limit` of the queries that ended during the last `lifetime`.
-    pub fn top(&self, by: TopBy, limit: usize, lifetime: Duration) -> Vec<TopQuery> {
-        self.last.top(by, limit, lifetime)
+    /// The first `limit` of the queries of a tenant, or of all, that ended during the last `lifetime`.
+    pub fn top(&self, of: Option<Tenant>, by: TopBy, limit: usize, lifetime: Duration) -> Vec<TopQuery> {
+        self.last.top(of, by, limit, lifetime)
     }
 
     /// Forgets all results that are kept.
@@ -158,7 +158,7 @@ impl Engine {
             series_read: get(&self.counters.series_read),
             samples_scanned: get(&self.counters.samples_scanned),
             memory_held: self.all.held(),
-            active: self.registry.list().len() as u64,
+            active: self.registry.list(None).len() as u64,
         }
     }
 

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use model::Tenant;
 use parking_lot::Mutex;
 
 /// What a list of queries is ordered by, the greatest first.
@@ -51,6 +52,7 @@ impl TopQuery {
 
 struct Run {
     ended: Instant,
+    tenant: Tenant,
     text: Box<str>,
     time_range: Duration,
     duration: Duration,
@@ -70,7 +72,7 @@ impl LastQueries {
     }
 
     /// Remembers a run.
-    pub fn add(&self, text: &str, time_range: Duration, duration: Duration, memory: u64) {
+    pub fn add(&self, tenant: Tenant, text: &str, time_range: Duration, duration: Duration, memory: u64) {
         if self.max == 0 {
             return;
         }
@@ -78,13 +80,14 @@ impl LastQueries {
         while runs.len() >= self.max {
             runs.pop_front();
         }
-        runs.push_back(Run { ended: Instant::now(), text: text.into(), time_range, duration, memory });
+        runs.push_back(Run { ended: Instant::now(), tenant, text: text.into(), time_range, duration, memory });
     }
 
-    /// The first `limit` queries of those that ended during the last `lifetime`.
-    pub fn top(&self, by: TopBy, limit: usize, lifetime: Duration) -> Vec<TopQuery> {
+    /// The first `limit` queries of those of a tenant, or of all, that ended during the last `lifetime`.
+    pub fn top(&self, of: Option<Tenant>, by: TopBy, limit: usize, lifetime: Duration) -> Vec<TopQuery> {
         let mut groups: HashMap<(Box<str>, Duration), TopQuery> = HashMap::new();
-        for run in self.runs.lock().iter().filter(|run| run.ended.elapsed() <= lifetime) {
+        let is_meant = |run: &&Run| run.ended.elapsed() <= lifetime && of.is_none_or(|tenant| tenant == run.tenant);
+        for run in self.runs.lock().iter().filter(is_meant) {
             let group = groups.entry((run.text.clone(), run.time_range)).or_insert_with(|| TopQuery {
                 text: run.text.to_string(),
                 time_range: run.time_range,
@@ -117,15 +120,17 @@ mod tests {
     fn runs_of_one_expression_are_added_and_the_oldest_forgotten() {
         let last = LastQueries::new(3);
         let second = Duration::from_secs(1);
-        last.add("forgotten", Duration::ZERO, 9 * second, 1);
-        last.add("slow", Duration::ZERO, 5 * second, 10);
-        last.add("often", Duration::ZERO, second, 40);
-        last.add("often", Duration::ZERO, second, 20);
-        let names = |by| last.top(by, 10, Duration::MAX).into_iter().map(|query| query.text).collect::<Vec<_>>();
+        last.add(Tenant::DEFAULT, "forgotten", Duration::ZERO, 9 * second, 1);
+        last.add(Tenant::new(7, 0), "slow", Duration::ZERO, 5 * second, 10);
+        last.add(Tenant::DEFAULT, "often", Duration::ZERO, second, 40);
+        last.add(Tenant::DEFAULT, "often", Duration::ZERO, second, 20);
+        let names = |by| last.top(None, by, 10, Duration::MAX).into_iter().map(|query| query.text).collect::<Vec<_>>();
         assert_eq!(names(TopBy::Count), ["often", "slow"]);
         assert_eq!(names(TopBy::AverageDuration), ["slow", "often"]);
         assert_eq!(names(TopBy::SumDuration), ["slow", "often"]);
         assert_eq!(names(TopBy::AverageMemory), ["often", "slow"]);
-        assert_eq!(last.top(TopBy::Count, 1, Duration::MAX)[0].average_memory(), 30);
+        assert_eq!(last.top(None, TopBy::Count, 1, Duration::MAX)[0].average_memory(), 30);
+        let of_seven = last.top(Some(Tenant::new(7, 0)), TopBy::Count, 9, Duration::MAX);
+        assert_eq!(of_seven.iter().map(|query| query.text.as_str()).collect::<Vec<_>>(), ["slow"]);
     }
 }

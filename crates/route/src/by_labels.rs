@@ -3,9 +3,13 @@
 //! 1. Rows of the tenant [`BY_LABELS`] are read, relabeling included, and go on in a batch for each tenant that their labels `vm_account_id` and
 //!    `vm_project_id` name. Where these are missing or no numbers, 0 is meant.
 //! 2. The two labels are taken away. What the labels of such rows mean is remembered under a scope of its own.
-//! 3. All other batches go on as they are.
+//! 3. What a sender tells about a metric goes to the tenants that get rows of it in the same batch, and to nobody else: names and help texts are data too.
+//! 4. All other batches go on as they are.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use model::{KeyBuilder, Sample, Tenant};
 use storage_api::{Batch, BoxFuture, EncodedSeries, Encoding, Insert, InsertError, Inserted, Resolved};
@@ -30,18 +34,14 @@ impl ByLabels {
     async fn split(&self, batch: Batch<'_>) -> Result<Inserted, InsertError> {
         let encoding = WithoutTenant::around(batch.encoding);
         let mut all = Inserted::default();
-        // What senders tell about metrics names no tenant.
-        if !batch.metadata.is_empty() {
-            let told = Batch { tenant: Tenant::DEFAULT, series: &[], samples: &[], ..batch };
-            self.insert.insert(told).await?;
-        }
         for (tenant, rows) in rows_by_tenant(&batch)? {
+            let metadata: Vec<_> = rows.told.iter().map(|place| batch.metadata[*place]).collect();
             let rows = Batch {
                 tenant,
                 encoding: &encoding,
                 series: &rows.series,
                 samples: &rows.samples,
-                metadata: &[],
+                metadata: &metadata,
                 ..batch
             };
             let inserted = self.insert.insert(rows).await?;
@@ -67,12 +67,34 @@ impl Insert for ByLabels {
 struct Rows {
     series: Vec<EncodedSeries>,
     samples: Vec<Sample>,
+    /// Places in the batch of what is told about their metrics.
+    told: BTreeSet<usize>,
 }
+
+/// What is told about metrics, by their names.
+struct Told<'a>(HashMap<&'a str, usize>);
+
+impl<'a> Told<'a> {
+    fn by(batch: &Batch<'a>) -> Self {
+        Self(batch.metadata.iter().enumerate().map(|(place, told)| (told.metric, place)).collect())
+    }
+
+    /// What is told about the metric of some labels, or about the family that it is of.
+    fn about(&self, labels: &KeyBuilder) -> Option<usize> {
+        let (_, name) = labels.iter().find(|(name, _)| !self.0.is_empty() && *name == "__name__")?;
+        let family = || FAMILY_ENDS.iter().find_map(|end| self.0.get(name.strip_suffix(end)?));
+        self.0.get(name).or_else(family).copied()
+    }
+}
+
+/// What series of a family have behind its name.
+const FAMILY_ENDS: [&str; 8] = ["_bucket", "_sum", "_count", "_total", "_created", "_gsum", "_gcount", "_info"];
 
 fn rows_by_tenant(batch: &Batch<'_>) -> Result<BTreeMap<Tenant, Rows>, InsertError> {
     let outside = || InsertError::Invalid("a row's spans lie outside of the batch".into());
     let mut by_tenant = BTreeMap::<Tenant, Rows>::new();
     let mut labels = KeyBuilder::new();
+    let told = Told::by(batch);
     let mut start = 0;
     for row in batch.series {
         let end = row.samples_end as usize;
@@ -87,6 +109,7 @@ fn rows_by_tenant(batch: &Batch<'_>) -> Result<BTreeMap<Tenant, Rows>, InsertErr
             Resolved::Drop | Resolved::Refuse(_) => Tenant::DEFAULT,
         };
         let rows = by_tenant.entry(tenant).or_default();
+        rows.told.extend(told.about(&labels));
         rows.samples.extend_from_slice(samples);
         rows.series.push(EncodedSeries { samples_end: rows.samples.len() as u32, ..*row });
     }
@@ -139,6 +162,7 @@ mod tests {
     use std::sync::Mutex;
 
     use model::ValueKind;
+    use storage_api::MetricMetadata;
 
     use super::*;
 
@@ -186,9 +210,37 @@ mod tests {
                     let seen = format!("{} {} {times:?}", batch.tenant, labels.join(" "));
                     self.0.lock().expect("nobody panics").push(seen);
                 }
+                let told = batch.metadata.iter().map(|told| format!("{} about {}", batch.tenant, told.metric));
+                self.0.lock().expect("nobody panics").extend(told);
                 Ok(inserted)
             })
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_told_about_metrics_goes_to_the_tenants_that_have_rows_of_them() {
+        let rows = ["__name__=up vm_account_id=1", "__name__=took_sum vm_account_id=2", "__name__=up vm_account_id=2"];
+        let bytes = rows.concat();
+        let (mut series, mut labels_start) = (Vec::new(), 0);
+        for (row, samples_end) in rows.iter().zip(1..) {
+            let labels_len = row.len() as u32;
+            series.push(EncodedSeries { labels_start, labels_len, samples_end, kind: ValueKind::Float });
+            labels_start += labels_len;
+        }
+        let about = |metric| MetricMetadata { metric, kind: "", help: "", unit: "" };
+        let batch = Batch {
+            tenant: BY_LABELS,
+            encoding: &Words,
+            bytes: bytes.as_bytes(),
+            series: &series,
+            samples: &[Sample { time: 1, value: 1.0 }; 3],
+            metadata: &[about("took"), about("up"), about("secret"), about("u")],
+        };
+        let seen = Arc::new(Seen::default());
+        ByLabels::new(seen.clone()).insert(batch).await.expect("taken");
+        let mut seen = seen.0.lock().expect("nobody panics").clone();
+        seen.retain(|seen| seen.contains("about"));
+        assert_eq!(seen, ["1:0 about up", "2:0 about took", "2:0 about up"]);
     }
 
     #[tokio::test]

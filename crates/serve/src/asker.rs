@@ -13,6 +13,8 @@ pub(crate) struct Asker {
     pub(crate) endpoint: Endpoint,
     /// Whose data.
     pub(crate) tenant: Tenant,
+    /// Whose queries are shown, and may be cancelled; `None` for all, as the operator asks who names no tenant.
+    pub(crate) sees: Option<Tenant>,
     /// Whose meaning.
     pub(crate) dialect: Dialect,
     /// How the answer is packed.
@@ -30,11 +32,16 @@ impl Server {
     pub(crate) fn asker(&self, entrance: &Entrance, request: &Request, params: &Params) -> Result<Asker, ApiError> {
         let tenant = match entrance.tenant {
             Some(tenant) => tenant,
+            None if !self.options.tenant_by_headers => {
+                let why = "missing tenant in the path: want /select/<account>:<project>/…";
+                return Err(ApiError::bad_request(why));
+            }
             None => Tenant::new(number_header(request, "AccountID")?, number_header(request, "ProjectID")?),
         };
         Ok(Asker {
             endpoint: entrance.endpoint,
             tenant,
+            sees: (entrance.is_of_tenants && !entrance.of_all_tenants).then_some(tenant),
             dialect: self.dialect(entrance, params)?,
             packing: self.packing(request),
             remote_addr: request.peer.to_string(),

@@ -138,6 +138,8 @@ pub struct Entrance {
     pub endpoint: Endpoint,
     /// Whose data; `None` leaves it to the headers.
     pub tenant: Option<Tenant>,
+    /// Whether the path is one of those that a tenant is named in.
+    pub is_of_tenants: bool,
     /// Whether the data of all tenants are meant, which filters may choose from.
     pub of_all_tenants: bool,
     /// Whose meaning queries have; `None` leaves it to the request and the flag.
@@ -162,14 +164,22 @@ impl Endpoint {
                     true => Ok(Some(Tenant::DEFAULT)),
                     false => tenant.map(str::parse).transpose(),
                 };
-                return Some(tenant.map(|tenant| Entrance { endpoint, tenant, of_all_tenants, dialect, label }));
+                return Some(tenant.map(|tenant| Entrance {
+                    endpoint,
+                    tenant,
+                    is_of_tenants: true,
+                    of_all_tenants,
+                    dialect,
+                    label,
+                }));
             }
         }
         let (dialect, bare) = path.strip_prefix('/').and_then(dialect_prefix).unwrap_or((None, path));
         let bare = if bare.len() > 1 { bare.trim_end_matches('/') } else { bare };
         let of_process = || Self::ALL.iter().find(|endpoint| endpoint.path() == bare).map(|found| (*found, None));
         let (endpoint, label) = Self::of_data(bare).or_else(of_process)?;
-        Some(Ok(Entrance { endpoint, tenant: Some(Tenant::DEFAULT), of_all_tenants: false, dialect, label }))
+        let tenant = Some(Tenant::DEFAULT);
+        Some(Ok(Entrance { endpoint, tenant, is_of_tenants: false, of_all_tenants: false, dialect, label }))
     }
 
     /// Endpoints that ask for data of one tenant.

@@ -13,6 +13,8 @@ pub struct Options {
     pub concurrent_max: usize,
     /// How long one waits for its turn.
     pub queue_wait_max: Duration,
+    /// Whether headers name the tenant where a path for tenants names none.
+    pub tenant_by_headers: bool,
     /// Whether answers are packed for clients that take it.
     pub compress: bool,
     /// What queries may cost and mean.

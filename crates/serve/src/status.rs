@@ -5,7 +5,7 @@ use std::time::Duration;
 use basalt_http::{Params, Response, StatusCode, json, plain};
 use query::{ActiveQuery, Dialect, Span, TopBy, TopQuery};
 
-use crate::{Endpoint, Server, error::ApiError, json::Json, time};
+use crate::{Endpoint, Server, asker::Asker, error::ApiError, json::Json, time};
 
 /// The version of the API that Grafana picks features by, as VictoriaMetrics names it.
 const API_VERSION: &str = "2.24.0";
@@ -56,25 +56,25 @@ impl Server {
         success(out)
     }
 
-    pub(crate) fn active_queries(&self) -> Response {
+    pub(crate) fn active_queries(&self, asker: &Asker) -> Response {
         let mut out = Json::default();
-        out.raw("{\"status\":\"ok\",\"data\":").list(&self.engine.active(), put_active);
+        out.raw("{\"status\":\"ok\",\"data\":").list(&self.engine.active(asker.sees), put_active);
         out.raw("}");
         json(StatusCode::OK, out.into_bytes())
     }
 
     /// Ends the query that `id` names, as `/api/v1/status/active_queries` shows it.
-    pub(crate) fn cancel_query(&self, params: &Params) -> Result<Response, ApiError> {
+    pub(crate) fn cancel_query(&self, asker: &Asker, params: &Params) -> Result<Response, ApiError> {
         let text = params.get("id").ok_or_else(|| ApiError::bad_request("missing argument id"))?;
         let wrong = |_| ApiError::bad_request(format!("cannot parse argument id={text:?}: want 16 hexadecimal digits"));
         let id = u64::from_str_radix(text, 16).map_err(wrong)?;
-        if !self.engine.cancel(id) {
+        if !self.engine.cancel(id, asker.sees) {
             return Err(ApiError::new(StatusCode::NOT_FOUND, format!("no query {text} runs")));
         }
         Ok(json(StatusCode::OK, "{\"status\":\"success\"}"))
     }
 
-    pub(crate) fn top_queries(&self, params: &Params) -> Result<Response, ApiError> {
+    pub(crate) fn top_queries(&self, asker: &Asker, params: &Params) -> Result<Response, ApiError> {
         let top = params.number("topN")?.unwrap_or(TOP_DEFAULT).clamp(1, TOP_MAX);
         let lifetime = match params.get("maxLifetime") {
             Some(text) => time::parse_duration(text)
@@ -95,7 +95,7 @@ impl Server {
             ("topBySumDuration", TopBy::SumDuration),
             ("topByAvgMemoryUsage", TopBy::AverageMemory),
         ] {
-            let list = self.engine.top(by, top as usize, lifetime);
+            let list = self.engine.top(asker.sees, by, top as usize, lifetime);
             out.raw(",").text(name).raw(":").list(list, |out, query| put_top(out, by, &query));
         }
         out.raw("}");

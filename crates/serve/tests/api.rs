@@ -29,6 +29,7 @@ fn options() -> Options {
     Options {
         concurrent_max: 2,
         queue_wait_max: Duration::from_secs(10),
+        tenant_by_headers: true,
         compress: true,
         queries: QueryOptions {
             dialect: Dialect::MetricsQl,
@@ -77,7 +78,8 @@ fn fake() -> Fake {
 fn server_with(fake: Fake, options: Options) -> (Arc<Fake>, Arc<Server>) {
     let fake = Arc::new(fake);
     let clock = Arc::new(ManualClock::new(NOW));
-    let engine = Arc::new(Engine::new(fake.clone(), clock.clone(), EngineOptions::default()));
+    let all_are_remembered = EngineOptions { top_query_duration_min: Duration::ZERO, ..EngineOptions::default() };
+    let engine = Arc::new(Engine::new(fake.clone(), clock.clone(), all_are_remembered));
     let server = Server::new(engine, fake.clone(), fake.clone(), clock, vec![Arc::new(Source)], options);
     (fake, Arc::new(server))
 }
@@ -242,6 +244,35 @@ async fn operators_get_their_wishes() {
     );
     let deleted = fake.deleted.lock().expect("nobody panics").clone();
     assert!(deleted.len() == 1 && deleted[0].starts_with("5:6 [[Matcher"), "{deleted:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_tenant_sees_its_own_queries() {
+    let (_, server) = server_with(fake(), options());
+    for (tenant, query) in [("7", "up"), ("8:1", "down")] {
+        assert_eq!(get(&server, &format!("/select/{tenant}/prometheus/api/v1/query?query={query}")).await.0, 200);
+    }
+    for (path, sees_up, sees_down) in [
+        ("/select/7/prometheus/api/v1/status/top_queries", true, false),
+        ("/select/8:1/prometheus/api/v1/status/top_queries", false, true),
+        ("/select/8/prometheus/api/v1/status/top_queries", false, false),
+        ("/select/multitenant/prometheus/api/v1/status/top_queries", true, true),
+        ("/api/v1/status/top_queries", true, true),
+    ] {
+        let (_, body) = get(&server, path).await;
+        let seen = |text: &str| body.contains(&format!("\"query\":\"{text}\""));
+        assert_eq!((seen("up"), seen("down")), (sees_up, sees_down), "{path}: {body}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn headers_name_a_tenant_only_where_they_may() {
+    for (tenant_by_headers, wanted) in [(true, 200), (false, 400)] {
+        let (_, server) = server_with(fake(), Options { tenant_by_headers, ..options() });
+        assert_eq!(get(&server, "/select/prometheus/api/v1/query?query=up").await.0, wanted);
+        assert_eq!(get(&server, "/select/0/prometheus/api/v1/query?query=up").await.0, 200);
+        assert_eq!(get(&server, "/api/v1/query?query=up").await.0, 200);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

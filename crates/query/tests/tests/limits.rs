@@ -100,10 +100,10 @@ fn a_query_ends_when_it_is_cancelled_or_its_time_is_over() {
     assert!(matches!(driver.engine.run(&cancelled), Err(QueryError::Cancelled)));
     let late = query::Query { deadline: Some(Instant::now()), ..query(Dialect::PromQl, "m", span) };
     assert!(matches!(driver.engine.run(&late), Err(QueryError::Timeout(_))));
-    assert!(driver.engine.active().is_empty() && !driver.engine.cancel(1));
+    assert!(driver.engine.active(None).is_empty() && !driver.engine.cancel(1, None));
     let stats = driver.engine.stats();
     assert_eq!((stats.queries, stats.failed, stats.memory_held), (2, 2, 0));
-    let top = driver.engine.top(TopBy::Count, 5, Duration::from_secs(600));
+    let top = driver.engine.top(None, TopBy::Count, 5, Duration::from_secs(600));
     assert_eq!((top[0].text.as_str(), top[0].count, top[0].time_range), ("m", 2, Duration::from_secs(600)));
 }
 

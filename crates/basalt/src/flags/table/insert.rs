@@ -34,7 +34,7 @@ pub const FLAGS: &[Flag] = &[
         "enableMultitenancyViaHeaders",
         Kind::Switch,
         "true",
-        "Takes the tenant of requests to /insert/prometheus/… and the like from the headers AccountID and ProjectID.",
+        "Takes the tenant of requests to /insert/prometheus/…, /select/prometheus/… and the like from the headers AccountID and ProjectID.",
     ),
     moot("disableRerouting", Kind::Switch, "true", "Does not send rows of slow storage nodes to others.", NO_REROUTING),
     moot(
