@@ -56,9 +56,8 @@ fn run(arguments: Vec<String>) -> Result<ExitCode, UsageError> {
     }
     let role = Role::named(role.as_deref())?;
     flags.default_to(role.defaults());
-    let mut settings = Settings::from_flags(&flags)?;
+    let settings = Settings::from_flags(&flags, role)?;
     settings.check(role)?;
-    settings.serve.has_nodes = role == Role::Select;
     if flags.switch("dryRun") {
         return Ok(dry_run(&settings));
     }

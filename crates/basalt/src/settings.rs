@@ -29,7 +29,7 @@ const BODIES_SHARE: u64 = 16;
 const QUERIES_SHARE: u64 = 2;
 /// Share of the allowed memory that cached results may take.
 const RESULTS_SHARE: u64 = 16;
-/// Queries that work at once by default, however many processors there are.
+/// Queries that work at once in a single node by default, however many processors there are.
 const CONCURRENT_QUERIES_MAX: usize = 16;
 /// Memory that a store cannot do without.
 const MEMORY_BYTES_MIN: u64 = 64 << 20;
@@ -82,7 +82,7 @@ pub struct Settings {
 
 impl Settings {
     /// Reads every flag that is obeyed.
-    pub fn from_flags(flags: &Flags) -> Result<Self, UsageError> {
+    pub fn from_flags(flags: &Flags, role: Role) -> Result<Self, UsageError> {
         let memory_allowed_bytes = memory_allowed_bytes(flags);
         let store = store_options(flags, memory_allowed_bytes);
         let cluster = ClusterOptions::from_flags(flags)?;
@@ -113,7 +113,7 @@ impl Settings {
             cluster,
             receive: receive_options(flags, memory_allowed_bytes),
             engine: engine_options(flags, memory_allowed_bytes),
-            serve: serve_options(flags, &store),
+            serve: serve_options(flags, &store, role),
             store,
             deny_outside_retention: flags.switch("denyQueriesOutsideRetention"),
             track_metric_names: flags.switch("storage.trackMetricNamesStats"),
@@ -260,10 +260,26 @@ fn query_options(flags: &Flags) -> serve::QueryOptions {
     }
 }
 
-fn serve_options(flags: &Flags, store: &store::Options) -> serve::Options {
+impl Settings {
+    /// What other nodes may ask: what the same flags allow to those who ask here.
+    pub fn node_limits(&self) -> rpc::NodeLimits {
+        let asked = &self.serve;
+        rpc::NodeLimits {
+            series_max: unlimited_if_zero(self.engine.series_max),
+            label_names_max: asked.label_names_max,
+            label_values_max: asked.label_values_max,
+            deletes_max: asked.delete_series_max,
+            at_once: asked.concurrent_max,
+            wait_max: asked.queue_wait_max,
+        }
+    }
+}
+
+fn serve_options(flags: &Flags, store: &store::Options, role: Role) -> serve::Options {
     serve::Options {
         concurrent_max: match flags.number("search.maxConcurrentRequests") {
-            0 => (2 * machine::processors()).min(CONCURRENT_QUERIES_MAX),
+            0 if role == Role::Single => (2 * machine::processors()).min(CONCURRENT_QUERIES_MAX),
+            0 => 2 * machine::processors(),
             number => number as usize,
         },
         queue_wait_max: flags.duration("search.maxQueueDuration"),
@@ -303,7 +319,7 @@ fn serve_options(flags: &Flags, store: &store::Options) -> serve::Options {
         free_disk_bytes_min: store.min_free_disk_bytes,
         hourly_series_max: store.max_hourly_series,
         daily_series_max: store.max_daily_series,
-        has_nodes: false,
+        has_nodes: role == Role::Select,
         deny_partial: flags.switch("search.denyPartialResponse"),
     }
 }
@@ -387,7 +403,7 @@ mod tests {
         let flags = flags("");
         let early = ["version", "help", "dryRun"];
         assert!(early.iter().all(|name| !flags.switch(name)), "the program's entry reads these itself");
-        Settings::from_flags(&flags).expect("defaults are good");
+        Settings::from_flags(&flags, Role::Single).expect("defaults are good");
         let obeyed: BTreeSet<&str> =
             table::all().filter(|flag| flag.state == State::Obeyed).map(|flag| flag.name).collect();
         let asked = flags.asked();
@@ -402,7 +418,7 @@ mod tests {
     #[test]
     fn a_start_that_must_fail_is_known_from_its_flags() {
         let check =
-            |role: Role, line: &str| Settings::from_flags(&flags(line)).and_then(|settings| settings.check(role));
+            |role: Role, line: &str| Settings::from_flags(&flags(line), role).and_then(|settings| settings.check(role));
         for (role, line, part) in [
             (Role::Single, "-httpListenAddr=foo", "-httpListenAddr"),
             (Role::Single, "-graphiteListenAddr=bar", "-graphiteListenAddr"),
@@ -434,7 +450,7 @@ mod tests {
     fn flags_become_values() {
         let line = "-search.maxWorkersPerQuery=5 -retentionPeriod=3d -storage.ack=process -memory.allowedBytes=1GiB -maxConcurrentInserts=7 \
                     -http.pathPrefix=a/b/ -http.connTimeout=0 -search.maxExportSeries=0 -maxLabelValueLen=9";
-        let settings = Settings::from_flags(&flags(line)).expect("good flags");
+        let settings = Settings::from_flags(&flags(line), Role::Single).expect("good flags");
         assert_eq!(settings.store.retention_ms, 3 * 86_400_000);
         assert_eq!(settings.store.ack, store::Ack::Process);
         assert_eq!((settings.memory_allowed_bytes, settings.store.memory_allowed_bytes), (1 << 30, 1 << 30));
@@ -442,6 +458,6 @@ mod tests {
         assert_eq!((settings.front.path_prefix.as_str(), settings.engine.workers_per_query_max), ("/a/b", 5));
         assert_eq!(settings.serve.export_series_max, u64::MAX);
         assert!(settings.server.connection_age_max > Duration::from_secs(86_400));
-        assert!(Settings::from_flags(&flags("-loggerTimezone=Atlantis/Poseidonis")).is_err());
+        assert!(Settings::from_flags(&flags("-loggerTimezone=Atlantis/Poseidonis"), Role::Single).is_err());
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::wire::{chunk::ChunkReader, rows};
+use crate::wire::{bundle, chunk::ChunkReader, rows};
 
 /// Rows.
 pub fn fuzz_rows(data: &[u8]) {
@@ -10,6 +10,17 @@ pub fn fuzz_rows(data: &[u8]) {
         let mut again = Vec::new();
         rows::write(&decoded.batch(), &mut again);
         assert!(rows::read(&again).is_ok(), "what was read can be written");
+    }
+}
+
+/// Rows of several senders.
+pub fn fuzz_bundle(data: &[u8]) {
+    if let Ok(batches) = bundle::read(data) {
+        assert!(batches.len() <= bundle::BATCHES_MAX, "they are bounded");
+        let batches: Vec<Bytes> = batches.into_iter().map(Bytes::copy_from_slice).collect();
+        let again = bundle::write(&batches);
+        assert_eq!(bundle::read(&again).expect("what was read can be written"), batches);
+        batches.iter().for_each(|batch| fuzz_rows(batch));
     }
 }
 
@@ -57,7 +68,9 @@ mod tests {
         let mut corpus = Vec::new();
         let batch = NumberedBatch { tenant, rows: &rows, samples: &samples, check: 9, metadata: &metadata };
         rows::write(&batch, &mut corpus);
-        testkit::fuzz::run("rpc-rows", &[corpus], TIME, fuzz_rows);
+        testkit::fuzz::run("rpc-rows", std::slice::from_ref(&corpus), TIME, fuzz_rows);
+        let bundle = bundle::write(&[corpus.clone().into(), Bytes::new(), corpus.into()]);
+        testkit::fuzz::run("rpc-bundle", &[bundle.to_vec()], TIME, fuzz_bundle);
     }
 
     #[test]

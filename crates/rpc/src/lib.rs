@@ -22,7 +22,7 @@ pub use client::{
     CopyStream, Found, Node, NodeOptions, NodeStats, Offer, RemoteChunk, RemoteSeries, RemoteStream, read_key,
 };
 pub use error::RpcError;
-pub use server::{Fit, NodeListener, Service, Stand};
+pub use server::{Fit, NodeLimits, NodeListener, Service, Stand};
 pub use tls::{ClientTls, ServerTls};
 pub use wire::{Hello, Role, WIRE_VERSION, copy::CopyFrame};
 

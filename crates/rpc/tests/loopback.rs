@@ -11,7 +11,7 @@ use std::{
 
 use model::{KeyBuilder, Sample, Selector, SeriesId, SeriesKey, Tenant, TimeRange, ValueKind};
 use parking_lot::Mutex;
-use rpc::{ClientTls, Node, NodeListener, NodeOptions, Role, RpcError, ServerTls, Service};
+use rpc::{ClientTls, Node, NodeLimits, NodeListener, NodeOptions, Role, RpcError, ServerTls, Service};
 use storage_api::{
     Admin, AdminError, BoxFuture, Budget, Cancel, Cardinality, CardinalityRequest, Completeness, DeleteRequest,
     InsertError, InsertNumbered, Inserted, MetadataEntry, NamesRequest, NumberedBatch, NumberedOutcome, NumberedRow,
@@ -461,4 +461,44 @@ async fn with_mutual_tls_only_nodes_with_certificates_come_in() {
     assert_eq!(greet(Some(signed(&ca))).await, Ok(9));
     assert!(greet(None).await.is_err_and(|error| error.is_absence()), "without a certificate nobody comes in");
     assert!(node(Role::Select, address).greet().await.is_err(), "nor without TLS");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_answers_no_more_than_its_own_flags_allow() {
+    let fake = Arc::new(Fake { is_endless: true, ..Fake::default() });
+    let limits = NodeLimits {
+        series_max: SERIES as u64 - 1,
+        label_names_max: 1,
+        at_once: 1,
+        wait_max: Duration::from_millis(50),
+        ..NodeLimits::default()
+    };
+    let service = Service::new(Role::Storage, 1).with_select(fake.clone(), fake.clone());
+    let (address, _stop) = listen(service.within(limits)).await;
+    let asker = node(Role::Select, address);
+    let refused = asker.select(&raw()).await.map(drop);
+    let max = SERIES as u64 - 1;
+    assert_eq!(refused, Err(RpcError::Select(SelectError::TooManySeries { found: SERIES as u64, max })));
+    // Answers that nobody reads hold no place.
+    let service = Service::new(Role::Storage, 1).with_select(fake.clone(), fake.clone());
+    let (address, _stop) = listen(service.within(NodeLimits { series_max: u64::MAX, ..limits })).await;
+    let asker = node(Role::Select, address);
+    let mut unread = Vec::new();
+    for _ in 0..3 {
+        unread.push(asker.select(&raw()).await.expect("an answer begins"));
+    }
+    let request = NamesRequest {
+        tenant: Tenant::DEFAULT,
+        selector: Selector::everything(),
+        range: TimeRange::ALL,
+        limit: 9,
+        budget: Budget::default(),
+    };
+    let mut names = asker.label_names(&request).await;
+    // While an answer is made up to what its reader takes, its place is held.
+    while matches!(&names, Err(RpcError::Select(SelectError::Unavailable(why))) if why.contains("maxConcurrentRequests"))
+    {
+        names = asker.label_names(&request).await;
+    }
+    assert!(names.is_ok(), "{names:?}");
 }

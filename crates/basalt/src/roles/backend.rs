@@ -96,7 +96,7 @@ impl Backend {
     pub fn open(role: Role, settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Self, Failure> {
         match role {
             Role::Single | Role::Storage => Self::store(role, settings, clock),
-            Role::Select => Self::select(&settings.cluster),
+            Role::Select => Self::select(settings),
             Role::Insert => panic!("BUG: an insert has no backend"),
         }
     }
@@ -130,7 +130,8 @@ impl Backend {
             select = Arc::new(Counting::new(select, Arc::clone(clock), Arc::clone(&names.stats)));
         }
         let partial = Arc::new(PartialAnswers::new(Arc::clone(&select), settings.engine.clone()));
-        let mut service = Service::new(node_role, cluster::epoch()).with_select(partial.clone(), store.clone());
+        let service = Service::new(node_role, cluster::epoch()).within(settings.node_limits());
+        let mut service = service.with_select(partial.clone(), store.clone());
         let names_asked = names.as_ref().map(|names| Arc::clone(&names.stats) as Arc<dyn CountNames>);
         if let Some(names_asked) = &names_asked {
             service = service.with_names(Arc::clone(names_asked));
@@ -171,7 +172,8 @@ impl Backend {
         Ok(Self { insert, select, names_asked, names, admin, sources, service, node, links, store: Some(store) })
     }
 
-    fn select(options: &ClusterOptions) -> Result<Self, Failure> {
+    fn select(settings: &Settings) -> Result<Self, Failure> {
+        let options = &settings.cluster;
         let epoch = cluster::epoch();
         let discovery = options.discovery(SELECT_PORT).map_err(Failure)?;
         let node_options = options.node_options(NodeRole::Select, epoch, SELECT_PORT).map_err(Failure)?;
@@ -187,8 +189,8 @@ impl Backend {
         if discovery.is_dynamic() {
             links.handle().spawn(watch(Arc::clone(&gather), discovery, list, options.clone(), node_options));
         }
-        let service = Service::new(NodeRole::Select, epoch).with_select(gather.clone(), gather.clone());
-        let service = service.with_names(gather.clone());
+        let service = Service::new(NodeRole::Select, epoch).within(settings.node_limits());
+        let service = service.with_select(gather.clone(), gather.clone()).with_names(gather.clone());
         let sources = vec![Arc::new(GatherMetrics(Arc::clone(&gather))) as _];
         Ok(Self {
             insert: Arc::new(NoRows("select")),

@@ -2,7 +2,6 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use prost::Message;
 use storage_api::{
     BoxFuture, InsertError, InsertNumbered, InsertReport, Inserted, NumberedBatch, NumberedOutcome, Origin, Refusal,
     ReportAnswer, TakeReports,
@@ -11,10 +10,7 @@ use storage_api::{
 use super::Node;
 use crate::{
     RpcError,
-    wire::{
-        messages::{InsertReply, ReportReply},
-        path, requests, rows,
-    },
+    wire::{messages::ReportReply, path, requests, rows},
 };
 
 impl InsertNumbered for Node {
@@ -52,9 +48,7 @@ impl Node {
         let mut message = Vec::new();
         rows::write(batch, &mut message);
         self.stats.bytes_sent.fetch_add(message.len() as u64, Relaxed);
-        let answer = self.call_raw(path::INSERT, message.into(), self.options.call_time_max).await?;
-        let unreadable = |why| RpcError::Wrong(format!("{}: cannot read its answer to rows: {why}", self.address));
-        let reply = InsertReply::decode(answer).map_err(unreadable)?;
+        let reply = self.send_rows(message.into()).await?;
         if reply.stale {
             return Ok(NumberedOutcome::Stale);
         }

@@ -13,6 +13,7 @@ mod copying;
 mod insert;
 mod names;
 mod operate;
+mod outbox;
 mod stream;
 
 use std::{
@@ -33,6 +34,7 @@ use absence::Absence;
 pub use ask::Found;
 use connection::{Connection, Way};
 pub use copying::{CopyStream, Offer};
+use outbox::Outbox;
 pub use stream::{RemoteChunk, RemoteSeries, RemoteStream, read_key};
 
 use crate::{
@@ -84,6 +86,7 @@ pub struct Node {
     hello: Mutex<Option<Hello>>,
     stats: Arc<NodeStats>,
     absence: Absence,
+    outbox: Outbox,
     me: Weak<Self>,
 }
 
@@ -108,6 +111,7 @@ impl Node {
             hello: Mutex::default(),
             stats: Arc::default(),
             absence: Absence::default(),
+            outbox: Outbox::default(),
             me: me.clone(),
         }))
     }

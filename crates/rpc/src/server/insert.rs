@@ -1,15 +1,22 @@
 //! Rows of another node.
 
-use std::sync::atomic::Ordering;
+use std::{
+    future::poll_fn,
+    sync::{Arc, atomic::Ordering},
+    task::Poll,
+};
 
 use bytes::Bytes;
-use storage_api::{NumberedOutcome, Refusal, ReportAnswer};
+use codec::bytes::Malformed;
+use storage_api::{BoxFuture, InsertError, InsertNumbered, NumberedOutcome, Refusal, ReportAnswer};
+use tokio::sync::SemaphorePermit;
 use tonic::Status;
 
-use super::{Service, decode, encode, wrong};
+use super::{INSERTS_MAX, Service, decode, encode, wrong};
 use crate::{
     error::{insert_status, wrong_status},
     wire::{
+        bundle::{self, BATCHES_MAX, BatchReply, BundleReply},
         messages::{InsertReply, ReportMessage, ReportReply},
         requests, rows,
     },
@@ -18,18 +25,46 @@ use crate::{
 impl Service {
     /// Stores a batch. Answers when the rows are as durable as this node was told to make them.
     pub(super) async fn insert(&self, message: &[u8]) -> Result<Bytes, Status> {
-        let Some(insert) = &self.insert else {
-            return Err(wrong_status(&format!(
+        let insert = self.taker()?;
+        let _turn = self.turns(1).await?;
+        let decoded = rows::read(message).map_err(broken)?;
+        let outcome = insert.insert_numbered(decoded.batch()).await;
+        self.insert_reply(outcome).map(|reply| encode(&reply)).map_err(|error| insert_status(&error))
+    }
+
+    /// Stores batches of several senders together, and says of each what became of it.
+    pub(super) async fn insert_bundle(&self, message: &[u8]) -> Result<Bytes, Status> {
+        let insert = self.taker()?;
+        let messages = bundle::read(message).map_err(broken)?;
+        let _turns = self.turns(messages.len()).await?;
+        let decoded = messages.into_iter().map(rows::read).collect::<Result<Vec<_>, _>>().map_err(broken)?;
+        let outcomes = all(decoded.iter().map(|decoded| insert.insert_numbered(decoded.batch())).collect()).await;
+        let batch = |outcome| match self.insert_reply(outcome) {
+            Ok(taken) => BatchReply { taken: Some(taken), failure: Bytes::new() },
+            Err(error) => BatchReply { taken: None, failure: Bytes::copy_from_slice(insert_status(&error).details()) },
+        };
+        Ok(encode(&BundleReply { batches: outcomes.into_iter().map(batch).collect() }))
+    }
+
+    fn taker(&self) -> Result<&Arc<dyn InsertNumbered>, Status> {
+        self.insert.as_ref().ok_or_else(|| {
+            wrong_status(&format!(
                 "a node of role {} takes no rows; want the -vminsertAddr of a storage or the -clusternativeListenAddr of an insert",
                 self.role.name()
-            )));
-        };
-        let _turn = self.inserts.acquire().await.map_err(|_| Status::unavailable("the node is closing"))?;
-        let broken = |why| Status::invalid_argument(format!("cannot read the rows: {why}"));
-        let decoded = rows::read(message).map_err(broken)?;
-        let outcome = insert.insert_numbered(decoded.batch()).await.map_err(|error| insert_status(&error))?;
-        let NumberedOutcome::Taken { inserted, unknown, numbers } = outcome else {
-            return Ok(encode(&InsertReply { stale: true, ..InsertReply::default() }));
+            ))
+        })
+    }
+
+    /// The right to work on so many batches.
+    async fn turns(&self, batches: usize) -> Result<SemaphorePermit<'_>, Status> {
+        const { assert!(BATCHES_MAX <= INSERTS_MAX, "or a bundle would wait forever") };
+        let closing = |_| Status::unavailable("the node is closing");
+        self.inserts.acquire_many(batches as u32).await.map_err(closing)
+    }
+
+    fn insert_reply(&self, outcome: Result<NumberedOutcome, InsertError>) -> Result<InsertReply, InsertError> {
+        let NumberedOutcome::Taken { inserted, unknown, numbers } = outcome? else {
+            return Ok(InsertReply { stale: true, ..InsertReply::default() });
         };
         self.rows_received.fetch_add(inserted.samples, Ordering::Relaxed);
         let refused = match inserted.refused.total() {
@@ -37,7 +72,7 @@ impl Service {
             _ => Refusal::ALL.iter().map(|reason| inserted.refused.get(*reason)).collect(),
         };
         let (samples, dropped) = (inserted.samples, inserted.dropped);
-        Ok(encode(&InsertReply { stale: false, samples, dropped, refused, unknown, numbers }))
+        Ok(InsertReply { stale: false, samples, dropped, refused, unknown, numbers })
     }
 
     /// Takes what an insert says of rows that this node lacks.
@@ -51,4 +86,25 @@ impl Service {
         let (node_low, node_high) = (node as u64, (node >> 64) as u64);
         Ok(encode(&ReportReply { token, read_only, node_low, node_high, origin: origin.number() }))
     }
+}
+
+fn broken(why: Malformed) -> Status {
+    Status::invalid_argument(format!("cannot read the rows: {why}"))
+}
+
+/// Does all at once: rows that become durable at the same time are waited for once.
+async fn all<T>(mut under_way: Vec<BoxFuture<'_, T>>) -> Vec<T> {
+    let mut done: Vec<Option<T>> = under_way.iter().map(|_| None).collect();
+    poll_fn(|context| {
+        let mut is_over = true;
+        for (one, done) in under_way.iter_mut().zip(&mut done).filter(|(_, done)| done.is_none()) {
+            match one.as_mut().poll(context) {
+                Poll::Ready(outcome) => *done = Some(outcome),
+                Poll::Pending => is_over = false,
+            }
+        }
+        if is_over { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+    done.into_iter().flatten().collect()
 }

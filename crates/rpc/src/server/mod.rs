@@ -6,6 +6,7 @@
 
 mod copying;
 mod insert;
+mod limits;
 mod names;
 mod operate;
 mod packets;
@@ -37,6 +38,8 @@ use tonic::{
 };
 use tower_service::Service as TowerService;
 
+pub use limits::NodeLimits;
+use limits::Places;
 use packets::Packets;
 
 use crate::{
@@ -78,6 +81,8 @@ pub struct Service {
     is_fit: Option<Arc<Fit>>,
     /// Batches that are worked on at once.
     inserts: Semaphore,
+    limits: NodeLimits,
+    places: Arc<Places>,
     rows_received: AtomicU64,
     calls: AtomicU64,
 }
@@ -100,6 +105,8 @@ impl Service {
             give: None,
             is_fit: None,
             inserts: Semaphore::new(INSERTS_MAX),
+            limits: NodeLimits::default(),
+            places: Arc::new(Places::new(NodeLimits::default())),
             rows_received: AtomicU64::new(0),
             calls: AtomicU64::new(0),
         }
@@ -130,6 +137,13 @@ impl Service {
     #[must_use]
     pub fn deletes_while(mut self, is_fit: Arc<Fit>) -> Self {
         self.is_fit = Some(is_fit);
+        self
+    }
+
+    /// It answers no more than that.
+    #[must_use]
+    pub fn within(mut self, limits: NodeLimits) -> Self {
+        (self.limits, self.places) = (limits, Arc::new(Places::new(limits)));
         self
     }
 
@@ -208,6 +222,7 @@ impl Service {
         match path {
             path::HELLO => self.greet(&question),
             path::INSERT => self.insert(&question).await,
+            path::INSERT_BUNDLE => self.insert_bundle(&question).await,
             path::REPORT => self.report(&question).await,
             path::SHARDS => self.shards(&question).await,
             path::LABEL_NAMES => self.label_names(&question).await,

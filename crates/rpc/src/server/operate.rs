@@ -66,7 +66,8 @@ impl Service {
 
     /// What is to be deleted, if this node is fit for that.
     fn delete_request(&self, question: &[u8]) -> Result<DeleteRequest, Status> {
-        let request = requests::delete_request(&decode::<Scope>(question)?).map_err(wrong)?;
+        let mut request = requests::delete_request(&decode::<Scope>(question)?).map_err(wrong)?;
+        request.series_max = request.series_max.min(self.limits.deletes_max);
         if let Some(is_fit) = &self.is_fit {
             is_fit().map_err(|why| admin_status(&AdminError::Unavailable(why)))?;
         }

@@ -23,6 +23,7 @@ impl Service {
         work: impl for<'a> FnOnce(&'a dyn Select) -> BoxFuture<'a, Result<T, SelectError>> + Send + 'static,
     ) -> Result<T, Status> {
         let select = Arc::clone(self.select()?);
+        let _place = self.places.place().await.map_err(|error| select_status(&error))?;
         let runtime = Handle::current();
         let working = spawn_blocking(move || runtime.block_on(work(&*select)));
         let outcome = working.await.map_err(|why| Status::internal(format!("the work ended badly: {why}")))?;
@@ -30,14 +31,16 @@ impl Service {
     }
 
     pub(super) async fn label_names(&self, question: &[u8]) -> Result<Bytes, Status> {
-        let request = requests::names_request(&decode::<NamesMessage>(question)?).map_err(wrong)?;
+        let mut request = requests::names_request(&decode::<NamesMessage>(question)?).map_err(wrong)?;
+        self.limits.bound_names(&mut request, self.limits.label_names_max);
         let (completeness, complete) = (request.budget.completeness.clone(), self.complete(request.range));
         let texts = self.asking(move |select| select.label_names(request)).await?;
         Ok(encode(&Texts { texts, lacks: completeness.is_partial(), complete }))
     }
 
     pub(super) async fn label_values(&self, question: &[u8]) -> Result<Bytes, Status> {
-        let request = requests::values_request(&decode::<NamesMessage>(question)?).map_err(wrong)?;
+        let mut request = requests::values_request(&decode::<NamesMessage>(question)?).map_err(wrong)?;
+        self.limits.bound_names(&mut request.names, self.limits.label_values_max);
         let completeness = request.names.budget.completeness.clone();
         let complete = self.complete(request.names.range);
         let texts = self.asking(move |select| select.label_values(request)).await?;

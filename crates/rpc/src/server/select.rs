@@ -2,6 +2,8 @@
 //!
 //! A thread that may block finds the series, reads chunk after chunk, and writes them as messages, which leave as [`super::packets`] says.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use model::SeriesKey;
 use prost::Message;
@@ -11,7 +13,7 @@ use tonic::Status;
 
 use super::{
     Service, decode,
-    packets::{PacketWriter, Packets, packets},
+    packets::{Packets, packets},
     wrong,
 };
 use crate::{
@@ -37,14 +39,18 @@ impl Service {
     pub(super) fn stream(&self, question: &[u8]) -> Result<Packets, Status> {
         let select = self.select()?.clone();
         let question = decode::<SelectMessage>(question)?;
-        let request = requests::select_request(&question).map_err(wrong)?;
+        let mut request = requests::select_request(&question).map_err(wrong)?;
+        self.limits.bound(&mut request.budget);
         let (mut out, packets) = packets(request.budget.cancel.clone());
         let asked_word = self.asker_of_words();
-        let runtime = Handle::current();
+        let (runtime, places) = (Handle::current(), Arc::clone(&self.places));
         spawn_blocking(move || {
-            let word = asked_word(request.range);
-            let finding = |request: SelectRequest| runtime.block_on(select.select(request));
-            let end = answer(finding, request, &word, &mut out);
+            let end = runtime.block_on(places.place()).and_then(|mut place| {
+                let word = asked_word(request.range);
+                let finding = |request: SelectRequest| runtime.block_on(select.select(request));
+                let mut send = |message: Bytes| place.leave_for(&runtime, || out.send(message));
+                answer(finding, request, &word, |message| send(message).map_err(|_| SelectError::Cancelled))
+            });
             out.end(end.map_err(|error| select_status(&error)));
         });
         Ok(packets)
@@ -56,11 +62,10 @@ fn answer(
     find: impl FnOnce(SelectRequest) -> Result<Box<dyn storage_api::SeriesStream>, SelectError>,
     request: SelectRequest,
     word: &ShardWord,
-    out: &mut PacketWriter,
+    mut send: impl FnMut(Bytes) -> Result<(), SelectError>,
 ) -> Result<Bytes, SelectError> {
     let (budget, samples_from) = (request.budget.clone(), request.samples_from);
     let completeness: Completeness = budget.completeness.clone();
-    let mut send = |message: Bytes| out.send(message).map_err(|_| SelectError::Cancelled);
     let stream = find(request)?;
     send(SelectHead { series_total: stream.series_total(), word: Some(word_message(word)) }.encode_to_vec().into())?;
     let mut writer = ChunkWriter::default();

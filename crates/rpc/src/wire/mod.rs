@@ -1,5 +1,6 @@
 //! What goes over the wire.
 
+pub mod bundle;
 pub mod chunk;
 pub mod copy;
 pub mod messages;
@@ -10,7 +11,7 @@ pub mod sub_plan;
 pub mod word;
 
 /// Both sides must speak the same one.
-pub const WIRE_VERSION: u32 = 4;
+pub const WIRE_VERSION: u32 = 5;
 
 /// What a node is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +71,7 @@ pub mod path {
     paths! {
         HELLO = "Hello";
         INSERT = "Insert";
+        INSERT_BUNDLE = "InsertBundle";
         REPORT = "Report";
         SELECT = "Select";
         SHARDS = "Shards";

@@ -39,7 +39,7 @@ pub const FLAGS: &[Flag] = &[
         "search.maxConcurrentRequests",
         Kind::Number { min: 0, max: 100_000 },
         "0",
-        "Queries and exports at once; 0 means twice the number of processors, at most 16.",
+        "Queries and exports at once, and questions of other nodes; 0 means twice the number of processors, on a single node at most 16.",
     ),
     obeyed(
         "search.maxQueueDuration",
