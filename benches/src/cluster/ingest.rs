@@ -1,9 +1,10 @@
 //! What writing into a cluster costs, beside a single node that gets the same bodies in the same run.
 //!
-//! 1. *new* and *known* go into a single node, then into an insert before two storages with one copy of each series: CPU of all processes until everything
-//!    is flushed, and the memory of all.
-//! 2. With two copies of each series one storage is away while *new* is written; then it is started, and while *known* is written its hints drain. How long
-//!    that takes, and how fast bodies are taken meanwhile and behind it.
+//! 1. *new* and *known* go into a single node, then into an insert before two storages with one copy of each series, then into VictoriaMetrics' single node:
+//!    CPU of all processes until everything is flushed, and the memory of all. VictoriaMetrics' cluster, which Debian has no package of, spends
+//!    [`RIVAL_CLUSTER`] times its single node's CPU on this traffic, by figures measured before.
+//! 2. With two copies of each series one storage is away while *new* is written (40 scrapes are ten minutes of load at an interval of 15 s); then it is
+//!    started, and while *known* is written its hints drain. How long that takes, and how fast bodies are taken meanwhile and behind it.
 
 use std::{
     fmt::Write,
@@ -19,12 +20,14 @@ use crate::{
     machine,
     paired::{Plan, Recordings},
     replay::replay,
-    server::Server,
+    server::{Server, VICTORIA_METRICS_COMMAND},
 };
 
 /// A tick at least: a tiny run must not divide by zero.
 const CPU_S_MIN: f64 = 0.01;
 const STORAGES: usize = 2;
+/// CPU of VictoriaMetrics' cluster over that of its single node: 1.5 to 1.6.
+const RIVAL_CLUSTER: f64 = 1.55;
 const POLL: Duration = Duration::from_millis(20);
 /// Hints that are not drained by then never will be.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(600);
@@ -32,12 +35,12 @@ const DRAIN_TIME_MAX: Duration = Duration::from_secs(600);
 /// One round.
 #[derive(Debug, Clone)]
 pub struct Round {
-    /// Of *new* and of *known*: CPU of the single node and of the cluster.
-    pub cpu_s: [[f64; 2]; 2],
+    /// Of *new* and of *known*: CPU of the single node, of the cluster, and of VictoriaMetrics' single node.
+    pub cpu_s: [[f64; 3]; 2],
     /// Samples of each.
     pub samples: [u64; 2],
-    /// The most memory of the single node, and of all nodes together.
-    pub memory_bytes: [u64; 2],
+    /// The most memory of the single node, of all nodes together, and of VictoriaMetrics' single node.
+    pub memory_bytes: [u64; 3],
     /// Samples that one storage had missed, and how long they took to come to it.
     pub drained: (u64, Duration),
     /// Samples a second that were taken while hints drained, and afterwards.
@@ -48,24 +51,24 @@ pub struct Round {
 pub fn run(plan: &Plan, program: &str, recordings: &Recordings, folder: &Path) -> io::Result<Round> {
     let phases = [recordings.new.as_path(), recordings.known.as_path()];
     let mut round = Round {
-        cpu_s: [[0.0; 2]; 2],
+        cpu_s: [[0.0; 3]; 2],
         samples: [0; 2],
-        memory_bytes: [0; 2],
+        memory_bytes: [0; 3],
         drained: (0, Duration::ZERO),
         rates: [0.0; 2],
     };
-    {
+    let own =
+        format!("{program} single -retentionPeriod=100y -httpListenAddr=127.0.0.1:$PORT -storageDataPath=$DATADIR");
+    for (who, command) in [(0, own.as_str()), (2, VICTORIA_METRICS_COMMAND)] {
         let home = tempfile::tempdir_in(folder)?;
-        let command =
-            format!("{program} single -retentionPeriod=100y -httpListenAddr=127.0.0.1:$PORT -storageDataPath=$DATADIR");
-        let single = Server::start(&command, &home.path().join("single"))?;
+        let single = Server::start(command, &home.path().join("single"))?;
         for (at, phase) in phases.iter().enumerate() {
             let before = single.cpu_s()?;
             round.samples[at] = replay(phase, &single, plan.connections)?.samples;
             single.flush(&plan.patience)?;
-            round.cpu_s[at][0] = (single.cpu_s()? - before).max(CPU_S_MIN);
+            round.cpu_s[at][who] = (single.cpu_s()? - before).max(CPU_S_MIN);
         }
-        round.memory_bytes[0] = single.memory_peak_bytes()?;
+        round.memory_bytes[who] = single.memory_peak_bytes()?;
     }
     {
         let home = tempfile::tempdir_in(folder)?;
@@ -123,9 +126,12 @@ fn wait(mut done: impl FnMut() -> io::Result<bool>) -> io::Result<()> {
 /// The rounds as a table, their medians first.
 pub fn table(plan: &Plan, rounds: &[Round]) -> String {
     let mut text = format!(
-        "{} series × {} scrapes, twice; 1 insert, {STORAGES} storages. Machine: {}.\n\n| | median | {} |\n|---|---:|{}\n",
+        "{} series × {} scrapes, twice, in bodies of {} samples over {} connections; 1 insert, {STORAGES} storages. Machine: {}.\n\n\
+         | | median | {} |\n|---|---:|{}\n",
         plan.series,
         plan.scrapes,
+        plan.samples_per_request,
+        plan.connections,
         machine::describe(),
         (1..=rounds.len()).map(|round| format!("round {round}")).collect::<Vec<_>>().join(" | "),
         "---:|".repeat(rounds.len())
@@ -140,7 +146,7 @@ pub fn table(plan: &Plan, rounds: &[Round]) -> String {
         text.push_str("|\n");
     };
     for (at, phase) in ["new", "known"].into_iter().enumerate() {
-        for (who, name) in ["single", "cluster"].into_iter().enumerate() {
+        for (who, name) in ["single", "cluster", "VictoriaMetrics' single node"].into_iter().enumerate() {
             line(&format!("{phase}: {name}, thousand samples per CPU-second"), 0, &|round| {
                 round.samples[at] as f64 / round.cpu_s[at][who] / 1e3
             });
@@ -148,9 +154,18 @@ pub fn table(plan: &Plan, rounds: &[Round]) -> String {
         line(&format!("{phase}: CPU of the cluster over that of the single node"), 2, &|round| {
             round.cpu_s[at][1] / round.cpu_s[at][0]
         });
+        line(
+            &format!(
+                "{phase}: samples per CPU-second over those of VictoriaMetrics' cluster ({RIVAL_CLUSTER} × its single node)"
+            ),
+            1,
+            &|round| RIVAL_CLUSTER * round.cpu_s[at][2] / round.cpu_s[at][1],
+        );
     }
-    line("memory of the single node, MB", 0, &|round| round.memory_bytes[0] as f64 / 1e6);
-    line("memory of all nodes together, MB", 0, &|round| round.memory_bytes[1] as f64 / 1e6);
+    for (who, name) in ["the single node", "all nodes together", "VictoriaMetrics' single node"].into_iter().enumerate()
+    {
+        line(&format!("memory of {name}, MB"), 0, &|round| round.memory_bytes[who] as f64 / 1e6);
+    }
     line("samples that a storage had missed", 0, &|round| round.drained.0 as f64);
     line("… and the seconds until it had them", 1, &|round| round.drained.1.as_secs_f64());
     line("thousand samples taken in a second meanwhile", 0, &|round| round.rates[0] / 1e3);
