@@ -7,6 +7,7 @@
 //!    rule that decides; anything else fails, and so does a line of that file that no longer differs.
 
 mod answer;
+mod cluster;
 mod data;
 mod list;
 mod server;
@@ -17,7 +18,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use answer::{Answer, difference};
 pub use list::Judged;
 use list::Question;
-use server::Server;
+use server::{Asker, Server};
 
 /// The flags of VictoriaMetrics and of Basalt in its dialect.
 const METRICSQL_FLAGS: &str =
@@ -51,23 +52,25 @@ const CHECKS: [Check; 5] = [
     Check { name: "unaligned", start: data::ASKED - 3_737_123, end: data::ASKED - 3_737_123, step: 0 },
 ];
 
-/// `diff`, `diff metricsql|promql [PROGRAM]`, or `diff WITNESS OURS FOLDER` with commands for a shell, which find their port and folder in `$PORT` and `$DATADIR`.
+/// `diff`, `diff metricsql|promql|cluster [PROGRAM]`, or `diff WITNESS OURS FOLDER` with commands for a shell, which find their port and folder in `$PORT` and `$DATADIR`.
 pub fn run(root: &Path, arguments: &[&str]) -> Result<(), String> {
     let release = root.join("target/release/basalt").display().to_string();
     match arguments {
-        [] => both(root, &release),
+        [] => all(root, &release),
         ["metricsql"] => metricsql(root, &release),
         ["metricsql", program] => metricsql(root, program),
         ["promql"] => promql(root, &release),
         ["promql", program] => promql(root, program),
+        ["cluster"] => cluster::run(root, &release),
+        ["cluster", program] => cluster::run(root, program),
         [witness, ours, folder] => compare(witness, ours, Path::new(folder)),
-        _ => Err("usage: cargo xtask diff [metricsql|promql [PROGRAM]] | diff WITNESS OURS FOLDER".into()),
+        _ => Err("usage: cargo xtask diff [metricsql|promql|cluster [PROGRAM]] | diff WITNESS OURS FOLDER".into()),
     }
 }
 
-/// Both dialects, the second also where the first fails.
-fn both(root: &Path, program: &str) -> Result<(), String> {
-    let verdicts = [metricsql(root, program), promql(root, program)];
+/// Both dialects and clusters, each also where one before it fails.
+fn all(root: &Path, program: &str) -> Result<(), String> {
+    let verdicts = [metricsql(root, program), promql(root, program), cluster::run(root, program)];
     let failures: Vec<String> = verdicts.into_iter().filter_map(Result::err).collect();
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
 }
@@ -86,11 +89,12 @@ fn promql(root: &Path, program: &str) -> Result<(), String> {
 fn compare(witness: &str, ours: &str, folder: &Path) -> Result<(), String> {
     let lists = list::lists(folder)?;
     let judged = Judged::read(&folder.join("judged.txt"))?;
-    let (mut witness, mut ours) = (Server::start(witness)?, Server::start(ours)?);
+    let (witness, ours) = (Server::start(witness)?, Server::start(ours)?);
     for part in data::parts() {
         witness.write(&part)?;
         ours.write(&part)?;
     }
+    let (mut witness, mut ours) = (witness.asker(), ours.asker());
     let (mut found, mut failures, mut asked) = (BTreeMap::new(), Vec::new(), 0);
     for question in &lists {
         let differences = differences(&mut witness, &mut ours, question)?;
@@ -125,14 +129,14 @@ fn compare(witness: &str, ours: &str, folder: &Path) -> Result<(), String> {
 }
 
 fn differences(
-    witness: &mut Server,
-    ours: &mut Server,
+    witness: &mut Asker,
+    ours: &mut Asker,
     question: &Question,
 ) -> Result<Vec<(&'static str, String)>, String> {
     let mut differences = Vec::new();
     for check in &CHECKS {
-        let want = Answer::ask(witness, &question.text, check)?;
-        let have = Answer::ask(ours, &question.text, check)?;
+        let want = Answer::ask(witness, &question.text, check, "nocache=1")?;
+        let have = Answer::ask(ours, &question.text, check, "nocache=1")?;
         if let Some(why) = difference(question, &want, &have, check) {
             differences.push((check.name, why));
         }

@@ -5,7 +5,7 @@
 //! | `tidy` | checks the rules that no compiler knows |
 //! | `docs` | writes the generated pages anew |
 //! | `deploy [PROGRAM]` | checks what lies under `deploy/`, with target/release/basalt or the program that is named |
-//! | `diff [metricsql\|promql [PROGRAM]]` | the queries of testdata/ beside the programs that the dialects follow |
+//! | `diff [metricsql\|promql\|cluster [PROGRAM]]` | the queries of testdata/ beside the programs that the dialects follow, and a single node beside clusters |
 //! | `ci` | everything that has to pass, in one command |
 //! | `long kill9 [ROUNDS]` | the `kill -9` loop of the tests, as long as wanted |
 //! | `long soak [MINUTES]` | everything at once at a fixed limit of memory, as long as wanted |
@@ -22,7 +22,7 @@ mod tidy;
 
 use std::{path::PathBuf, process::ExitCode};
 
-const USAGE: &str = "usage: cargo xtask tidy | docs | deploy [PROGRAM] | diff [metricsql|promql [PROGRAM]] | ci | \
+const USAGE: &str = "usage: cargo xtask tidy | docs | deploy [PROGRAM] | diff [metricsql|promql|cluster [PROGRAM]] | ci | \
                      long kill9 [ROUNDS] | long soak [MINUTES] | long cluster [HISTORIES] [--seed SEED] | long histories [COUNT]";
 
 fn main() -> ExitCode {

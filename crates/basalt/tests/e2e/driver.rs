@@ -11,6 +11,7 @@ use serde_json::Value as Json;
 use tempfile::TempDir;
 
 use crate::{
+    cluster::same,
     queries::answer,
     server::{Basalt, folder},
     wire::{BodyWriter, labels},
@@ -22,12 +23,24 @@ pub trait Target {
     fn written(&self) -> &Basalt;
     /// Answers.
     fn asked(&self) -> &Basalt;
+    /// Gets the same samples, and must give the same answers.
+    fn witness(&self) -> Option<&Basalt> {
+        None
+    }
 }
 
 /// One process does both.
-struct Single {
+pub struct Single {
     basalt: Basalt,
     _folder: TempDir,
+}
+
+impl Single {
+    pub fn start() -> Self {
+        let folder = folder();
+        let flags = ["-search.latencyOffset=0s", "-futureRetention=100y"];
+        Self { basalt: Basalt::start(folder.path(), &flags), _folder: folder }
+    }
 }
 
 impl Target for Single {
@@ -52,12 +65,7 @@ pub fn aim_at(target: Rc<dyn Target>) {
 }
 
 fn target() -> Rc<dyn Target> {
-    let start = || -> Rc<dyn Target> {
-        let folder = folder();
-        let flags = ["-search.latencyOffset=0s", "-futureRetention=100y"];
-        Rc::new(Single { basalt: Basalt::start(folder.path(), &flags), _folder: folder })
-    };
-    TARGET.with_borrow_mut(|target| Rc::clone(target.get_or_insert_with(start)))
+    TARGET.with_borrow_mut(|target| Rc::clone(target.get_or_insert_with(|| Rc::new(Single::start()))))
 }
 
 /// A tenant without data.
@@ -78,9 +86,12 @@ impl Driver {
         writer.series(&labels(pairs), samples);
         let packed = snap::raw::Encoder::new().compress_vec(&writer.body).expect("snappy packs everything");
         let path = format!("/insert/{}/prometheus/api/v1/write", self.tenant);
-        let response = target().written().client().post(&path, "application/x-protobuf", Some("snappy"), &packed);
-        let response = response.expect("the server answers");
-        assert!(response.is_success(), "{}: {}", response.status, response.text());
+        let target = target();
+        for basalt in [target.written()].into_iter().chain(target.witness()) {
+            let response = basalt.client().post(&path, "application/x-protobuf", Some("snappy"), &packed);
+            let response = response.expect("the server answers");
+            assert!(response.is_success(), "{}: {}", response.status, response.text());
+        }
     }
 
     pub fn instant(&self, dialect: Dialect, text: &str, time: i64) -> Result<Answer, QueryError> {
@@ -99,9 +110,21 @@ impl Driver {
         };
         let path = format!("/select/{}/prometheus/api/v1/{call}", self.tenant);
         let arguments = [arguments, &[("dialect", dialect), ("nocache", "1")]].concat();
-        let (status, body) = answer(target().asked(), &path, &arguments);
+        let target = target();
+        let (status, body) = answer(target.asked(), &path, &arguments);
+        if let Some(witness) = target.witness() {
+            let (want_status, want) = answer(witness, &path, &arguments);
+            let fields = ["status", "errorType", "data", "warnings", "infos"];
+            let is_same = status == want_status && fields.iter().all(|field| same(&want[field], &body[field]));
+            // What a node refuses has its address before it.
+            let says_same = text(&body["error"]).ends_with(text(&want["error"]));
+            assert!(
+                is_same && says_same,
+                "{path} {arguments:?}: {status} {body}, but the witness {want_status} {want}"
+            );
+        }
         if body["status"] != "success" {
-            let error = body["error"].as_str().unwrap_or_default();
+            let error = text(&body["error"]);
             return Err(QueryError::Evaluation(format!("{status}: {error}")));
         }
         let texts = |name: &str| -> Vec<String> {
@@ -111,6 +134,10 @@ impl Driver {
         let (stats, warnings, infos) = (Stats::default(), texts("warnings"), texts("infos"));
         Ok(Answer { value, stats, warnings, infos, trace: None, is_partial: None, held: None })
     }
+}
+
+fn text(value: &Json) -> &str {
+    value.as_str().unwrap_or_default()
 }
 
 fn seconds(millis: i64) -> String {

@@ -10,17 +10,27 @@ use query::Dialect;
 
 use crate::{
     cluster::Cluster,
-    driver::{Target, aim_at},
+    driver::{Single, Target, aim_at},
     server::Basalt,
 };
 
-impl Target for Cluster {
+/// A cluster, and a single node beside it.
+struct Beside {
+    cluster: Cluster,
+    single: Single,
+}
+
+impl Target for Beside {
     fn written(&self) -> &Basalt {
-        &self.insert
+        &self.cluster.insert
     }
 
     fn asked(&self) -> &Basalt {
-        &self.select
+        &self.cluster.select
+    }
+
+    fn witness(&self) -> Option<&Basalt> {
+        Some(self.single.asked())
     }
 }
 
@@ -30,21 +40,21 @@ fn scripts_pass_over_http() {
 }
 
 #[test]
-fn scripts_pass_on_a_cluster() {
+fn scripts_pass_on_a_cluster_and_give_what_a_single_node_gives() {
     pass_on_a_cluster(1);
 }
 
 #[test]
-fn scripts_pass_on_a_cluster_with_two_copies() {
+fn scripts_pass_on_a_cluster_with_two_copies_and_give_what_a_single_node_gives() {
     pass_on_a_cluster(2);
 }
 
 fn pass_on_a_cluster(copies: usize) {
-    let cluster = Rc::new(Cluster::start(3, copies, false));
-    aim_at(Rc::clone(&cluster) as Rc<dyn Target>);
+    let beside = Rc::new(Beside { cluster: Cluster::start(3, copies, false), single: Single::start() });
+    aim_at(Rc::clone(&beside) as Rc<dyn Target>);
     all_pass();
-    let asked_for = cluster.select.metric("basalt_gather_sub_plans_total");
-    let in_force = cluster.select.metric("basalt_gather_partial_results_total");
+    let asked_for = beside.asked().metric("basalt_gather_sub_plans_total");
+    let in_force = beside.asked().metric("basalt_gather_partial_results_total");
     assert!(in_force > 100.0, "{in_force} of {asked_for} sub-plans were in force");
 }
 

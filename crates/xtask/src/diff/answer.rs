@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{Check, list::Question, server::Server};
+use super::{Check, list::Question, server::Asker};
 
 /// Values differ if they do by more than this part of them: VictoriaMetrics keeps 15 digits at best, fewer beside great ones.
 const PART_MAX: f64 = 5e-6;
@@ -15,7 +15,7 @@ const TIME_PART_MAX: f64 = 1e-12;
 /// Values this near to each other are equal: what is left where two great ones were subtracted.
 const DISTANCE_MAX: f64 = 1e-9;
 
-type Labels = BTreeMap<String, String>;
+pub type Labels = BTreeMap<String, String>;
 
 /// What a server said.
 #[derive(Debug)]
@@ -27,8 +27,8 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// Asks a server.
-    pub fn ask(server: &mut Server, text: &str, check: &Check) -> Result<Self, String> {
+    /// Asks a server; `more` are further arguments.
+    pub fn ask(server: &mut Asker, text: &str, check: &Check, more: &str) -> Result<Self, String> {
         let seconds = |millis: i64| format!("{}.{:03}", millis / 1_000, millis % 1_000);
         let (path, times) = match check.step {
             0 => ("/api/v1/query", format!("time={}", seconds(check.end))),
@@ -37,7 +37,7 @@ impl Answer {
                 format!("start={}&end={}&step={}", seconds(check.start), seconds(check.end), seconds(step)),
             ),
         };
-        let body = server.form(path, &format!("{times}&nocache=1&query={}", encoded(text)))?;
+        let body = server.form(path, &format!("{times}&{more}&query={}", encoded(text)))?;
         let value: Value = serde_json::from_slice(&body)
             .map_err(|_| format!("{text}: no answer of the API: {}", String::from_utf8_lossy(&body)))?;
         if value["status"] != "success" {

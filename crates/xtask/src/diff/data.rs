@@ -16,6 +16,11 @@ const SCRAPES: usize = 960;
 pub const ASKED: i64 = START + 4 * 3_600_000 - 1_800_000;
 /// What is sent at once: some servers refuse samples that are an hour older than the newest.
 const PART: i64 = 1_800_000;
+/// Instances of the service.
+const INSTANCES: usize = 3;
+const INSTANCES_UNEVEN: usize = 5;
+/// What the names of series end with whose values are whole for a reason.
+const WHOLE: &[&str] = &["up", "_is_holiday", "_num_cpus", "_bucket", "_count", "_special_values", "_sensor"];
 /// A stale marker.
 const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
 const DOWN: std::ops::Range<usize> = 560..588;
@@ -23,8 +28,25 @@ const RESTARTS: [usize; 2] = [400, 690];
 
 /// The samples, in parts by time.
 pub fn parts() -> Vec<Vec<Series>> {
-    let mut all = service();
-    all.extend(odd());
+    by_time(&[service(INSTANCES), odd()].concat())
+}
+
+/// The same of more instances, with values that are tenths of what they were, so that it shows in which order they are added.
+pub fn uneven() -> Vec<Vec<Series>> {
+    let mut all = [service(INSTANCES_UNEVEN), odd()].concat();
+    for series in &mut all {
+        let name = series.labels.iter().find(|(label, _)| label == "__name__").map_or("", |(_, name)| name.as_str());
+        // What counts, or is yes or no, means something only as it stands.
+        if WHOLE.iter().any(|end| name.ends_with(end)) {
+            continue;
+        }
+        // Markers are no numbers, and stay.
+        series.samples.iter_mut().filter(|(_, value)| value.is_finite()).for_each(|(_, value)| *value *= 0.1);
+    }
+    by_time(&all)
+}
+
+fn by_time(all: &[Series]) -> Vec<Vec<Series>> {
     let first = START - PART;
     (0..10)
         .map(|part| {
@@ -47,8 +69,8 @@ struct Instance {
     series: Vec<Series>,
 }
 
-fn service() -> Vec<Series> {
-    (0..3)
+fn service(instances: usize) -> Vec<Series> {
+    (0..instances)
         .flat_map(|number| {
             let mut rng = Rng::new(42 + number as u64);
             let late = number as i64 * 1_300;
