@@ -1,5 +1,6 @@
 //! Whole clusters as processes: they answer as a single node does, say what is missing, and keep tenants apart.
 
+mod answers;
 mod beginnings;
 mod changes;
 mod groups;

@@ -28,7 +28,7 @@ fn request(metric: &str, kinds: &[u8]) -> Vec<u8> {
     [field(0x0a, &query), field(0x12, kinds)].concat()
 }
 
-fn read(basalt: &Basalt, metric: &str, kinds: &[u8]) -> testkit::http::Response {
+pub fn read(basalt: &Basalt, metric: &str, kinds: &[u8]) -> testkit::http::Response {
     let packed = snap::raw::Encoder::new().compress_vec(&request(metric, kinds)).expect("snappy packs everything");
     basalt.client().post("/api/v1/read", "application/x-protobuf", Some("snappy"), &packed).expect("an answer")
 }
