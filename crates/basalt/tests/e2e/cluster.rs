@@ -6,7 +6,7 @@ mod changes;
 mod groups;
 mod histories;
 mod load;
-mod nodes;
+pub mod nodes;
 mod selects;
 mod writes;
 

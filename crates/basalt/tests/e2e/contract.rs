@@ -1,4 +1,7 @@
-//! Every path that users of a single VictoriaMetrics know is there, bare and under all that may stand before it, with its status and media type.
+//! Every path that users of VictoriaMetrics know is there, bare and under all that may stand before it, with its status and media type: all of them on a
+//! single node, and those of its own on a node of a cluster.
+
+mod roles;
 
 use crate::server::{Basalt, folder};
 
@@ -93,21 +96,12 @@ const INSERTS: Paths = (
     ],
 );
 
+/// What every process has.
 const PROCESS: Paths = (
     OF_PROMETHEUS,
     &[
         ("GET", "/", "", 200, TEXT),
-        ("GET", "/api/v1/admin/tsdb/snapshot", "", 200, JSON),
-        ("GET", "/targets", "", 200, TEXT),
-        ("GET", "/api/v1/targets", "", 200, JSON),
-        ("GET", "/service-discovery", "", 200, TEXT),
-        ("GET", "/target_response?id=1", "", 400, TEXT),
-        ("GET", "/config", "", 200, TEXT),
         ("GET", "/-/reload", "", 200, TEXT),
-        ("GET", "/ready", "", 200, TEXT),
-        ("GET", "/metric-relabel-debug", "", 200, HTML),
-        ("GET", "/target-relabel-debug", "", 200, HTML),
-        ("GET", "/metric-relabel-debug?metric=m&format=json", "", 200, JSON),
         ("GET", "/metrics", "", 200, TEXT),
         ("GET", "/flags", "", 200, TEXT),
         ("GET", "/health", "", 200, TEXT),
@@ -123,24 +117,54 @@ const PROCESS: Paths = (
     ],
 );
 
+/// What is asked of whoever scrapes.
+const SCRAPING: Paths = (
+    OF_PROMETHEUS,
+    &[
+        ("GET", "/targets", "", 200, TEXT),
+        ("GET", "/api/v1/targets", "", 200, JSON),
+        ("GET", "/service-discovery", "", 200, TEXT),
+        ("GET", "/target_response?id=1", "", 400, TEXT),
+        ("GET", "/config", "", 200, TEXT),
+        ("GET", "/ready", "", 200, TEXT),
+        ("GET", "/metric-relabel-debug", "", 200, HTML),
+        ("GET", "/target-relabel-debug", "", 200, HTML),
+        ("GET", "/metric-relabel-debug?metric=m&format=json", "", 200, JSON),
+    ],
+);
+
+const SNAPSHOTS: Paths = (
+    BARE,
+    &[
+        ("GET", "/api/v1/admin/tsdb/snapshot", "", 200, JSON),
+        ("GET", "/prometheus/api/v1/admin/tsdb/snapshot", "", 200, JSON),
+        ("GET", "/snapshot/create", "", 200, JSON),
+        ("GET", "/snapshot/list", "", 200, JSON),
+        ("GET", "/snapshot/delete?snapshot=none", "", 404, JSON),
+        ("GET", "/snapshot/delete_all", "", 200, JSON),
+    ],
+);
+
 const OPERATION: Paths = (
     BARE,
     &[
-        ("GET", "/snapshot/create", "", 200, JSON),
-        ("GET", "/snapshot/list", "", 200, JSON),
         ("GET", "/snapshot/delete", "", 400, JSON),
-        ("GET", "/snapshot/delete?snapshot=none", "", 404, JSON),
-        ("GET", "/snapshot/delete_all", "", 200, JSON),
         ("GET", "/internal/resetRollupResultCache?propagate=1", "", 200, TEXT),
         ("GET", "/internal/force_merge?partition_prefix=2026", "", 200, TEXT),
         ("GET", "/internal/force_flush", "", 200, TEXT),
         ("GET", "/internal/log_new_series?seconds=1", "", 200, JSON),
+        ("GET", "/select/prometheus/api/v1/labels", "", 200, JSON),
+        ("POST", "/delete/0/prometheus/api/v1/admin/tsdb/delete_series?match[]=none", "", 204, NONE),
+    ],
+);
+
+const OF_WRITERS: Paths = (
+    BARE,
+    &[
         ("POST", "/insert/0/prometheus", "\0", 204, NONE),
         ("POST", "/insert/0/prometheus/", "\0", 204, NONE),
         ("POST", "/insert/prometheus/api/v1/write", "\0", 204, NONE),
         ("POST", "/insert/influx/write", "m f=1", 204, NONE),
-        ("GET", "/select/prometheus/api/v1/labels", "", 200, JSON),
-        ("POST", "/delete/0/prometheus/api/v1/admin/tsdb/delete_series?match[]=none", "", 204, NONE),
     ],
 );
 
@@ -179,26 +203,35 @@ const GRAPHITE: Paths = (
     ],
 );
 
+/// How a node answers a request.
+type Want = (u16, &'static str);
+
+/// Asks a node for all of these paths; what it does not answer as `want` says, which is told what a single node does.
+fn others(node: &Basalt, all: &[Paths], want: impl Fn(Want) -> Want) -> Vec<String> {
+    let mut client = node.client();
+    let mut others = Vec::new();
+    for (prefixes, paths) in all {
+        for prefix in *prefixes {
+            for (method, path, body, status, media_type) in *paths {
+                let path = format!("{prefix}{path}");
+                let answer = client.request(method, &path, &[], body.as_bytes()).expect("the server answers");
+                let have = answer.header("content-type").unwrap_or_default();
+                let (want_status, want_type) = want((*status, *media_type));
+                if (answer.status, have) != (want_status, want_type) {
+                    others.push(format!("{method} {path}: {} {have:?} {}", answer.status, answer.text()));
+                }
+                assert!(answer.header("x-server-hostname").is_some(), "{path}");
+            }
+        }
+    }
+    others
+}
+
 #[test]
 fn every_path_of_a_single_victoriametrics_is_there() {
     let folder = folder();
     let basalt = Basalt::start(folder.path(), &[]);
-    let mut client = basalt.client();
-    let mut wrong = Vec::new();
-    let mut asked = 0;
-    for (prefixes, paths) in [QUERIES, INSERTS, PROCESS, OPERATION, INTERFACE, GRAPHITE] {
-        for prefix in prefixes {
-            for (method, path, body, status, media_type) in paths {
-                let path = format!("{prefix}{path}");
-                let answer = client.request(method, &path, &[], body.as_bytes()).expect("the server answers");
-                let have = answer.header("content-type").unwrap_or_default();
-                if (answer.status, have) != (*status, *media_type) {
-                    wrong.push(format!("{method} {path}: {} {have:?} {}", answer.status, answer.text()));
-                }
-                assert!(answer.header("x-server-hostname").is_some(), "{path}");
-                asked += 1;
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "{} of {asked} answers are others:\n{}", wrong.len(), wrong.join("\n"));
+    let all = [QUERIES, INSERTS, PROCESS, SCRAPING, SNAPSHOTS, OPERATION, OF_WRITERS, INTERFACE, GRAPHITE];
+    let wrong = others(&basalt, &all, |as_it_is| as_it_is);
+    assert!(wrong.is_empty(), "{} answers are others:\n{}", wrong.len(), wrong.join("\n"));
 }
