@@ -8,6 +8,7 @@ mod histories;
 mod load;
 pub mod nodes;
 mod selects;
+mod tenants;
 mod writes;
 
 use std::{net::TcpListener, process::Command, time::Instant};
