@@ -274,10 +274,52 @@ const SHOWN: Shown = &[
     ),
     ("crates/query/src/eval/batches.rs", &[("so_many_threads_work_as_may", &["search.maxWorkersPerQuery"])]),
     ("crates/basalt/tests/e2e/promql_api.rs", &[("the_flag_chooses_the_dialect_of_all_paths", &["search.dialect"])]),
+    (
+        "crates/basalt/tests/e2e/cluster.rs",
+        &[
+            ("a_storage_that_is_added_to_the_list_is_asked", &["storageNode"]),
+            ("swapped_ports_work_all_the_same", &["vminsertAddr"]),
+            ("a_select_asks_single_nodes_too", &["vmselectAddr"]),
+            ("inserts_and_selects_may_stand_in_levels", &["clusternativeListenAddr"]),
+        ],
+    ),
+    (
+        "crates/basalt/tests/e2e/cluster/flags.rs",
+        &[
+            ("only_nodes_that_the_filter_matches_are_used", &["storageNode.filter"]),
+            ("lists_are_looked_up_as_often_as_is_wanted", &["storageNode.discoveryInterval"]),
+            ("each_group_has_its_own_number_of_copies", &["replicationFactor"]),
+            ("each_series_is_in_as_many_groups_as_are_wanted", &["globalReplicationFactor"]),
+            ("a_node_that_takes_no_connection_is_given_up_in_time", &["vmstorageDialTimeout"]),
+            ("a_silent_node_counts_as_away_in_time", &["vmstorageUserTimeout"]),
+            ("answers_that_lack_something_may_be_denied", &["search.denyPartialResponse"]),
+            ("lists_of_labels_are_not_waited_for_where_slow_replicas_are_skipped", &["search.skipSlowReplicas"]),
+            ("hints_lie_where_they_are_wanted_and_drain_as_fast_as_they_may", &["hints.path", "hints.maxDrainRate"]),
+            ("a_storage_is_filled_up_as_fast_as_it_may", &["storage.refillMaxRate"]),
+        ],
+    ),
+    (
+        "crates/basalt/tests/e2e/cluster/writes.rs",
+        &[
+            ("strict_waits_for_all_copies_and_best_effort_keeps_hints", &["insert.ack"]),
+            ("hints_are_bounded_and_a_refusal_says_so", &["hints.maxDiskUsage"]),
+            (
+                "nodes_with_certificates_of_one_authority_talk_and_let_nobody_else_in",
+                &[
+                    "cluster.tls",
+                    "cluster.tlsCertFile",
+                    "cluster.tlsKeyFile",
+                    "cluster.tlsCAFile",
+                    "cluster.tlsServerName",
+                ],
+            ),
+        ],
+    ),
+    (
+        "crates/basalt/tests/e2e/cluster/tenants.rs",
+        &[("headers_may_be_told_to_mean_nothing", &["enableMultitenancyViaHeaders"])],
+    ),
 ];
-
-/// Sections of the table whose flags stand above; those of other roles are shown where these are tested.
-const SECTIONS_SHOWN: &[&str] = &["Storage", "HTTP", "Ingestion", "Queries", "Process and logs"];
 
 #[test]
 fn every_obeyed_flag_names_a_test_of_its_effect() {
@@ -294,8 +336,8 @@ fn every_obeyed_flag_names_a_test_of_its_effect() {
             }
         }
     }
-    let sections = SECTIONS.iter().filter(|section| SECTIONS_SHOWN.contains(&section.title));
-    let obeyed: Vec<&str> = sections
+    let obeyed: Vec<&str> = SECTIONS
+        .iter()
         .flat_map(|section| section.flags)
         .filter(|flag| flag.state == State::Obeyed)
         .map(|flag| flag.name)

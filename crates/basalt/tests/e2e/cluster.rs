@@ -3,6 +3,7 @@
 mod answers;
 mod beginnings;
 mod changes;
+mod flags;
 mod groups;
 mod histories;
 mod load;
