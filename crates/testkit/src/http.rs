@@ -38,6 +38,17 @@ pub struct Response {
     pub body: Vec<u8>,
 }
 
+/// A question that is on its way.
+#[derive(Debug)]
+pub struct Begun(BufReader<TcpStream>);
+
+impl Begun {
+    /// Waits for its answer.
+    pub fn answer(mut self) -> io::Result<Response> {
+        receive(&mut self.0, "GET")
+    }
+}
+
 impl Response {
     /// The first header of this name, in any case.
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -86,6 +97,13 @@ impl Client {
         self.request("GET", path, &[], &[])
     }
 
+    /// Asks for `path` on a connection of its own; the answer is waited for later.
+    pub fn begin_get(&self, path: &str) -> io::Result<Begun> {
+        let mut connection = self.open()?;
+        send(connection.get_mut(), &self.head("GET", path, &[], 0), &[])?;
+        Ok(Begun(connection))
+    }
+
     /// Sends a body.
     pub fn post(
         &mut self,
@@ -117,6 +135,10 @@ impl Client {
         if let Some(connection) = self.connection.take().filter(is_idle) {
             return Ok(connection);
         }
+        self.open()
+    }
+
+    fn open(&self) -> io::Result<BufReader<TcpStream>> {
         let stream = TcpStream::connect_timeout(&self.address, self.timeout)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(self.timeout))?;
@@ -339,17 +361,20 @@ mod tests {
     fn a_connection_is_kept_and_replaced_when_closed() {
         const EMPTY: &str = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
         const LAST: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
-        let (address, server) = serve(vec![vec![EMPTY, LAST], vec![EMPTY]]);
+        let (address, server) = serve(vec![vec![EMPTY, LAST], vec![EMPTY], vec![LAST]]);
         let mut client = Client::new(address).with_timeout(Duration::from_secs(20));
         assert!(client.get("/health").unwrap().is_success());
         let response = client.post("/api/v1/write", "application/x-protobuf", Some("snappy"), b"body").unwrap();
         assert_eq!(response.text(), "ok");
         client.post("/x?y=1", "text/plain", None, b"").unwrap();
+        let begun = client.begin_get("/beside").unwrap();
+        assert_eq!(begun.answer().unwrap().text(), "ok");
         let requests = server.join().unwrap();
         assert_eq!(requests[0], format!("GET /health HTTP/1.1|Host: {address}|"));
         let types = "Content-Type: application/x-protobuf|Content-Encoding: snappy|Content-Length: 4|";
         assert_eq!(requests[1], format!("POST /api/v1/write HTTP/1.1|Host: {address}|{types}body"));
         assert!(requests[2].starts_with("POST /x?y=1 ") && requests[2].ends_with("Content-Length: 0|"));
+        assert_eq!(requests[3], format!("GET /beside HTTP/1.1|Host: {address}|"));
     }
 
     #[test]

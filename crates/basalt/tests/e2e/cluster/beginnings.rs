@@ -28,7 +28,7 @@ fn write(nodes: &Nodes, batch: i64) {
 }
 
 fn select(nodes: &Nodes) -> &Basalt {
-    nodes.select.as_ref().expect("it runs")
+    nodes.select()
 }
 
 /// Whether the answer says that it is partial, and how many samples it has counted.
@@ -89,10 +89,10 @@ fn a_storage_that_came_to_own_shards_answers_for_the_time_before_when_it_was_fil
     write(&nodes, 0);
     assert_eq!(samples(&nodes), (Some(false), SERIES));
     nodes.stop_insert(0);
-    nodes.stop_select();
+    nodes.stop_select(0);
     nodes.shape.copies = 2;
     nodes.start_insert(0);
-    nodes.start_select();
+    nodes.start_select(0);
     write(&nodes, 1);
     wait_until("all is said", || nodes.is_settled());
     assert_eq!(samples(&nodes), (Some(false), 2 * SERIES));

@@ -1,11 +1,12 @@
 //! Histories of faults from a seed. The judge is the clients' own record.
 //!
-//! 1. A whole cluster of processes runs, senders write to its inserts all the time, a reader asks its select (`load`).
+//! 1. A whole cluster of processes runs, senders write to its inserts all the time, readers ask its selects (`load`).
 //! 2. A history is a sequence of faults: nodes are killed, links are cut, stalled or slow, disks are full, roles are restarted in turn, a node loses its disk.
 //!    Between two faults the cluster may heal, or not: then the next one comes on top, until no storage or no insert is left. A disk is lost only when all is healed,
 //!    because what is on one disk alone may be gone with it.
 //! 3. Any answer that calls itself whole has everything that was acknowledged before it was asked for. While only one node at a time is restarted in good
-//!    order, and each series has two copies, no answer fails or is partial.
+//!    order, and each series has two copies, no answer fails or is partial, and every write is acknowledged. Who finds a select or an insert stopped goes to
+//!    the other one; a query that a select has read when it is told to stop is answered.
 //! 4. At the end everything heals; when all say that nothing is lacking, nothing that was acknowledged is missing, nothing is there twice, and each sample
 //!    is on as many storages as it has copies.
 //!
@@ -36,6 +37,8 @@ const BATCHES_MAX: u64 = 60;
 const FAULT_TIME_MAX: Duration = Duration::from_millis(2500);
 const CHANCE_OF_HEALING: f64 = 0.7;
 const SHAPE: Shape = Shape { inserts: 2, storages: 3, copies: 2 };
+const SELECTS: usize = 2;
+const READERS: usize = 2;
 /// No disk has so much room.
 const TOO_MUCH: &str = "-storage.minFreeDiskSpaceBytes=1000TB";
 
@@ -43,9 +46,9 @@ const TOO_MUCH: &str = "-storage.minFreeDiskSpaceBytes=1000TB";
 enum Fault {
     KillStorage(usize),
     KillInsert(usize),
-    /// Every process but the select, at once.
+    /// Every process but the selects, at once.
     KillAll,
-    /// The link from an insert, or (behind them) from the select.
+    /// The link from an insert, or (behind them) from the selects.
     LinkTo {
         storage: usize,
         from: usize,
@@ -147,10 +150,12 @@ impl History<'_> {
             self.nodes.start_insert(insert);
             self.settle();
         }
-        self.nodes.stop_select();
-        self.work();
-        self.nodes.start_select();
-        self.work();
+        for select in 0..self.nodes.selects.len() {
+            self.nodes.stop_select(select);
+            self.work();
+            self.nodes.start_select(select);
+            self.work();
+        }
         self.watch.set_calm(false);
     }
 
@@ -194,7 +199,9 @@ impl History<'_> {
         for (number, insert) in self.nodes.inserts.iter().enumerate() {
             add(format!("insert {number}"), &insert.node);
         }
-        add("select".into(), &self.nodes.select);
+        for (number, select) in self.nodes.selects.iter().enumerate() {
+            add(format!("select {number}"), select);
+        }
         said
     }
 
@@ -203,8 +210,9 @@ impl History<'_> {
         let failures = self.watch.failures();
         assert!(failures.is_empty(), "{}\n{}", failures.join("\n"), self.said());
         let selector = format!("{METRIC}&start=1");
-        let found = self.nodes.select.as_ref().expect("it runs").export(&selector);
-        found.check(acknowledged, sent);
+        for select in self.nodes.selects.iter().flatten() {
+            select.export(&selector).check(acknowledged, sent);
+        }
         let on_nodes: Vec<Ledger> = self
             .nodes
             .storages
@@ -228,12 +236,14 @@ impl History<'_> {
     }
 }
 
-fn run(seed: u64, shape: Shape, faults: usize) {
+/// So many faults, `always` the same one or any.
+fn run(seed: u64, shape: Shape, faults: usize, always: Option<Fault>) {
     let mut rng = Rng::new(seed);
     let watch = Watch::default();
     let mut senders: Vec<Sender> = (0..SENDERS).map(|number| Sender::new(number, rng.fork())).collect();
-    let (readers_rng, own_rng) = (rng.fork(), rng.fork());
-    let mut history = History { nodes: Nodes::start(shape), watch: &watch, rng: own_rng };
+    let readers: Vec<Rng> = (0..READERS).map(|_| rng.fork()).collect();
+    let nodes = Nodes::start_with_selects(shape, SELECTS);
+    let mut history = History { nodes, watch: &watch, rng: rng.fork() };
     let doors = Arc::clone(&history.nodes.doors);
     let began = Instant::now();
     thread::scope(|scope| {
@@ -242,10 +252,12 @@ fn run(seed: u64, shape: Shape, faults: usize) {
         for sender in &mut senders {
             scope.spawn(|| sender.run(&doors, shape.inserts, &watch));
         }
-        scope.spawn(|| read(readers_rng, &doors, &watch));
+        for rng in readers {
+            scope.spawn(|| read(rng, &doors, &watch));
+        }
         history.work();
         for _ in 0..faults {
-            let fault = Fault::choose(&mut history.rng, shape);
+            let fault = always.unwrap_or_else(|| Fault::choose(&mut history.rng, shape));
             println!("{seed}: {:>6} ms {} batches: {fault:?}", began.elapsed().as_millis(), watch.batches());
             history.suffer(fault);
             if history.rng.chance(CHANCE_OF_HEALING) {
@@ -284,14 +296,19 @@ impl Drop for Ends<'_> {
 #[test]
 fn histories_of_faults_lose_and_double_nothing() {
     let Some(histories) = number_of_environment("BASALT_CLUSTER_HISTORIES") else {
-        run(1, SHAPE, 3);
-        run(2, Shape { copies: 1, ..SHAPE }, 2);
+        run(1, SHAPE, 3, None);
+        run(2, Shape { copies: 1, ..SHAPE }, 2, None);
         return;
     };
     let first = seed("BASALT_CLUSTER_SEED");
     for number in 0..histories {
         // Every fourth has one copy of each series.
         let copies = if number % 4 == 3 { 1 } else { SHAPE.copies };
-        run(first.wrapping_add(number), Shape { copies, ..SHAPE }, FAULTS);
+        run(first.wrapping_add(number), Shape { copies, ..SHAPE }, FAULTS, None);
     }
+}
+
+#[test]
+fn restarting_every_node_in_turn_fails_no_query_and_no_write() {
+    run(3, SHAPE, 1, Some(Fault::RollingRestart));
 }

@@ -1,16 +1,20 @@
-//! What clients do while nodes fail: senders that keep a record of what was acknowledged, and a reader that holds each answer against it.
+//! What clients do while nodes fail: senders that keep a record of what was acknowledged, and readers that hold each answer against it.
 
 use std::{
+    net::SocketAddr,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
-use testkit::{Rng, http::Client};
+use testkit::{
+    Rng,
+    http::{Client, Response},
+};
 
 use super::nodes::Doors;
 use crate::{
@@ -28,6 +32,8 @@ const PAUSE: Duration = Duration::from_millis(15);
 const QUERY_PAUSE: Duration = Duration::from_millis(10);
 /// No request takes longer, unless it hangs.
 const REQUEST_MAX: Duration = Duration::from_secs(20);
+/// A select that is told to stop may end connections whose query it has not begun to read. This is long enough to read one.
+const READING_MAX: Duration = Duration::from_millis(50);
 /// Series in each batch, per sender.
 const SERIES_OF_SENDERS: [usize; SENDERS] = [3, 12, 40];
 const CHANCE_OF_SENDING_AGAIN: f64 = 0.6;
@@ -39,7 +45,7 @@ pub const METRIC: &str = "history";
 #[derive(Default)]
 pub struct Watch {
     is_over: AtomicBool,
-    /// While it is odd, every answer has to be good and whole.
+    /// While it is odd, every answer has to be good and whole, and every write has to be acknowledged.
     calm: AtomicU64,
     /// The last batch of each sender that was acknowledged, 1 for the first.
     acknowledged: [AtomicU64; SENDERS],
@@ -59,10 +65,17 @@ impl Watch {
         self.is_over.load(SeqCst)
     }
 
-    /// From here on every answer has to be good and whole, or no longer.
+    /// From here on every answer has to be good and whole and every write acknowledged, or no longer.
     pub fn set_calm(&self, calm: bool) {
         if (self.calm.load(SeqCst) % 2 == 1) != calm {
             self.calm.fetch_add(1, SeqCst);
+        }
+    }
+
+    /// Tells a failure of something that was begun while `calm` had this value, if nothing should have failed since.
+    fn fail_if_calm(&self, calm: u64, what: String) {
+        if calm % 2 == 1 && self.calm.load(SeqCst) == calm {
+            self.fail(what);
         }
     }
 
@@ -120,41 +133,51 @@ impl Sender {
         body
     }
 
-    /// Sends until the end. A batch that is not acknowledged is sent again, to any insert, or given up.
+    /// Sends until the end. A batch that is not acknowledged is sent again, to any insert, or given up; while nothing should be missing it goes to
+    /// the others at once.
     pub fn run(&mut self, doors: &Doors, inserts: usize, watch: &Watch) {
         let mut again = None;
         while !watch.is_over() {
             let body = again.take().unwrap_or_else(|| self.next_batch());
             let packed = snap::raw::Encoder::new().compress_vec(&body.body).expect("snappy packs everything");
             merge(&mut self.sent, &body.ledger);
-            let is_acknowledged = doors.insert(self.rng.index(inserts)).is_some_and(|insert| {
-                let mut client = Client::new(insert).with_timeout(REQUEST_MAX);
-                match client.post(
-                    "/insert/0/prometheus/api/v1/write",
-                    "application/x-protobuf",
-                    Some("snappy"),
-                    &packed,
-                ) {
-                    Ok(response) if response.status == 204 => response.header("x-basalt-refused").is_none(),
-                    // Nodes are away.
-                    Ok(response) if response.status == 503 || response.status == 429 => false,
-                    Ok(response) => {
-                        watch.fail(format!("a write is answered with {} {}", response.status, response.text()));
-                        false
-                    }
-                    Err(_) => false,
-                }
+            let (calm, first) = (watch.calm.load(SeqCst), self.rng.index(inserts));
+            let attempts = if calm % 2 == 1 { inserts } else { 1 };
+            let mut refusals = Vec::new();
+            let is_acknowledged = (0..attempts).any(|next| {
+                let Some(insert) = doors.insert((first + next) % inserts) else { return false };
+                let taken = post(insert, &packed, watch);
+                taken.map_err(|why| refusals.push(format!("{insert}: {why}"))).is_ok()
             });
             if is_acknowledged {
                 merge(&mut self.acknowledged, &body.ledger);
                 watch.acknowledged[self.number].store(self.batch, SeqCst);
                 watch.batches.fetch_add(1, SeqCst);
-            } else if self.rng.chance(CHANCE_OF_SENDING_AGAIN) {
-                again = Some(body);
+            } else {
+                watch.fail_if_calm(
+                    calm,
+                    format!("no insert takes a batch while nothing should be missing: {refusals:?}"),
+                );
+                again = self.rng.chance(CHANCE_OF_SENDING_AGAIN).then_some(body);
             }
             thread::sleep(PAUSE);
         }
     }
+}
+
+/// Sends a batch to one insert; says why it is not acknowledged.
+fn post(insert: SocketAddr, packed: &[u8], watch: &Watch) -> Result<(), String> {
+    let mut client = Client::new(insert).with_timeout(REQUEST_MAX);
+    let answer = client.post("/insert/0/prometheus/api/v1/write", "application/x-protobuf", Some("snappy"), packed);
+    let answer = answer.map_err(|why| why.to_string())?;
+    match answer.status {
+        204 if answer.header("x-basalt-refused").is_none() => return Ok(()),
+        204 => return Err("some of it is refused".to_string()),
+        // Nodes are away.
+        503 | 429 => {}
+        status => watch.fail(format!("a write is answered with {status} {}", answer.text())),
+    }
+    Err(format!("{} {}", answer.status, answer.text()))
 }
 
 pub fn merge(into: &mut Ledger, more: &Ledger) {
@@ -173,13 +196,12 @@ pub fn read(mut rng: Rng, doors: &Doors, watch: &Watch) {
     let end = END_S.to_string();
     while !watch.is_over() {
         thread::sleep(QUERY_PAUSE);
-        let sender = rng.index(SENDERS);
+        let (sender, first) = (rng.index(SENDERS), rng.index(doors.selects_len()));
         let (calm, least) = (watch.calm.load(SeqCst), watch.acknowledged[sender].load(SeqCst));
-        let Some(select) = doors.select() else { continue };
         let query = format!("max(last_over_time({METRIC}{{sender=\"{sender}\",series=\"0\"}}[10d]))");
         let path = address("/select/0/prometheus/api/v1/query", &[("query", &query), ("time", &end)]);
         watch.queries.fetch_add(1, SeqCst);
-        let wrong = match Client::new(select).with_timeout(REQUEST_MAX).get(&path) {
+        let wrong = match ask(doors, first, &path) {
             Ok(response) if response.is_success() => match judge(&response.text(), least) {
                 Verdict::Good => continue,
                 Verdict::Wrong(why) => {
@@ -195,14 +217,27 @@ pub fn read(mut rng: Rng, doors: &Doors, watch: &Watch) {
                 watch.refused.fetch_add(1, SeqCst);
                 format!("{} {}", response.status, response.text())
             }
-            // The select stops.
-            Err(_) if doors.select() != Some(select) => continue,
-            Err(why) => why.to_string(),
+            Err(why) => why,
         };
-        if calm % 2 == 1 && watch.calm.load(SeqCst) == calm {
-            watch.fail(format!("a query fails while nothing should be missing: {wrong}"));
+        watch.fail_if_calm(calm, format!("a query fails while nothing should be missing: {wrong}"));
+    }
+}
+
+/// Asks a select, and the others if that one was told to stop before it had read the question. What it has read it has to answer.
+fn ask(doors: &Doors, first: usize, path: &str) -> Result<Response, String> {
+    let selects = doors.selects_len();
+    for select in (0..selects).map(|next| (first + next) % selects) {
+        let Some(address) = doors.select(select) else { continue };
+        // Nobody is there; nothing was sent.
+        let Ok(question) = Client::new(address).with_timeout(REQUEST_MAX).begin_get(path) else { continue };
+        let sent = Instant::now();
+        match question.answer() {
+            Ok(answer) => return Ok(answer),
+            Err(_) if doors.was_closed(select, sent + READING_MAX) => {}
+            Err(why) => return Err(format!("select {address} does not answer: {why}")),
         }
     }
+    Err("no select is there".to_string())
 }
 
 enum Verdict {

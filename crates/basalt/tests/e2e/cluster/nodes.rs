@@ -8,7 +8,8 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
     process::Command,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
 };
 
 use tempfile::TempDir;
@@ -29,14 +30,14 @@ pub struct Nodes {
     pub shape: Shape,
     pub storages: Vec<StorageNode>,
     pub inserts: Vec<InsertNode>,
-    pub select: Option<Basalt>,
+    pub selects: Vec<Option<Basalt>>,
     pub doors: Arc<Doors>,
 }
 
 pub struct StorageNode {
     pub folder: TempDir,
     pub node: Option<Basalt>,
-    /// From each insert, and last from the select.
+    /// From each insert, and last from all selects.
     links: Vec<Proxy>,
 }
 
@@ -45,27 +46,55 @@ pub struct InsertNode {
     pub node: Option<Basalt>,
 }
 
-/// Where senders and readers find inserts and the select at the moment.
+/// Where senders and readers find inserts and selects at the moment.
 pub struct Doors {
     inserts: Mutex<Vec<Option<SocketAddr>>>,
-    select: Mutex<Option<SocketAddr>>,
+    selects: Mutex<Vec<SelectDoor>>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct SelectDoor {
+    address: Option<SocketAddr>,
+    /// When one was told to stop last.
+    closed: Option<Instant>,
 }
 
 impl Doors {
+    fn new(inserts: usize, selects: usize) -> Self {
+        Self { inserts: Mutex::new(vec![None; inserts]), selects: Mutex::new(vec![SelectDoor::default(); selects]) }
+    }
+
     pub fn insert(&self, number: usize) -> Option<SocketAddr> {
         self.inserts.lock().unwrap_or_else(PoisonError::into_inner)[number]
     }
 
-    pub fn select(&self) -> Option<SocketAddr> {
-        *self.select.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn select(&self, number: usize) -> Option<SocketAddr> {
+        self.selects()[number].address
+    }
+
+    pub fn selects_len(&self) -> usize {
+        self.selects().len()
+    }
+
+    /// Whether a select was told to stop before that.
+    pub fn was_closed(&self, select: usize, before: Instant) -> bool {
+        self.selects()[select].closed.is_some_and(|closed| closed <= before)
+    }
+
+    fn selects(&self) -> MutexGuard<'_, Vec<SelectDoor>> {
+        self.selects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn set_insert(&self, number: usize, address: Option<SocketAddr>) {
         self.inserts.lock().unwrap_or_else(PoisonError::into_inner)[number] = address;
     }
 
-    fn set_select(&self, address: Option<SocketAddr>) {
-        *self.select.lock().unwrap_or_else(PoisonError::into_inner) = address;
+    fn open_select(&self, number: usize, address: SocketAddr) {
+        self.selects()[number].address = Some(address);
+    }
+
+    fn close_select(&self, number: usize) {
+        self.selects()[number] = SelectDoor { address: None, closed: Some(Instant::now()) };
     }
 }
 
@@ -166,15 +195,27 @@ impl StorageNode {
 }
 
 impl Nodes {
+    /// All nodes of the shape, and a select.
     pub fn start(shape: Shape) -> Self {
+        Self::start_with_selects(shape, 1)
+    }
+
+    /// All nodes of the shape, and so many selects, which share their links.
+    pub fn start_with_selects(shape: Shape, selects: usize) -> Self {
         let storages = (0..shape.storages).map(|number| StorageNode::new(number, shape.inserts + 1)).collect();
         let inserts = (0..shape.inserts).map(|_| InsertNode { hints: folder(), node: None }).collect();
-        let doors = Arc::new(Doors { inserts: Mutex::new(vec![None; shape.inserts]), select: Mutex::new(None) });
-        let mut nodes = Self { shape, storages, inserts, select: None, doors };
+        let doors = Arc::new(Doors::new(shape.inserts, selects));
+        let selects: Vec<_> = (0..selects).map(|_| None).collect();
+        let mut nodes = Self { shape, storages, inserts, selects, doors };
         nodes.storages.iter_mut().for_each(|storage| storage.start(&[]));
         (0..shape.inserts).for_each(|insert| nodes.start_insert(insert));
-        nodes.start_select();
+        (0..nodes.selects.len()).for_each(|select| nodes.start_select(select));
         nodes
+    }
+
+    /// The first select.
+    pub fn select(&self) -> &Basalt {
+        self.selects[0].as_ref().expect("it runs")
     }
 
     fn usual_flags(&self, address: impl Fn(&StorageNode) -> SocketAddr) -> Vec<String> {
@@ -215,17 +256,17 @@ impl Nodes {
         }
     }
 
-    pub fn start_select(&mut self) {
+    pub fn start_select(&mut self, number: usize) {
         let mut flags = self.usual_flags(StorageNode::select_address);
         flags.push("-search.latencyOffset=0s".to_string());
         let node = start_role("select", &flags);
-        self.doors.set_select(Some(node.address));
-        self.select = Some(node);
+        self.doors.open_select(number, node.address);
+        self.selects[number] = Some(node);
     }
 
-    pub fn stop_select(&mut self) {
-        self.doors.set_select(None);
-        if let Some(node) = self.select.take() {
+    pub fn stop_select(&mut self, number: usize) {
+        self.doors.close_select(number);
+        if let Some(node) = self.selects[number].take() {
             node.stop();
         }
     }
@@ -243,8 +284,10 @@ impl Nodes {
                 self.start_insert(insert);
             }
         }
-        if self.select.is_none() {
-            self.start_select();
+        for select in 0..self.selects.len() {
+            if self.selects[select].is_none() {
+                self.start_select(select);
+            }
         }
     }
 

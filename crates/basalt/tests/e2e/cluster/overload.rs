@@ -163,7 +163,7 @@ fn press(case: &Case<'_>) {
     assert!(counted >= bounded as f64, "{bounded} were refused, {} is {counted}", case.counter);
     assert!(peak_bytes <= ALLOWED_BYTES, "{peak_bytes} bytes of memory, {ALLOWED_BYTES} are allowed");
     wait_until("nothing is lacking", || nodes.is_settled());
-    check(nodes.select.as_ref().expect("it runs"), case.senders);
+    check(nodes.select(), case.senders);
 }
 
 /// Every batch of every sender is there, as a whole and once.

@@ -59,7 +59,7 @@ pub fn insert(nodes: &Nodes) -> &Basalt {
 }
 
 pub fn select(nodes: &Nodes) -> &Basalt {
-    nodes.select.as_ref().expect("it runs")
+    nodes.select()
 }
 
 fn node(storage: &StorageNode) -> &Basalt {

@@ -162,7 +162,7 @@ fn inserts(nodes: &Nodes) -> Vec<String> {
 /// Whether an answer says that it is partial, and whether it has everything.
 fn partial(nodes: &Nodes) -> (Option<bool>, bool) {
     let query = format!("/select/0/prometheus/api/v1/query?query=count(writes)&time={}", TIME / 1000 + 10);
-    let answer: Value = serde_json::from_str(&nodes.select.as_ref().expect("it runs").ok(&query)).expect("JSON");
+    let answer: Value = serde_json::from_str(&nodes.select().ok(&query)).expect("JSON");
     (answer["isPartial"].as_bool(), answer["data"]["result"][0]["value"][1].as_str().unwrap_or("0") == "200")
 }
 
@@ -215,7 +215,7 @@ fn a_storage_that_lost_its_disk_counts_as_whole_only_when_it_is_filled_again() {
     assert_eq!(partial(&nodes).0, Some(true), "what it shared with the empty one is nowhere");
     let delete = "/delete/0/prometheus/api/v1/admin/tsdb/delete_series?match[]=nothing";
     let delete = |nodes: &Nodes| {
-        let mut client = nodes.select.as_ref().expect("it runs").client();
+        let mut client = nodes.select().client();
         client.post(delete, "text/plain", None, b"").expect("an answer").status
     };
     nodes.storages[1].start(&[]);
@@ -240,7 +240,7 @@ fn a_storage_that_lost_its_disk_counts_as_whole_only_when_it_is_filled_again() {
     wait_until("all is said", || nodes.is_settled());
     refill(&nodes, "&wait=1");
     let all = batches(0..4);
-    exported(nodes.select.as_ref().expect("it runs")).check(&all, &all);
+    exported(nodes.select()).check(&all, &all);
 }
 
 /// Writes a certificate of the authority and its key.
@@ -308,13 +308,13 @@ fn a_folder_goes_from_a_storage_to_a_single_node_and_back() {
     single.stop();
     nodes.storages[0].start(&[]);
     wait_until("the insert finds it again", || write(insert(&nodes), 2).0 == 204);
-    exported(nodes.select.as_ref().expect("it runs")).check(&batches(0..3), &batches(0..3));
+    exported(nodes.select()).check(&batches(0..3), &batches(0..3));
 }
 
 #[test]
 fn an_insert_names_an_address_that_is_none_of_a_storage() {
     let nodes = Nodes::start(Shape { inserts: 1, storages: 1, copies: 1 });
-    let select = nodes.select.as_ref().expect("it runs").address.to_string();
+    let select = nodes.select().address.to_string();
     let mut command = Command::new(program());
     command.args(["insert", "-httpListenAddr=127.0.0.1:0", &format!("-storageNode={select}")]);
     let insert = Basalt::spawn(command);
