@@ -4,10 +4,12 @@
 //! - [`fuzz`]: mutations of valid inputs against readers of outside bytes.
 //! - [`process`] and [`http`]: the real binary as a child, and a client that talks to it.
 //! - [`proxy`]: a link between two processes that can be cut, stalled and slowed down.
+//! - [`apart`]: networks, far hosts and small disks of a thread alone.
 //! - [`ManualClock`] and [`Rng`]: time and chance that a test decides.
 //!
 //! Architecture invariant: knows the contracts (`disk::Disk`, `model::Clock`), no implementation.
 
+pub mod apart;
 pub mod fuzz;
 pub mod http;
 pub mod process;

@@ -10,6 +10,7 @@ mod load;
 mod nodes;
 pub mod nodes;
 mod overload;
+mod partitions;
 mod selects;
 mod tenants;
 mod writes;

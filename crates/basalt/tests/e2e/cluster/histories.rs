@@ -21,7 +21,7 @@ use std::{
 use testkit::{Rng, proxy::Link};
 
 use super::{
-    load::{METRIC, SENDERS, Sender, Watch, merge, read},
+    load::{Ends, METRIC, SENDERS, Sender, Watch, check_copies, merge, read},
     nodes::{Nodes, Shape, StorageNode},
 };
 use crate::{
@@ -219,20 +219,7 @@ impl History<'_> {
             .iter()
             .map(|storage| storage.node.as_ref().expect("it runs").export(&selector))
             .collect();
-        let mut lacking = 0;
-        for (labels, samples) in &acknowledged.0 {
-            for time in samples.keys() {
-                let copies =
-                    on_nodes.iter().filter(|node| node.0.get(labels).is_some_and(|have| have.contains_key(time)));
-                if copies.count() != self.nodes.shape.copies {
-                    lacking += 1;
-                    if lacking <= 10 {
-                        eprintln!("not {} copies: {labels:?} at {time}", self.nodes.shape.copies);
-                    }
-                }
-            }
-        }
-        assert_eq!(lacking, 0, "{lacking} of {} samples have too few or too many copies", acknowledged.samples());
+        check_copies(&on_nodes, acknowledged, self.nodes.shape.copies);
     }
 }
 
@@ -283,14 +270,6 @@ fn run(seed: u64, shape: Shape, faults: usize, always: Option<Fault>) {
         count(&watch.partial),
         count(&watch.refused)
     );
-}
-
-struct Ends<'a>(&'a Watch);
-
-impl Drop for Ends<'_> {
-    fn drop(&mut self) {
-        self.0.end();
-    }
 }
 
 #[test]

@@ -53,6 +53,9 @@ pub struct Watch {
     pub queries: AtomicU64,
     pub partial: AtomicU64,
     pub refused: AtomicU64,
+    /// What the slowest query and the slowest batch took.
+    pub slowest_query_ms: AtomicU64,
+    pub slowest_batch_ms: AtomicU64,
     failures: Mutex<Vec<String>>,
 }
 
@@ -93,6 +96,15 @@ impl Watch {
 
     pub fn failures(&self) -> Vec<String> {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Whatever happens, clients end when this is dropped, so that a failure shows.
+pub struct Ends<'a>(pub &'a Watch);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 
@@ -168,7 +180,9 @@ impl Sender {
 /// Sends a batch to one insert; says why it is not acknowledged.
 fn post(insert: SocketAddr, packed: &[u8], watch: &Watch) -> Result<(), String> {
     let mut client = Client::new(insert).with_timeout(REQUEST_MAX);
+    let sent = Instant::now();
     let answer = client.post("/insert/0/prometheus/api/v1/write", "application/x-protobuf", Some("snappy"), packed);
+    watch.slowest_batch_ms.fetch_max(sent.elapsed().as_millis() as u64, SeqCst);
     let answer = answer.map_err(|why| why.to_string())?;
     match answer.status {
         204 if answer.header("x-basalt-refused").is_none() => return Ok(()),
@@ -191,6 +205,23 @@ pub fn merge(into: &mut Ledger, more: &Ledger) {
     }
 }
 
+/// Fails unless so many nodes have each sample that was acknowledged.
+pub fn check_copies(on_nodes: &[Ledger], acknowledged: &Ledger, copies: usize) {
+    let mut lacking = 0;
+    for (labels, samples) in &acknowledged.0 {
+        for time in samples.keys() {
+            let having = on_nodes.iter().filter(|node| node.0.get(labels).is_some_and(|have| have.contains_key(time)));
+            if having.count() != copies {
+                lacking += 1;
+                if lacking <= 10 {
+                    eprintln!("not {copies} copies: {labels:?} at {time}");
+                }
+            }
+        }
+    }
+    assert_eq!(lacking, 0, "{lacking} of {} samples have too few or too many copies", acknowledged.samples());
+}
+
 /// Asks until the end for the last batch of a sender: an answer that calls itself whole has what was acknowledged before the question.
 pub fn read(mut rng: Rng, doors: &Doors, watch: &Watch) {
     let end = END_S.to_string();
@@ -201,7 +232,10 @@ pub fn read(mut rng: Rng, doors: &Doors, watch: &Watch) {
         let query = format!("max(last_over_time({METRIC}{{sender=\"{sender}\",series=\"0\"}}[10d]))");
         let path = address("/select/0/prometheus/api/v1/query", &[("query", &query), ("time", &end)]);
         watch.queries.fetch_add(1, SeqCst);
-        let wrong = match ask(doors, first, &path) {
+        let asked = Instant::now();
+        let answer = ask(doors, first, &path);
+        watch.slowest_query_ms.fetch_max(asked.elapsed().as_millis() as u64, SeqCst);
+        let wrong = match answer {
             Ok(response) if response.is_success() => match judge(&response.text(), least) {
                 Verdict::Good => continue,
                 Verdict::Wrong(why) => {

@@ -60,7 +60,7 @@ struct SelectDoor {
 }
 
 impl Doors {
-    fn new(inserts: usize, selects: usize) -> Self {
+    pub fn new(inserts: usize, selects: usize) -> Self {
         Self { inserts: Mutex::new(vec![None; inserts]), selects: Mutex::new(vec![SelectDoor::default(); selects]) }
     }
 
@@ -85,11 +85,11 @@ impl Doors {
         self.selects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set_insert(&self, number: usize, address: Option<SocketAddr>) {
+    pub fn set_insert(&self, number: usize, address: Option<SocketAddr>) {
         self.inserts.lock().unwrap_or_else(PoisonError::into_inner)[number] = address;
     }
 
-    fn open_select(&self, number: usize, address: SocketAddr) {
+    pub fn open_select(&self, number: usize, address: SocketAddr) {
         self.selects()[number].address = Some(address);
     }
 
@@ -293,23 +293,27 @@ impl Nodes {
 
     /// Whether no node lacks anything, as far as storages and inserts know.
     pub fn is_settled(&self) -> bool {
-        let is_zero = |node: &Option<Basalt>, metric: &str| {
-            let Some(node) = node else { return false };
-            let text = node.ok("/metrics");
-            let mut values =
-                text.lines().filter(|line| line.starts_with(metric)).filter_map(|line| line.rsplit(' ').next());
-            values.all(|value| value == "0")
-        };
-        self.storages.iter().all(|storage| is_zero(&storage.node, "basalt_catching_up"))
-            && self.inserts.iter().all(|insert| is_zero(&insert.node, "vm_rpc_hints_pending{"))
-            && self.inserts.iter().all(|insert| self.sees_all(insert))
+        let storages: Option<Vec<&Basalt>> = self.storages.iter().map(|storage| storage.node.as_ref()).collect();
+        let inserts: Option<Vec<&Basalt>> = self.inserts.iter().map(|insert| insert.node.as_ref()).collect();
+        storages.zip(inserts).is_some_and(|(storages, inserts)| is_settled(&storages, &inserts))
     }
+}
 
-    fn sees_all(&self, insert: &InsertNode) -> bool {
-        let Some(node) = &insert.node else { return false };
+/// Whether none of these lacks anything, as far as they know.
+pub fn is_settled(storages: &[&Basalt], inserts: &[&Basalt]) -> bool {
+    let is_zero = |node: &Basalt, metric: &str| {
         let text = node.ok("/metrics");
+        let mut values =
+            text.lines().filter(|line| line.starts_with(metric)).filter_map(|line| line.rsplit(' ').next());
+        values.all(|value| value == "0")
+    };
+    let sees_all = |insert: &Basalt| {
+        let text = insert.ok("/metrics");
         let reachable =
             text.lines().filter(|line| line.starts_with("vm_rpc_vmstorage_is_reachable{") && line.ends_with(" 1"));
-        reachable.count() == self.storages.len()
-    }
+        reachable.count() == storages.len()
+    };
+    storages.iter().all(|storage| is_zero(storage, "basalt_catching_up"))
+        && inserts.iter().all(|insert| is_zero(insert, "vm_rpc_hints_pending{"))
+        && inserts.iter().all(|insert| sees_all(insert))
 }
