@@ -6,12 +6,12 @@
 
 use std::{
     ffi::OsStr,
-    fs::File,
-    io,
+    fs::{self, File},
+    io::{self, Write},
     net::Ipv4Addr,
     os::fd::AsRawFd,
     panic,
-    path::Path,
+    path::{Path, PathBuf},
     process::{self, Command, Stdio},
     thread,
 };
@@ -21,7 +21,7 @@ use std::{
 pub enum Own {
     /// Interfaces, addresses and ports: a loopback, and the cables of [`FarHost`]s.
     Network,
-    /// What is mounted where ([`mount_small_disk`]).
+    /// What is mounted where ([`SmallDisk`]s).
     Mounts,
 }
 
@@ -71,11 +71,55 @@ fn finish(mut command: Command) -> io::Result<()> {
     Err(io::Error::other(format!("{command:?}: {}", said.trim())))
 }
 
-/// Mounts an empty disk in memory that holds so many bytes.
-pub fn mount_small_disk(folder: &Path, bytes: u64) -> io::Result<()> {
-    let mut command = Command::new("mount");
-    command.args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"]).arg(folder);
-    finish(command)
+/// A disk in memory that is soon full. It goes with everything on it when this is dropped, at the latest with the thread.
+#[derive(Debug)]
+pub struct SmallDisk {
+    folder: PathBuf,
+}
+
+impl SmallDisk {
+    /// Mounts an empty disk of so many bytes. The thread must have mounts of its own.
+    pub fn mount(folder: &Path, bytes: u64) -> io::Result<SmallDisk> {
+        let mut command = Command::new("mount");
+        command.args(["-t", "tmpfs", "-o", &format!("size={bytes}"), "tmpfs"]).arg(folder);
+        finish(command)?;
+        Ok(SmallDisk { folder: folder.to_path_buf() })
+    }
+
+    /// Takes all the room that is left.
+    pub fn fill(&self) -> io::Result<()> {
+        let mut file = File::options().create(true).append(true).open(self.filler())?;
+        // Whole pages first, so that not a byte is left in the end.
+        for piece in [&[1; 4096][..], &[1]] {
+            let failure = loop {
+                if let Err(why) = file.write_all(piece) {
+                    break why;
+                }
+            };
+            if failure.kind() != io::ErrorKind::StorageFull {
+                return Err(failure);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives back what [`Self::fill`] took.
+    pub fn free(&self) -> io::Result<()> {
+        fs::remove_file(self.filler())
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.folder.join("filler")
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let mut command = Command::new("umount");
+        // Programs may still have files open; the kernel takes the disk back when they have ended.
+        command.arg("--lazy").arg(&self.folder);
+        let _ = finish(command);
+    }
 }
 
 /// A network of its own, joined to that of the thread which made it by one cable.
@@ -158,7 +202,7 @@ impl FarHost {
 #[cfg(test)]
 mod tests {
     use std::{
-        io::{Read, Write},
+        io::Read,
         net::{SocketAddr, TcpListener, TcpStream},
         time::Duration,
     };
@@ -208,10 +252,16 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("file");
         or_left_out(with_own(Own::Mounts, || {
-            let Some(()) = or_left_out(mount_small_disk(folder.path(), 1 << 16)) else { return };
+            let Some(disk) = or_left_out(SmallDisk::mount(folder.path(), 1 << 16)) else { return };
             let mut file = File::create(&path).expect("there is room for a file");
-            let full = file.write_all(&[1; 1 << 17]).expect_err("it holds less");
+            file.write_all(&[1; 4096]).expect("it is small");
+            disk.fill().expect("it can be filled");
+            let full = file.write_all(&[1]).expect_err("no byte is left");
             assert_eq!(full.kind(), io::ErrorKind::StorageFull);
+            disk.free().expect("what fills it can go");
+            file.write_all(&[1; 4096]).expect("there is room again");
+            drop(disk);
+            assert!(!path.exists(), "it is gone with its disk");
         }));
         assert!(!path.exists());
     }

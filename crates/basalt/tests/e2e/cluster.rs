@@ -4,6 +4,7 @@ mod answers;
 mod beginnings;
 mod changes;
 mod flags;
+mod full_disks;
 mod groups;
 mod histories;
 mod load;

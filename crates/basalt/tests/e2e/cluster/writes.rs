@@ -18,7 +18,7 @@ const TIME: i64 = 1_767_312_000_000;
 const TWO_OF_TWO: Shape = Shape { inserts: 1, storages: 2, copies: 2 };
 
 /// A body with a sample of each of many series, so that every node gets some.
-fn body(batch: i64) -> BodyWriter {
+pub fn body(batch: i64) -> BodyWriter {
     let mut body = BodyWriter::default();
     for series in 0..200 {
         let labels = labels(&[("__name__", "writes"), ("series", &series.to_string())]);
@@ -28,16 +28,16 @@ fn body(batch: i64) -> BodyWriter {
 }
 
 /// Writes a body; the status and what was said.
-fn write(insert: &Basalt, batch: i64) -> (u16, String) {
+pub fn write(insert: &Basalt, batch: i64) -> (u16, String) {
     let answer = insert.write(&body(batch).body);
     (answer.status, answer.text())
 }
 
-fn exported(node: &Basalt) -> Ledger {
+pub fn exported(node: &Basalt) -> Ledger {
     node.export("writes&start=1")
 }
 
-fn batches(batches: std::ops::Range<i64>) -> Ledger {
+pub fn batches(batches: std::ops::Range<i64>) -> Ledger {
     let mut all = BodyWriter::default();
     for batch in batches {
         super::load::merge(&mut all.ledger, &body(batch).ledger);
@@ -45,11 +45,11 @@ fn batches(batches: std::ops::Range<i64>) -> Ledger {
     all.ledger
 }
 
-fn node(storage: &StorageNode) -> &Basalt {
+pub fn node(storage: &StorageNode) -> &Basalt {
     storage.node.as_ref().expect("it runs")
 }
 
-fn insert(nodes: &Nodes) -> &Basalt {
+pub fn insert(nodes: &Nodes) -> &Basalt {
     nodes.inserts[0].node.as_ref().expect("it runs")
 }
 
