@@ -8,7 +8,6 @@ mod full_disks;
 mod groups;
 mod histories;
 mod load;
-mod nodes;
 pub mod nodes;
 mod overload;
 mod partitions;

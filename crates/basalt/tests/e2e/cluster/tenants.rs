@@ -21,7 +21,7 @@ fn insert(nodes: &Nodes) -> &Basalt {
 }
 
 fn select(nodes: &Nodes) -> &Basalt {
-    nodes.select.as_ref().expect("it runs")
+    nodes.select()
 }
 
 /// Sends series with one sample each to a path of an insert.

@@ -61,7 +61,7 @@ fn storage(nodes: &Nodes) -> &Basalt {
 }
 
 fn select(nodes: &Nodes) -> &Basalt {
-    nodes.select.as_ref().expect("it runs")
+    nodes.select()
 }
 
 /// Asks a node of a role for the paths that it has, and for those that it has not.
