@@ -17,6 +17,9 @@ use storage_api::{
 
 use crate::{Gather, Members, ask::ask, select::wait};
 
+/// Each node is asked for the counts of so many names, of which the first are answered when all are added up.
+const NAMES_ASKED: usize = 10_000;
+
 impl Admin for Gather {
     fn flush<'a>(&'a self) -> BoxFuture<'a, Result<(), AdminError>> {
         Box::pin(async move { self.every(|node| async move { node.flush().await }).await.map(drop) })
@@ -108,7 +111,8 @@ impl Admin for Gather {
     fn cardinality<'a>(&'a self, request: CardinalityRequest) -> BoxFuture<'a, Result<Cardinality, AdminError>> {
         Box::pin(async move {
             let (top, members) = (request.top, self.members());
-            let request = Arc::new(request);
+            // What is seldom on one node may be frequent on all.
+            let request = Arc::new(CardinalityRequest { top: top.max(NAMES_ASKED), ..request });
             let question = move |node: Arc<Node>| {
                 let request = Arc::clone(&request);
                 async move { node.cardinality(&request).await }

@@ -1,12 +1,13 @@
 //! What gathering is told, and what it counts.
 
 use std::{
-    collections::hash_map::RandomState,
+    collections::{HashMap, hash_map::RandomState},
     hash::BuildHasher,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    time::{Duration, Instant},
 };
 
 use parking_lot::{Mutex, RwLock};
@@ -61,7 +62,12 @@ pub struct Gather {
     asked: Mutex<Option<(u64, Arc<Assignment>)>>,
     /// For versions of what could not be asked: no two are equal.
     never_again: AtomicU64,
+    /// When the log was told last that a node does not answer, and how often that was so since, by its address.
+    told: Mutex<HashMap<String, (Option<Instant>, u64)>>,
 }
+
+/// The log is told of a node that does not answer this often at most: it is so for each of hundreds of questions in a second.
+const TOLD_AGAIN: Duration = Duration::from_secs(5);
 
 impl Gather {
     /// Must be called inside the runtime that is to do the work.
@@ -75,6 +81,7 @@ impl Gather {
             asked: Mutex::default(),
             // Another gathering node may keep what this one said in an earlier life.
             never_again: AtomicU64::new(RandomState::new().hash_one(std::process::id())),
+            told: Mutex::default(),
         }
     }
 
@@ -116,7 +123,15 @@ impl Gather {
     /// Counts and tells that a node did not answer.
     pub(crate) fn is_away(&self, members: &Members, node: usize, error: &RpcError) {
         self.stats.missing.fetch_add(1, Relaxed);
-        log::warn!("storage node {} is missing in an answer: {error}", members.nodes()[node].address());
+        let (address, now) = (members.nodes()[node].address(), Instant::now());
+        let mut told = self.told.lock();
+        let (last, held_back) = told.entry(address.to_string()).or_insert((None, 0));
+        if last.is_some_and(|last| now.duration_since(last) < TOLD_AGAIN) {
+            *held_back += 1;
+            return;
+        }
+        log::warn!("storage node {address} is missing in an answer: {error} ({held_back} such lines held back)");
+        (*last, *held_back) = (Some(now), 0);
     }
 
     /// Counts what came of an answer.

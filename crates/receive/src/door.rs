@@ -103,6 +103,11 @@ pub(crate) struct Entered {
 }
 
 impl Entrance {
+    /// Whose samples a request brings, if its headers can be read.
+    pub fn whose(self, request: &Request) -> Option<Tenant> {
+        self.enter(request).ok().map(|entered| entered.tenant)
+    }
+
     /// Whose samples a request brings.
     pub(crate) fn enter(self, request: &Request) -> Result<Entered, Rejection> {
         let tenant = match self.tenant {

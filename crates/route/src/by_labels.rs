@@ -108,6 +108,11 @@ fn rows_by_tenant(batch: &Batch<'_>) -> Result<BTreeMap<Tenant, Rows>, InsertErr
             Resolved::Keep => tenant_of(&labels),
             Resolved::Drop | Resolved::Refuse(_) => Tenant::DEFAULT,
         };
+        if tenant == BY_LABELS {
+            return Err(InsertError::Invalid(format!(
+                "tenant {BY_LABELS}, which the labels of a row name, is reserved"
+            )));
+        }
         let rows = by_tenant.entry(tenant).or_default();
         rows.told.extend(told.about(&labels));
         rows.samples.extend_from_slice(samples);
@@ -278,6 +283,10 @@ mod tests {
         seen.0.lock().expect("nobody panics").clear();
         by_labels.insert(Batch { tenant: Tenant::new(3, 0), ..batch }).await.expect("taken");
         assert_eq!(seen.0.lock().expect("nobody panics")[0], "3:0 a=1 vm_account_id=42 [0]");
+        let reserved = b"vm_account_id=4294967295 vm_project_id=4294967295";
+        let row = EncodedSeries { labels_len: reserved.len() as u32, labels_start: 0, samples_end: 1, ..series[0] };
+        let nobody = Batch { bytes: reserved, series: &[row], samples: &samples[..1], ..batch };
+        assert!(matches!(by_labels.insert(nobody).await, Err(InsertError::Invalid(why)) if why.contains("reserved")));
         let broken = Batch { samples: &samples[..1], ..batch };
         assert!(matches!(by_labels.insert(broken).await, Err(InsertError::Invalid(_))));
     }

@@ -148,7 +148,8 @@ pub fn from_status(status: &Status, node: &str) -> RpcError {
         14 => RpcError::Select(SelectError::BadMatcher(text)),
         15 => RpcError::Select(SelectError::Unavailable(at(text))),
         16 => RpcError::Select(SelectError::Corrupt(at(text))),
-        17 => RpcError::Select(SelectError::TooCostly(at(text))),
+        // What is wrong is the question, wherever it was found out.
+        17 => RpcError::Select(SelectError::TooCostly(text)),
         21 => RpcError::Admin(AdminError::Invalid(text)),
         22 => RpcError::Admin(AdminError::NotFound(at(text))),
         23 => RpcError::Admin(AdminError::Failed(at(text))),

@@ -225,7 +225,10 @@ impl Shared {
             .initial_window_size(ANSWER_WINDOW_BYTES)
             .initial_connection_window_size(ANSWERS_WINDOW_BYTES)
             .max_frame_size(FRAME_BYTES_MAX)
-            .enable_push(false);
+            .enable_push(false)
+            // Questions are given up all the time, and what was on its way for them still comes. Counted as the other side's misbehaviour it would end the
+            // connection, and with it the questions of everybody else.
+            .max_local_error_reset_streams(None);
         let socket = Heard { socket, heard: Arc::clone(&heard) };
         let (sender, connection) = builder.handshake(socket).await.map_err(|why| why.to_string())?;
         self.runtime.spawn(drive(connection, heard, self.way.silence_max));

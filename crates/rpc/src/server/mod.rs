@@ -290,7 +290,10 @@ impl NodeListener {
             .initial_stream_window_size(BATCH_WINDOW_BYTES)
             .initial_connection_window_size(BATCHES_WINDOW_BYTES)
             .max_frame_size(FRAME_BYTES_MAX)
-            .max_concurrent_streams(CALLS_MAX);
+            .max_concurrent_streams(CALLS_MAX)
+            // Callers are other nodes; they give up questions as theirs are given up.
+            .http2_max_pending_accept_reset_streams(Some(CALLS_MAX as usize))
+            .http2_max_local_error_reset_streams(None);
         if let Some(tls) = &self.tls {
             server = server.tls_config(tls.config()).map_err(failed)?;
         }

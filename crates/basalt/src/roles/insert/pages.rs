@@ -39,7 +39,6 @@ impl Pages {
         // A path without a tenant is that of tenant 0:0.
         let found = Door::find(path)?.map_err(|why| why.to_string());
         Some(found.and_then(|entrance| match entrance.tenant {
-            Some(BY_LABELS) => Err(format!("tenant {BY_LABELS} is reserved")),
             None if !self.tenant_by_headers => Err("missing tenant in the path: want /insert/accountID/…".into()),
             _ => Ok(entrance),
         }))
@@ -76,6 +75,10 @@ impl Handler for Pages {
             return page;
         }
         match self.entrance(path) {
+            // Headers name tenants too.
+            Some(Ok(entrance)) if !path.starts_with(MULTITENANT) && entrance.whose(&request) == Some(BY_LABELS) => {
+                plain(StatusCode::BAD_REQUEST, format!("tenant {BY_LABELS} is reserved"))
+            }
             Some(Ok(entrance)) => self.receiver.receive(entrance, request).await,
             Some(Err(why)) => plain(StatusCode::BAD_REQUEST, why),
             None => {

@@ -104,6 +104,7 @@ fn headers_name_the_tenant_where_the_path_does_not() {
         ("wrong", "/insert/prometheus/api/v1/write", &[("AccountID", "x")], 400),
         ("wrong", "/insert/prometheus/api/v1/write", &[("ProjectID", "4294967296")], 400),
         ("wrong", "/insert/9:x/prometheus/api/v1/write", &[], 400),
+        ("wrong", "/insert/prometheus/api/v1/write", &[("AccountID", "4294967295"), ("ProjectID", "4294967295")], 400),
     ] {
         let answer = send(insert(&nodes), path, headers, &[&[("__name__", "m"), ("of", of)]]);
         assert_eq!(answer.status, status, "{of}: {}", answer.text());
