@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use storage_api::Origin;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::{NodeName, node::Node};
+use crate::node::Node;
 
 /// Numbers below stand for other origins.
 const NUMBER_MIN: u64 = 3;
@@ -20,31 +20,31 @@ const NUMBER_MIN: u64 = 3;
 /// See the module.
 pub struct Founding {
     map_version: u64,
-    nodes: Vec<(NodeName, Weak<Node>)>,
-    /// Who each node is, and how it began.
-    heard: Mutex<BTreeMap<NodeName, (u128, Origin)>>,
+    nodes: Vec<Weak<Node>>,
+    /// Who the node at each place is, and how it began.
+    heard: Mutex<BTreeMap<String, (u128, Origin)>>,
 }
 
 impl Founding {
     /// Nobody has said anything yet.
-    pub fn new(map_version: u64, nodes: Vec<(NodeName, Weak<Node>)>) -> Self {
+    pub fn new(map_version: u64, nodes: Vec<Weak<Node>>) -> Self {
         Self { map_version, nodes, heard: Mutex::default() }
     }
 
     /// A node answered a report that named a map.
-    pub fn heard(&self, map_version: u64, name: &NodeName, node: u128, origin: Origin) {
+    pub fn heard(&self, map_version: u64, place: &str, node: u128, origin: Origin) {
         if map_version != self.map_version {
             return;
         }
-        let before = self.heard.lock().insert(name.clone(), (node, origin));
+        let before = self.heard.lock().insert(place.to_string(), (node, origin));
         if before.is_none() && self.heard.lock().len() == self.nodes.len() {
             // They need not wait for their next turn.
-            self.nodes.iter().filter_map(|(_, node)| node.upgrade()).for_each(|node| node.report_soon());
+            self.nodes.iter().filter_map(Weak::upgrade).for_each(|node| node.report_soon());
         }
     }
 
     /// What the insert vouches for to a node; 0 if it cannot.
-    pub fn number_for(&self, name: &NodeName) -> u64 {
+    pub fn number_for(&self, place: &str) -> u64 {
         let heard = self.heard.lock();
         if heard.len() < self.nodes.len() {
             return 0;
@@ -59,7 +59,7 @@ impl Founding {
         let mut others = heard.iter().filter(|(_, (_, origin))| *origin != Origin::Young);
         match (others.next(), others.next()) {
             // Another number than that of all, so that the empty ones are never taken for its peers.
-            (Some((alone, (_, Origin::Alone))), None) if alone == name => (!all).max(NUMBER_MIN),
+            (Some((alone, (_, Origin::Alone))), None) if alone == place => (!all).max(NUMBER_MIN),
             _ => 0,
         }
     }
@@ -69,18 +69,15 @@ impl Founding {
 mod tests {
     use super::*;
 
-    fn names() -> [NodeName; 2] {
-        ["a", "b"].map(|name| NodeName::parse(name, 1).expect("a name"))
-    }
+    const PLACES: [&str; 2] = ["/a", "/b"];
 
     fn numbers(nodes: [u128; 2], origins: [Origin; 2]) -> [u64; 2] {
-        let names = names();
-        let founding = Founding::new(7, names.iter().map(|name| (name.clone(), Weak::new())).collect());
-        founding.heard(7, &names[0], nodes[0], origins[0]);
-        founding.heard(8, &names[1], nodes[1], Origin::Young);
-        assert_eq!(founding.number_for(&names[0]), 0, "the other has said nothing of this map");
-        founding.heard(7, &names[1], nodes[1], origins[1]);
-        [0, 1].map(|node| founding.number_for(&names[node]))
+        let founding = Founding::new(7, PLACES.map(|_| Weak::new()).into());
+        founding.heard(7, PLACES[0], nodes[0], origins[0]);
+        founding.heard(8, PLACES[1], nodes[1], Origin::Young);
+        assert_eq!(founding.number_for(PLACES[0]), 0, "the other has said nothing of this map");
+        founding.heard(7, PLACES[1], nodes[1], origins[1]);
+        [0, 1].map(|node| founding.number_for(PLACES[node]))
     }
 
     #[test]

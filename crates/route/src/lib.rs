@@ -33,6 +33,7 @@ mod split;
 mod standing;
 mod stats;
 mod together;
+mod whose;
 
 pub use by_labels::{BY_LABELS, ByLabels};
 pub use discovery::{Discovery, Sources};

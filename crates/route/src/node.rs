@@ -4,6 +4,7 @@
 //! 2. What it did not take becomes a hint ([`Node::hint`]), if hints are kept.
 //! 3. The *reporter* says what it lacks, a few times in each lease, and finds out whether it is there.
 //! 4. The *drainer* hands hints over while it is there, beside the live rows.
+//! 5. Its port may change ([`Node::move_to`]): it stays the same node.
 
 use std::{
     sync::{
@@ -15,7 +16,7 @@ use std::{
 
 use head::Head;
 use model::TimeRange;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use storage_api::{BoxFuture, InsertError, InsertReport, Inserted, Missing, ShardSet};
 use tokio::{sync::Notify, time::timeout};
 
@@ -44,8 +45,7 @@ const DRAIN_PAUSE: Duration = Duration::from_secs(1);
 
 /// See the module.
 pub struct Node {
-    name: NodeName,
-    link: Arc<dyn NodeLink>,
+    reached: RwLock<Reached>,
     head: Arc<Head>,
     options: Options,
     numbers: Numbers,
@@ -70,15 +70,25 @@ pub struct Node {
     pub counters: NodeCounters,
 }
 
+/// Where it is, and the way there.
+struct Reached {
+    name: NodeName,
+    link: Arc<dyn NodeLink>,
+}
+
 /// What a node is told that it owns.
 #[derive(Clone)]
-struct Owned {
-    map_version: u64,
-    shards: ShardSet,
+pub struct Owned {
+    /// Of which map; 0 for none.
+    pub map_version: u64,
+    /// Its place in the map, as [`Passed`] names it; empty if it has none.
+    pub place: String,
+    /// Of these it gets all rows.
+    pub shards: ShardSet,
     /// Of the first map.
-    founding: Option<Arc<Founding>>,
+    pub founding: Option<Arc<Founding>>,
     /// What it was passed over for by changes before this one it is told.
-    untold_from: u64,
+    pub untold_from: u64,
 }
 
 impl Node {
@@ -97,9 +107,9 @@ impl Node {
         let missing = pending.then(|| Missing { shards: ShardSet::all(), range: TimeRange::ALL });
         // What cannot be read is found out again at the first report.
         let known = hints.as_ref().and_then(|hints| hints.known().unwrap_or(None));
+        let place = String::new();
         Self {
-            name,
-            link,
+            reached: RwLock::new(Reached { name, link }),
             head,
             numbers: Numbers::default(),
             health: Health::default(),
@@ -108,7 +118,13 @@ impl Node {
             known_as: Mutex::new(known.map_or(0, |known| known.name)),
             hints,
             insert,
-            owned: Mutex::new(Owned { map_version: 0, shards: ShardSet::empty(), founding: None, untold_from: 0 }),
+            owned: Mutex::new(Owned {
+                map_version: 0,
+                place,
+                shards: ShardSet::empty(),
+                founding: None,
+                untold_from: 0,
+            }),
             passed,
             sending_bytes: AtomicU64::new(0),
             sending_bytes_max: options.sending_bytes_max / 2,
@@ -120,8 +136,18 @@ impl Node {
     }
 
     /// Its name.
-    pub fn name(&self) -> &NodeName {
-        &self.name
+    pub fn name(&self) -> NodeName {
+        self.reached.read().name.clone()
+    }
+
+    /// It is at another port from now on. What is under way there is waited for; it is the same node.
+    pub fn move_to(&self, name: NodeName, link: Arc<dyn NodeLink>) {
+        *self.reached.write() = Reached { name, link };
+        self.report_soon();
+    }
+
+    fn link(&self) -> Arc<dyn NodeLink> {
+        Arc::clone(&self.reached.read().link)
     }
 
     /// Whether it is there, and whether it takes rows.
@@ -149,12 +175,11 @@ impl Node {
         self.sending_bytes.load(Relaxed)
     }
 
-    /// What it is told that it owns from now on; gives the version to be waited for ([`Self::heard`]) if it loses shards by that. It is told what
-    /// it was passed over for by changes before `untold_from`.
-    pub fn own(&self, map: u64, shards: ShardSet, founding: Option<Arc<Founding>>, untold_from: u64) -> Option<u64> {
+    /// What it is told that it owns from now on; gives the version to be waited for ([`Self::heard`]) if it loses shards by that.
+    pub fn own(&self, next: Owned) -> Option<u64> {
         let mut owned = self.owned.lock();
-        let loses = !owned.shards.without(&shards).is_empty();
-        *owned = Owned { map_version: map, shards, founding, untold_from };
+        let loses = !owned.shards.without(&next.shards).is_empty();
+        *owned = next;
         drop(owned);
         let version = self.debt.restate();
         loses.then_some(version)
@@ -179,7 +204,8 @@ impl Node {
     pub async fn send(&self, out: &Outgoing) -> Result<Inserted, InsertError> {
         self.health.check()?;
         let _sending = self.enter(out.bytes() as u64)?;
-        let delivering = deliver(&*self.link, &self.numbers, &self.head, out);
+        let link = self.link();
+        let delivering = deliver(&*link, &self.numbers, &self.head, out);
         let outcome = timeout(self.options.answer_max, delivering).await.unwrap_or_else(|_| {
             Err(InsertError::NotDurable(format!("no answer within {:?}", self.options.answer_max)))
         });
@@ -191,7 +217,7 @@ impl Node {
             Err(error) => {
                 self.counters.errors.fetch_add(1, Relaxed);
                 if self.health.failed(error) {
-                    log::warn!("storage node {} is away: {error}", self.name);
+                    log::warn!("storage node {} is away: {error}", self.name());
                 }
             }
         }
@@ -203,7 +229,7 @@ impl Node {
         let sending = Sending { node: self, bytes };
         // A request that is larger than the bound goes alone.
         if before > 0 && before + bytes > self.sending_bytes_max {
-            let why = format!("{before} bytes are on their way to {}, {} may", self.name, self.sending_bytes_max);
+            let why = format!("{before} bytes are on their way to {}, {} may", self.name(), self.sending_bytes_max);
             return Err(InsertError::Overloaded(why));
         }
         Ok(sending)
@@ -214,7 +240,7 @@ impl Node {
         let Some(hints) = &self.hints else { return Err("no hints are kept".into()) };
         if !self.is_known.load(Relaxed) {
             // It would take itself for complete when it is back.
-            return Err(format!("storage node {} has never answered this insert", self.name));
+            return Err(format!("storage node {} has never answered this insert", self.name()));
         }
         let writing = hints.begin().map_err(|why| why.to_string())?;
         let version = self.debt.owe(held, out.range());
@@ -249,8 +275,8 @@ impl Node {
 
     async fn report(&self, is_last: bool) {
         let statement = self.debt.state(self.options.lease);
-        let Owned { map_version, shards, founding, untold_from } = self.owned.lock().clone();
-        let passed = self.passed.of(&self.name, untold_from);
+        let Owned { map_version, place, shards, founding, untold_from } = self.owned.lock().clone();
+        let passed = self.passed.of(&place, untold_from);
         let report = InsertReport {
             insert: self.insert,
             knows: *self.known_as.lock(),
@@ -259,32 +285,33 @@ impl Node {
             map_version,
             owned: shards,
             passed,
-            founding: founding.as_ref().map_or(0, |founding| founding.number_for(&self.name)),
+            founding: founding.as_ref().map_or(0, |founding| founding.number_for(&place)),
             missing: statement.missing,
             // Who keeps no hints acknowledges nothing that the node lacks, and need not be remembered.
             leaving: is_last || self.hints.is_none(),
         };
-        let answer = timeout(self.options.answer_max.min(self.options.lease), self.link.take_report(&report)).await;
+        let link = self.link();
+        let answer = timeout(self.options.answer_max.min(self.options.lease), link.take_report(&report)).await;
         match answer.unwrap_or_else(|_| Err(InsertError::NotDurable("no answer to a report".into()))) {
             Ok(answer) => {
                 self.debt.confirm(statement.version, answer.token);
-                if let Err(why) = self.passed.noted(&self.name, &report.passed) {
-                    log::error!("storage node {} is told again what it was passed over for: {why}", self.name);
+                if let Err(why) = self.passed.noted(&place, &report.passed) {
+                    log::error!("storage node {} is told again what it was passed over for: {why}", self.name());
                 }
                 if let Some(founding) = founding {
-                    founding.heard(map_version, &self.name, answer.node, answer.origin);
+                    founding.heard(map_version, &place, answer.node, answer.origin);
                 }
                 if !report.leaving {
                     self.note_known(answer.node);
                 }
                 if self.health.answered(answer.read_only) {
-                    log::info!("storage node {} is back", self.name);
+                    log::info!("storage node {} is back", self.name());
                 }
                 self.wake_drainer.notify_one();
             }
             Err(error) => {
                 if self.health.unanswered(&error.to_string()) {
-                    log::warn!("storage node {} is away: {error}", self.name);
+                    log::warn!("storage node {} is away: {error}", self.name());
                 }
                 // No sooner than that, however much is wanted.
                 tokio::time::sleep(self.options.lease / REPORTS_PER_LEASE).await;
@@ -303,8 +330,13 @@ impl Node {
                 *self.known_as.lock() = known_as;
                 self.is_known.store(true, Relaxed);
             }
-            Err(why) => log::error!("cannot note that storage node {} knows this insert: {why}", self.name),
+            Err(why) => log::error!("cannot note that storage node {} knows this insert: {why}", self.name()),
         }
+    }
+
+    /// The name that it has of its own, as it said last; 0 if it never did.
+    pub fn known_as(&self) -> u128 {
+        *self.known_as.lock()
     }
 
     /// Whether it has answered a report of this insert, now or in an earlier life.
@@ -323,17 +355,17 @@ impl Node {
             match drain_oldest(hints, &self.head, &self.options.hints, self).await {
                 Ok(Some(drained)) => {
                     self.counters.drained(&drained);
-                    log::info!("storage node {} has {} samples that were kept for it", self.name, drained.samples);
+                    log::info!("storage node {} has {} samples that were kept for it", self.name(), drained.samples);
                 }
                 // Somebody writes the first one.
                 Ok(None) => tokio::time::sleep(Duration::from_millis(1)).await,
                 Err(DrainError::Node(error)) => {
-                    log::warn!("hints for storage node {} stay for now: {error}", self.name);
+                    log::warn!("hints for storage node {} stay for now: {error}", self.name());
                     tokio::time::sleep(DRAIN_PAUSE).await;
                 }
                 Err(DrainError::Disk(why)) => {
                     self.counters.drain_errors.fetch_add(1, Relaxed);
-                    log::error!("hints for storage node {} cannot be handed over: {why}", self.name);
+                    log::error!("hints for storage node {} cannot be handed over: {why}", self.name());
                     tokio::time::sleep(DRAIN_PAUSE * 10).await;
                 }
             }

@@ -48,6 +48,11 @@ impl NodeName {
         self.address.rsplit_once(':').map_or(&self.address, |(host, _)| host)
     }
 
+    /// Whether two names may mean the same node, at two ports.
+    pub(crate) fn is_same_host(&self, other: &Self) -> bool {
+        self.group == other.group && self.host() == other.host()
+    }
+
     /// A node of a group, by its address with or without a port.
     pub fn in_group(group: &str, host: &str, port: u16) -> Result<Self, NodesError> {
         let wrong = |why: &str| Err(NodesError(format!("cannot read storage node {host:?}: {why}")));

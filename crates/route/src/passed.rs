@@ -46,8 +46,6 @@ struct State {
     nodes: BTreeMap<String, Sent>,
     /// What the nodes of the last map before it, of which any was ever there, were sent all along.
     before: BTreeMap<String, ShardSet>,
-    /// Where the nodes of this process are.
-    names: BTreeMap<NodeName, String>,
 }
 
 /// What a node gets by the map, and what it was passed over for before.
@@ -65,9 +63,9 @@ impl Passed {
     }
 
     /// Whether any node of the last map is one of these.
-    pub fn had_any(&self, mut nodes: impl Iterator<Item = NodeName>) -> bool {
+    pub fn had_any<'a>(&self, mut nodes: impl Iterator<Item = &'a NodeName>) -> bool {
         let state = self.state.lock();
-        nodes.any(|node| [node.to_string(), place_alone(&node)].iter().any(|place| state.nodes.contains_key(place)))
+        nodes.any(|node| [node.to_string(), place_alone(node)].iter().any(|place| state.nodes.contains_key(place)))
     }
 
     /// Another map is to count; gives the number of the change. `was_used` is whether any node of the map before was ever there.
@@ -77,10 +75,9 @@ impl Passed {
         let before = if was_used { state.nodes.iter().map(all_along).collect() } else { state.before.clone() };
         let is_first = before.is_empty();
         let places = places(map.nodes());
-        let names = map.nodes().iter().cloned().zip(places.iter().cloned()).collect();
         // Nodes remember numbers of an insert whose file was removed: they must not come again.
         let number = if state.number == 0 { milliseconds() } else { state.number + 1 };
-        let mut next = State { number, nodes: BTreeMap::new(), before, names };
+        let mut next = State { number, nodes: BTreeMap::new(), before };
         for (number, place) in places.into_iter().enumerate() {
             let owned = map.shards_of(number);
             // What is not told yet is told further on, and what it was sent all along it was sent by the map before too.
@@ -105,22 +102,21 @@ impl Passed {
         Ok(number)
     }
 
-    /// What a node was passed over for and has not heard yet, by changes before this one.
-    pub fn of(&self, node: &NodeName, before: u64) -> Vec<PassedOver> {
+    /// What the node at a place was passed over for and has not heard yet, by changes before this one.
+    pub fn of(&self, place: &str, before: u64) -> Vec<PassedOver> {
         let state = self.state.lock();
-        let sent = state.names.get(node).and_then(|place| state.nodes.get(place));
-        let passed = sent.into_iter().flat_map(|sent| &sent.passed);
+        let passed = state.nodes.get(place).into_iter().flat_map(|sent| &sent.passed);
         passed.filter(|passed| passed.change < before).cloned().collect()
     }
 
-    /// A node has noted that.
-    pub fn noted(&self, node: &NodeName, heard: &[PassedOver]) -> Result<(), String> {
+    /// The node at a place has noted that.
+    pub fn noted(&self, place: &str, heard: &[PassedOver]) -> Result<(), String> {
         if heard.is_empty() {
             return Ok(());
         }
         let _turn = self.writing.lock();
         let mut next = self.state.lock().clone();
-        let Some(sent) = next.names.get(node).and_then(|place| next.nodes.get_mut(place)) else { return Ok(()) };
+        let Some(sent) = next.nodes.get_mut(place) else { return Ok(()) };
         for passed in &mut sent.passed {
             let of_it = heard.iter().filter(|heard| heard.change == passed.change);
             of_it.for_each(|heard| passed.shards = passed.shards.without(&heard.shards));
@@ -153,7 +149,7 @@ fn place_alone(node: &NodeName) -> String {
 }
 
 /// Where each node is: its host, as one node may be reached at another port later; with the port where a host has several.
-fn places(nodes: &[NodeName]) -> Vec<String> {
+pub fn places(nodes: &[NodeName]) -> Vec<String> {
     let is_alone = |node: &NodeName| nodes.iter().filter(|other| other.host() == node.host()).count() == 1;
     let place = |node: &NodeName| if is_alone(node) { place_alone(node) } else { node.to_string() };
     nodes.iter().map(place).collect()
@@ -242,8 +238,12 @@ mod tests {
         passed.go_over(map, true).expect("it is kept")
     }
 
+    fn place(map: &ShardMap, node: usize) -> String {
+        places(map.nodes()).swap_remove(node)
+    }
+
     fn changes(passed: &Passed, map: &ShardMap, node: usize) -> Vec<(u64, u32)> {
-        let all = passed.of(&map.nodes()[node], u64::MAX);
+        let all = passed.of(&place(map, node), u64::MAX);
         all.iter().map(|passed| (passed.change, passed.shards.len())).collect()
     }
 
@@ -257,7 +257,7 @@ mod tests {
         assert_eq!(go_over(&passed, &fewer), first + 1);
         let gained = changes(&passed, &fewer, 0);
         assert_eq!(gained, [(first + 1, fewer.shards_of(0).without(&all.shards_of(1)).len())]);
-        assert!(passed.of(&fewer.nodes()[0], first + 1).is_empty(), "batches may go by the map before");
+        assert!(passed.of(&place(&fewer, 0), first + 1).is_empty(), "batches may go by the map before");
         // The next process goes back to the first list; ports do not count.
         let disk = disk.kill();
         let passed = open(&disk);
@@ -269,8 +269,8 @@ mod tests {
             "it had all of them before, and not now"
         );
         assert_eq!(changes(&passed, &all, 1), [], "what it was passed over for it has no more");
-        let heard = passed.of(&all.nodes()[0], u64::MAX);
-        passed.noted(&all.nodes()[0], &heard).expect("it is kept");
+        let heard = passed.of(&place(&all, 0), u64::MAX);
+        passed.noted(&place(&all, 0), &heard).expect("it is kept");
         let passed = open(&disk.kill());
         assert_eq!(go_over(&passed, &all), first + 2, "nothing has changed");
         assert_eq!(changes(&passed, &all, 0), []);
@@ -286,11 +286,11 @@ mod tests {
         for map in [&fewer, &all] {
             go_over(&passed, map);
         }
-        let heard = passed.of(&all.nodes()[0], u64::MAX);
+        let heard = passed.of(&place(&all, 0), u64::MAX);
         for map in [&fewer, &all] {
             go_over(&passed, map);
         }
-        passed.noted(&all.nodes()[0], &heard).expect("nothing to write");
+        passed.noted(&place(&all, 0), &heard).expect("nothing to write");
         assert_eq!(changes(&passed, &all, 0), [(first + 4, all.shards_of(0).len())]);
     }
 
@@ -312,7 +312,7 @@ mod tests {
         for round in 0..90 {
             go_over(&passed, &maps[round % 2]);
         }
-        let waiting = passed.of(&maps[1].nodes()[0], u64::MAX);
+        let waiting = passed.of(&place(&maps[1], 0), u64::MAX);
         assert!(waiting.len() <= CHANGES_MAX && waiting.iter().all(|passed| !passed.shards.is_empty()));
     }
 
@@ -331,10 +331,10 @@ mod tests {
         let before = [go_over(&passed, &fewer), go_over(&passed, &all)];
         let disk = disk.kill();
         let passed = open(&disk);
-        let known = |name: &str| NodeName::parse(name, 9).into_iter();
-        assert!(passed.had_any(known("b")) && !passed.had_any(known("c")));
+        let [b, c] = ["b", "c"].map(|name| NodeName::parse(name, 9).expect("a name"));
+        assert!(passed.had_any([&b].into_iter()) && !passed.had_any([&c].into_iter()));
         go_over(&passed, &map(&["mistyped"]));
-        assert!(!passed.had_any(known("b")));
+        assert!(!passed.had_any([&b].into_iter()));
         passed.go_over(&all, false).expect("it is kept");
         let number = before[1] + 2;
         assert_eq!(changes(&passed, &all, 0), [(number, all.shards_of(0).len())]);

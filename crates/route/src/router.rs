@@ -32,14 +32,15 @@ use crate::{
     hints::{HintStore, log::HintLog, random_identity},
     link::Connect,
     map::ShardMap,
-    node::Node,
+    node::{Node, Owned},
     options::{Acknowledge, Options},
     outgoing::Outgoing,
-    passed::Passed,
+    passed::{Passed, places},
     shards,
     split::{Split, split},
     stats::{NodeStats, RouterStats},
     together::together,
+    whose::{Former, Whose},
 };
 
 /// Room is counted in units of so many bytes.
@@ -80,6 +81,13 @@ pub(crate) struct Plan {
     founding: Option<Arc<Founding>>,
     /// The number of the change to this map.
     change: u64,
+}
+
+impl Plan {
+    /// Where a node is in the map.
+    fn place_of(&self, node: &Arc<Node>) -> Option<usize> {
+        self.nodes.iter().position(|other| Arc::ptr_eq(other, node))
+    }
 }
 
 struct Running {
@@ -124,28 +132,30 @@ impl Router {
         let _turn = self.changing.lock().await;
         let map = ShardMap::new(list, replication).map_err(|NodesError(why)| why)?;
         let old = self.plan.read().clone();
-        if old.as_ref().is_some_and(|old| old.map.version() == map.version()) {
+        if old.as_ref().is_some_and(|old| old.map.version() == map.version() && old.map.nodes() == map.nodes()) {
             return Ok(false);
         }
+        let former = self.former();
+        let whose = Whose::of(&map, &former)?;
         let was_used = match &old {
             Some(old) => old.nodes.iter().any(|node| node.is_known()),
-            None => self.passed.had_any(self.nodes_heard_of().into_iter()),
+            None => self.passed.had_any(former.iter().filter(|node| node.is_heard_of).map(|node| &node.name)),
         };
         // Who has this insert's word of before, and is in the list no more, hears of that.
-        let others = if old.is_none() { self.nodes_heard_of() } else { Vec::new() };
-        let others = others.into_iter().filter(|node| !map.nodes().iter().any(|listed| is_same_host(listed, node)));
-        let others = others.map(|name| self.node(&name)).collect::<Result<Vec<_>, _>>()?;
-        let nodes = map.nodes().iter().map(|name| self.node(name)).collect::<Result<Vec<_>, _>>()?;
+        let others = whose.others().filter(|_| old.is_none());
+        let others = others.map(|name| self.node(name, name)).collect::<Result<Vec<_>, _>>()?;
+        let nodes = map.nodes().iter().map(|name| self.node(name, whose.was(name))).collect::<Result<Vec<_>, _>>()?;
         // A node that is added takes part when it is there; until then its shards stay where they are.
         if let Some(node) = nodes.iter().find(|node| old.is_some() && !node.is_known()) {
             return Err(format!("storage node {} has not answered yet", node.name()));
         }
-        let is_first = (old.is_none() || !was_used) && self.knows_no_others(&map);
+        let is_first = (old.is_none() || !was_used) && whose.knows_no_others();
         let change = self.passed.go_over(&map, was_used)?;
-        let founding = is_first.then(|| {
-            let nodes = nodes.iter().map(|node| (node.name().clone(), Arc::downgrade(node))).collect();
-            Arc::new(Founding::new(map.version(), nodes))
-        });
+        let founding = match &old {
+            Some(old) if old.map.version() == map.version() => old.founding.clone(),
+            _ if !is_first => None,
+            _ => Some(Arc::new(Founding::new(map.version(), nodes.iter().map(Arc::downgrade).collect()))),
+        };
         let plan = Arc::new(Plan { map, nodes, founding, change });
         // A node owns a shard completely only while all batches under way are sent to it. One that loses shards has to know before others get their rows.
         let mut losing = self.tell_owned(&plan, old.as_deref());
@@ -167,46 +177,64 @@ impl Router {
 
     /// Tells all nodes what they own; gives those that lose shards, and what they have to hear.
     fn tell_owned(&self, plan: &Plan, old: Option<&Plan>) -> Vec<(Arc<Node>, u64)> {
-        let owned = |plan: &Plan, name: &NodeName| {
-            let place = plan.map.nodes().iter().position(|node| node == name);
-            place.map_or_else(ShardSet::empty, |place| plan.map.shards_of(place))
+        let owned = |plan: &Plan, node: &Arc<Node>| {
+            plan.place_of(node).map_or_else(ShardSet::empty, |place| plan.map.shards_of(place))
         };
+        let places = places(plan.map.nodes());
         // While batches go by the old map nodes are still passed over for what they get by the new one.
         let untold_from = if old.is_some() { plan.change } else { plan.change + 1 };
         let mut losing = Vec::new();
-        for (name, running) in &*self.running.lock() {
-            let mut shards = owned(plan, name);
+        for Running { node, .. } in self.running.lock().values() {
+            let mut shards = owned(plan, node);
             if let Some(old) = old {
-                shards = shards.and(&owned(old, name));
+                shards = shards.and(&owned(old, node));
             }
-            let version = running.node.own(plan.map.version(), shards, plan.founding.clone(), untold_from);
-            losing.extend(version.map(|version| (Arc::clone(&running.node), version)));
+            let place = plan.place_of(node).map_or_else(String::new, |place| places[place].clone());
+            let (map_version, founding) = (plan.map.version(), plan.founding.clone());
+            let version = node.own(Owned { map_version, place, shards, founding, untold_from });
+            losing.extend(version.map(|version| (Arc::clone(node), version)));
         }
         losing
     }
 
-    /// Whether this insert has never heard of nodes that are not in the map, in its earlier processes either.
-    fn knows_no_others(&self, map: &ShardMap) -> bool {
+    /// The nodes that this insert has had to do with, in its earlier processes too.
+    fn former(&self) -> Vec<Former> {
+        let running = self.running.lock();
         let logs = self.hints.as_ref().map(|hints| hints.logs()).unwrap_or_default();
-        let in_map = |log: &HintLog| map.nodes().iter().any(|name| name.to_string() == log.node());
-        logs.iter().all(|log| in_map(log) || log.known().is_ok_and(|known| known.is_none()))
+        let of_log = |log: &Arc<HintLog>| {
+            let has_it = |running: &&Running| running.node.hints().is_some_and(|other| Arc::ptr_eq(other, log));
+            let name = running.values().find(has_it).map(|running| running.node.name());
+            let known = log.known();
+            Some(Former {
+                name: name.or_else(|| NodeName::parse(log.node(), 0).ok())?,
+                node: known.as_ref().map_or(0, |known| known.map_or(0, |known| known.name)),
+                // What cannot be read may say so.
+                is_heard_of: !known.is_ok_and(|known| known.is_none()),
+                is_pending: log.is_pending(),
+            })
+        };
+        let without_log = running.values().filter(|running| running.node.hints().is_none()).map(|running| {
+            let (name, node) = (running.node.name(), running.node.known_as());
+            Former { name, node, is_heard_of: false, is_pending: false }
+        });
+        logs.iter().filter_map(of_log).chain(without_log).collect()
     }
 
-    /// The nodes that have ever answered this insert, in its earlier processes too.
-    fn nodes_heard_of(&self) -> Vec<NodeName> {
-        let logs = self.hints.as_ref().map(|hints| hints.logs()).unwrap_or_default();
-        let heard_of = logs.iter().filter(|log| !log.known().is_ok_and(|known| known.is_none()));
-        heard_of.filter_map(|log| NodeName::parse(log.node(), 0).ok()).collect()
-    }
-
-    /// The node of this name; one that is new starts its tasks.
-    fn node(&self, name: &NodeName) -> Result<Arc<Node>, String> {
+    /// The node of this name, which `was` named otherwise before if its port has changed; one that is new starts its tasks.
+    fn node(&self, name: &NodeName, was: &NodeName) -> Result<Arc<Node>, String> {
         let mut all = self.running.lock();
         if let Some(running) = all.get(name) {
             return Ok(Arc::clone(&running.node));
         }
-        let log = self.hints.as_ref().map(|hints| hints.log(name)).transpose()?;
         let link = self.connect.link(name)?;
+        if let Some(running) = all.remove(was) {
+            log::info!("storage node {was} is at {name} now");
+            running.node.move_to(name.clone(), link);
+            let node = Arc::clone(&running.node);
+            all.insert(name.clone(), running);
+            return Ok(node);
+        }
+        let log = self.hints.as_ref().map(|hints| hints.log(was)).transpose()?;
         let (head, passed) = (Arc::clone(&self.head), Arc::clone(&self.passed));
         let node = Node::new(name.clone(), link, head, self.options.clone(), log, passed, self.identity);
         let node = Arc::new(node);
@@ -256,13 +284,11 @@ impl Router {
         let _turn = self.changing.lock().await;
         let gone: Vec<Running> = {
             let plan = self.plan.read().clone();
-            let in_list = |name: &NodeName| plan.as_ref().is_some_and(|plan| plan.map.nodes().contains(name));
+            let in_list = |node: &Arc<Node>| plan.as_ref().is_some_and(|plan| plan.place_of(node).is_some());
             let mut running = self.running.lock();
-            let goes = |name: &NodeName, running: &Running| {
-                !in_list(name) && !running.node.hints().is_some_and(|hints| hints.is_pending())
-            };
+            let goes = |node: &Arc<Node>| !in_list(node) && !node.hints().is_some_and(|hints| hints.is_pending());
             let names: Vec<NodeName> =
-                running.iter().filter(|(name, running)| goes(name, running)).map(|(name, _)| name.clone()).collect();
+                running.iter().filter(|(_, running)| goes(&running.node)).map(|(name, _)| name.clone()).collect();
             names.iter().filter_map(|name| running.remove(name)).collect()
         };
         for running in gone {
@@ -382,7 +408,7 @@ impl Router {
                 let place = usize::from(*missing.next().expect("BUG: nothing is missing"));
                 self.unavailable.fetch_add(1, Relaxed);
                 let error = failed[place].expect("BUG: a node that did not fail is missing");
-                return Err(named(plan.nodes[place].name(), error));
+                return Err(named(&plan.nodes[place].name(), error));
             }
         }
         Ok(())
@@ -451,11 +477,6 @@ fn named(node: &NodeName, error: &InsertError) -> InsertError {
         InsertError::NotDurable(text) => InsertError::NotDurable(why(text)),
         InsertError::Closed => InsertError::NotDurable(why("it is closing")),
     }
-}
-
-/// Whether two names may mean the same node, at two ports.
-fn is_same_host(one: &NodeName, other: &NodeName) -> bool {
-    one.group == other.group && one.host() == other.host()
 }
 
 /// Says the last word to a node and ends its tasks.

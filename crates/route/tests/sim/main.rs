@@ -2,6 +2,7 @@
 //!
 //! Time is virtual and everything runs on one thread, so that a seed is a history. What was acknowledged to clients is the judge.
 
+mod changes;
 mod histories;
 mod network;
 mod scenes;

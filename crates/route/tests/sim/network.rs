@@ -69,9 +69,9 @@ pub fn name(node: usize) -> NodeName {
 
 impl Connect for Network {
     fn link(&self, node: &NodeName) -> Result<Arc<dyn NodeLink>, String> {
-        let number = node.address.trim_start_matches("node-").trim_end_matches(":8400");
-        let node = number.parse().expect("a number");
-        Ok(Arc::new(Link { world: Arc::clone(&self.world), insert: self.insert, node }))
+        let (number, port) = node.address.trim_start_matches("node-").split_once(':').expect("a port");
+        let (node, port) = (number.parse().expect("a number"), port.parse().expect("a number"));
+        Ok(Arc::new(Link { world: Arc::clone(&self.world), insert: self.insert, node, port }))
     }
 }
 
@@ -79,6 +79,7 @@ struct Link {
     world: Arc<World>,
     insert: usize,
     node: usize,
+    port: u16,
 }
 
 /// What becomes of one message.
@@ -103,7 +104,7 @@ impl Link {
     ) -> Result<T, InsertError> {
         let (sender, answer) = oneshot::channel();
         let (there, back) = (self.fate(), self.fate());
-        let (world, pair) = (Arc::clone(&self.world), (self.insert, self.node));
+        let (world, pair, port) = (Arc::clone(&self.world), (self.insert, self.node), self.port);
         tokio::spawn(async move {
             sleep(there.delay).await;
             let done = {
@@ -111,7 +112,7 @@ impl Link {
                 let mut state = world.lock();
                 if there.is_lost || state.parted.contains(&pair) {
                     None
-                } else if state.nodes[pair.1].is_up {
+                } else if state.nodes[pair.1].is_up && state.nodes[pair.1].port == port {
                     Some(work(&mut state.nodes[pair.1], now))
                 } else {
                     Some(Err(InsertError::NotDurable("connection refused".into())))

@@ -83,20 +83,26 @@ pub fn map(nodes: usize, copies: usize) -> ShardMap {
     ShardMap::new(&list(nodes), &Replication::copies(copies)).expect("a map")
 }
 
-fn list(nodes: usize) -> NodeList {
+/// So many nodes.
+pub fn list(nodes: usize) -> NodeList {
     NodeList::new((0..nodes).map(name).collect()).expect("a list")
 }
 
 /// An insert whose hints are on a disk.
 pub async fn router(world: &Arc<World>, insert: usize, disk: &SimDisk, options: Options, copies: usize) -> Arc<Router> {
-    let hints = HintStore::open(Arc::new(disk.clone()), options.hints.clone()).expect("the folder of hints");
-    let network = Arc::new(Network { world: Arc::clone(world), insert });
-    let router = Router::new([insert as u8; 32], network, Some(hints), options).expect("a router");
+    let router = without_nodes(world, insert, disk, options);
     let nodes = world.lock().nodes.len();
     router.set_nodes(&list(nodes), &Replication::copies(copies)).await.expect("a map");
     // Nodes that are there know this insert by then.
     sleep(Duration::from_millis(200)).await;
-    Arc::new(router)
+    router
+}
+
+/// An insert that has no list of nodes yet.
+pub fn without_nodes(world: &Arc<World>, insert: usize, disk: &SimDisk, options: Options) -> Arc<Router> {
+    let hints = HintStore::open(Arc::new(disk.clone()), options.hints.clone()).expect("the folder of hints");
+    let network = Arc::new(Network { world: Arc::clone(world), insert });
+    Arc::new(Router::new([insert as u8; 32], network, Some(hints), options).expect("a router"))
 }
 
 /// Waits until no node lacks anything.
@@ -110,12 +116,13 @@ pub async fn drained(router: &Router) {
     sleep(Duration::from_secs(2)).await;
 }
 
-fn rows(names: std::ops::Range<usize>, time: i64) -> Vec<(String, i64, f64)> {
+/// A row of each of these series.
+pub fn rows(names: std::ops::Range<usize>, time: i64) -> Vec<(String, i64, f64)> {
     names.map(|n| (format!("metric_{n}"), time, n as f64)).collect()
 }
 
 /// How many nodes have each of the rows.
-fn copies(world: &World, rows: &[(String, i64, f64)]) -> Vec<usize> {
+pub fn copies(world: &World, rows: &[(String, i64, f64)]) -> Vec<usize> {
     let state = world.lock();
     stored(rows).iter().map(|sample| state.nodes.iter().filter(|node| node.samples.contains(sample)).count()).collect()
 }

@@ -38,7 +38,11 @@ pub struct Storage {
     pub name: u128,
     /// Who reports took it for.
     pub taken_for: BTreeSet<u128>,
+    /// Inserts that have it in their list no more.
+    bypassed_by: BTreeSet<u128>,
     pub is_up: bool,
+    /// Where it listens.
+    pub port: u16,
     pub read_only: bool,
     /// Samples older than this are refused.
     pub oldest: i64,
@@ -57,7 +61,9 @@ impl Storage {
             standing: Standing::new(token, &[]),
             name: u128::from(token),
             taken_for: BTreeSet::new(),
+            bypassed_by: BTreeSet::new(),
             is_up: true,
+            port: 8400,
             read_only: false,
             oldest: i64::MIN,
             keys_received: 0,
@@ -148,12 +154,17 @@ impl Storage {
         let read_only = self.read_only.then(|| "the disk is full".to_string());
         // Who is remembered is durable at once.
         self.taken_for.insert(report.knows);
+        if report.map_version != 0 && !report.owned.is_empty() {
+            self.bypassed_by.remove(&report.insert);
+        } else if report.map_version != 0 && report.leaving && self.standing.remembers(report.insert) {
+            self.bypassed_by.insert(report.insert);
+        }
         ReportAnswer { node: self.name, ..self.standing.take(now, report, read_only) }
     }
 
     /// Whether it would answer a query for a sample as one that has all of its shard.
     pub fn claims(&self, now: Duration, sample: &Stored) -> bool {
-        if !self.is_up {
+        if !self.is_up || !self.bypassed_by.is_empty() {
             return false;
         }
         match self.standing.complete(now, SeriesId::of_bytes(&sample.0).shard()) {

@@ -1,0 +1,90 @@
+//! What a change of the list of nodes does, while the insert runs and from one of its processes to the next.
+
+use std::time::Duration;
+
+use route::{NodeList, NodeName, Replication};
+use testkit::SimDisk;
+use tokio::time::sleep;
+
+use crate::{
+    network::World,
+    scenes::{copies, drained, insert, list, options, router, rows, stored, without_nodes},
+};
+
+/// Nodes by their names.
+fn listed(names: &[&str]) -> NodeList {
+    NodeList::new(names.iter().map(|name| NodeName::parse(name, 8400).expect("a name")).collect()).expect("a list")
+}
+
+/// How many of the rows a node claims to have all of.
+fn claimed(world: &World, node: usize, rows: &[(String, i64, f64)]) -> usize {
+    let (now, state) = (world.now(), world.lock());
+    stored(rows).iter().filter(|sample| state.nodes[node].claims(now, sample)).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_at_another_port_after_a_restart_gets_the_hints_that_were_kept_for_it() {
+    let (world, disk) = (World::new(1, 2), SimDisk::new(1));
+    let first = router(&world, 0, &disk, options(), 2).await;
+    world.lock().nodes[1].is_up = false;
+    let missed = rows(0..50, 1);
+    insert(&first, &missed).await.expect("one copy and hints");
+    drop(first);
+    world.lock().nodes[1].restart(7);
+    world.lock().nodes[1].port = 8410;
+    // What it takes gets lost for now.
+    world.lock().nodes[1].read_only = true;
+    let second = without_nodes(&world, 0, &disk.kill(), options());
+    let moved = listed(&["node-0:8400", "node-1:8410"]);
+    assert_eq!(second.set_nodes(&moved, &Replication::copies(2)).await, Ok(true));
+    for _ in 0..20 {
+        sleep(Duration::from_millis(250)).await;
+        assert_eq!(claimed(&world, 1, &missed), 0, "it lacks them");
+    }
+    world.lock().nodes[1].read_only = false;
+    drained(&second).await;
+    assert_eq!((copies(&world, &missed), claimed(&world, 1, &missed)), (vec![2; 50], 50));
+}
+
+#[tokio::test(start_paused = true)]
+async fn hints_that_may_be_for_either_of_two_nodes_are_not_left_behind() {
+    let (world, disk) = (World::new(2, 2), SimDisk::new(2));
+    let first = router(&world, 0, &disk, options(), 2).await;
+    world.lock().nodes[1].is_up = false;
+    insert(&first, &rows(0..50, 1)).await.expect("one copy and hints");
+    drop(first);
+    let second = without_nodes(&world, 0, &disk.kill(), options());
+    let two = listed(&["node-0:8400", "node-1:8410", "node-1:8411"]);
+    let refused = second.set_nodes(&two, &Replication::copies(2)).await;
+    assert!(
+        refused.as_ref().is_err_and(|why| why.contains("node-1:8400") && why.contains("node-1:841")),
+        "{refused:?}"
+    );
+    world.lock().nodes[1].restart(7);
+    assert_eq!(second.set_nodes(&list(2), &Replication::copies(2)).await, Ok(true));
+    drained(&second).await;
+    assert_eq!(copies(&world, &rows(0..50, 1)), [2; 50]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_port_that_changes_while_the_insert_runs_is_gone_over_to() {
+    let (world, disk) = (World::new(3, 2), SimDisk::new(3));
+    let router = router(&world, 0, &disk, options(), 2).await;
+    insert(&router, &rows(0..50, 1)).await.expect("both are there");
+    let missed = rows(0..50, 2);
+    for (turn, port) in [8410, 8420].into_iter().enumerate() {
+        world.lock().nodes[1].is_up = false;
+        insert(&router, &missed).await.expect("one copy and hints");
+        world.lock().nodes[1].restart(turn as u64);
+        world.lock().nodes[1].port = port;
+        let moved = listed(&["node-0:8400", &format!("node-1:{port}")]);
+        assert_eq!(router.set_nodes(&moved, &Replication::copies(2)).await, Ok(true));
+        assert_eq!(router.set_nodes(&moved, &Replication::copies(2)).await, Ok(false));
+        drained(&router).await;
+        assert_eq!((copies(&world, &missed), claimed(&world, 1, &missed)), (vec![2; 50], 50));
+        let stats = router.stats();
+        assert!(stats.nodes.len() == 2 && stats.nodes.iter().any(|node| node.name == format!("node-1:{port}")));
+    }
+    router.close().await;
+    assert!(world.lock().nodes.iter().all(|node| node.standing.remembered().is_empty()), "it said good-bye");
+}
