@@ -27,7 +27,8 @@ use self::log::HintLog;
 use crate::NodeName;
 
 const LOCK: &str = "LOCK";
-const IDENTITY: &str = "insert.id";
+/// Who the insert is; a folder of hints has it.
+pub const IDENTITY: &str = "insert.id";
 const NODES: &str = "nodes";
 /// 32 digits and a newline; whatever is longer is no identity.
 const IDENTITY_BYTES_MAX: u64 = 64;

@@ -16,7 +16,7 @@ pub const FLAGS: &[Flag] = &[
         "hints.path",
         Kind::Text,
         "",
-        "The folder of hints, rows that storage nodes lack; insert-hints-PORT by default, with the port of -httpListenAddr. Unused without replication.",
+        "The folder of hints, rows that storage nodes lack; insert-hints-PORT by default, with the port of -httpListenAddr. Without replication it is used if it is there.",
     ),
     obeyed(
         "hints.maxDiskUsage",

@@ -1,7 +1,7 @@
 //! Takes samples and spreads them: receive → route → rpc client.
 //!
 //! 1. Bind every address, so that a taken port is found out before anything is opened.
-//! 2. Open the folder of hints, if there are copies that could be missing, and find the storage nodes.
+//! 2. Open the folder of hints, if there are copies that could be missing or there is one, and find the storage nodes.
 //! 3. Serve until SIGINT or SIGTERM; look for storage nodes anew meanwhile.
 //! 4. Drain requests, then say good-bye to the storage nodes; hints stay for the next start. Exit 0.
 
@@ -20,7 +20,10 @@ use basalt_http::{MetricsSource, stop_signal};
 use disk::RealDisk;
 use model::{Clock, SystemClock};
 use receive::Receiver;
-use route::{ByLabels, Connect, Discovery, NodeLink, NodeName, Replication, Router, hints::HintStore};
+use route::{
+    ByLabels, Connect, Discovery, NodeLink, NodeName, Replication, Router,
+    hints::{self, HintStore},
+};
 use rpc::{Node, NodeListener, NodeOptions, Role as NodeRole, Service};
 use storage_api::ShardWord;
 
@@ -160,10 +163,17 @@ async fn bind_level(cluster: &ClusterOptions) -> Result<Option<NodeListener>, Fa
 fn router(settings: &Settings) -> Result<Router, Failure> {
     let (cluster, insert) = (&settings.cluster, &settings.insert);
     let options = cluster.node_options(NodeRole::Insert, cluster::epoch(), NODE_PORT).map_err(Failure)?;
-    // Where each row has one copy, none can be missing.
-    let hints = if cluster.replication.is_single() { None } else { Some(open_hints(insert)?) };
+    let hints = if needs_hints(cluster, insert)? { Some(open_hints(insert)?) } else { None };
     let network = Network { options: NodeOptions { call_time_max: insert.router.answer_max, ..options } };
     Router::new(secret(), Arc::new(network), hints, insert.router.clone()).map_err(Failure)
+}
+
+/// Where each row has one copy, none can be missing. But an insert that once had copies is who it was: it may keep some still, and what it sends past a node now the
+/// node has to hear of when there are copies again.
+fn needs_hints(cluster: &ClusterOptions, insert: &InsertSettings) -> Result<bool, Failure> {
+    let identity = insert.hints_path.join(hints::IDENTITY);
+    let failed = |why| Failure(format!("cannot see whether {:?} is there: {why}", identity.display()));
+    Ok(!cluster.replication.is_single() || identity.try_exists().map_err(failed)?)
 }
 
 fn open_hints(insert: &InsertSettings) -> Result<HintStore, Failure> {

@@ -193,6 +193,33 @@ fn a_storage_that_an_insert_has_in_its_list_no_more_answers_for_nothing_until_it
 }
 
 #[test]
+fn a_storage_that_was_out_of_the_list_while_there_were_no_copies_answers_for_nothing_of_that_time() {
+    let mut nodes = Nodes::start(Shape { inserts: 1, storages: 2, copies: 2 });
+    write(&nodes, 0);
+    wait_until("all is said", || nodes.is_settled());
+    // It is away for long, and the insert is started without it and without copies, with hints for it left.
+    let mut away = nodes.storages.pop().expect("two of them");
+    away.stop();
+    write(&nodes, 1);
+    nodes.stop_insert(0);
+    nodes.shape.copies = 1;
+    nodes.start_insert(0);
+    write(&nodes, 2);
+    let metrics = nodes.inserts[0].node.as_ref().expect("it runs").ok("/metrics");
+    let is_pending = |line: &str| line.starts_with("vm_rpc_hints_pending{") && !line.ends_with(" 0");
+    assert!(metrics.lines().any(is_pending), "what is kept for it is named: {metrics}");
+    nodes.stop_insert(0);
+    away.start(&[]);
+    nodes.storages.push(away);
+    nodes.shape.copies = 2;
+    nodes.start_insert(0);
+    wait_until("all is said", || nodes.is_settled());
+    assert_eq!(samples(&nodes), (Some(false), 3 * SERIES));
+    nodes.storages[0].set_link(SELECT, Link::Cut);
+    wait_until("the other one lacks what was written meanwhile", || samples(&nodes) == (Some(true), 2 * SERIES));
+}
+
+#[test]
 fn a_storage_that_lacks_nothing_is_filled_up_only_by_somebody_who_knows_better() {
     let nodes = Nodes::start(Shape { inserts: 1, storages: 2, copies: 2 });
     write(&nodes, 0);
