@@ -54,6 +54,8 @@ pub struct Node {
     hints: Option<Arc<HintLog>>,
     /// The node remembers this insert: it does not count itself complete without its word.
     is_known: AtomicBool,
+    /// An earlier process of this insert had to do with it, or it has answered this one: it may count itself complete on some word of before.
+    was_heard_of: AtomicBool,
     /// Who it was when it answered last.
     known_as: Mutex<u128>,
     insert: u128,
@@ -106,7 +108,9 @@ impl Node {
         // What they hold is found out by reading them; until then it may be anything.
         let missing = pending.then(|| Missing { shards: ShardSet::all(), range: TimeRange::ALL });
         // What cannot be read is found out again at the first report.
-        let known = hints.as_ref().and_then(|hints| hints.known().unwrap_or(None));
+        let read = hints.as_ref().map_or(Ok(None), |hints| hints.known());
+        let was_heard_of = AtomicBool::new(!matches!(read, Ok(None)));
+        let known = read.unwrap_or(None);
         let place = String::new();
         Self {
             reached: RwLock::new(Reached { name, link }),
@@ -115,6 +119,7 @@ impl Node {
             health: Health::default(),
             debt: Debt::new(missing, options.lease),
             is_known: AtomicBool::new(known.is_some_and(|known| known.remembers)),
+            was_heard_of,
             known_as: Mutex::new(known.map_or(0, |known| known.name)),
             hints,
             insert,
@@ -175,19 +180,16 @@ impl Node {
         self.sending_bytes.load(Relaxed)
     }
 
-    /// What it is told that it owns from now on; gives the version to be waited for ([`Self::heard`]) if it loses shards by that.
+    /// What it is told that it owns from now on; gives the version to be waited for ([`Self::heard`]) if it loses shards by that, or may: what an earlier
+    /// process told it last is not known for sure.
     pub fn own(&self, next: Owned) -> Option<u64> {
         let mut owned = self.owned.lock();
-        let loses = !owned.shards.without(&next.shards).is_empty();
+        let is_first = owned.map_version == 0;
+        let loses = !owned.shards.without(&next.shards).is_empty() || is_first && self.was_heard_of.load(Relaxed);
         *owned = next;
         drop(owned);
         let version = self.debt.restate();
         loses.then_some(version)
-    }
-
-    /// Says again what is said to it; gives the version to be waited for.
-    pub fn restate(&self) -> u64 {
-        self.debt.restate()
     }
 
     /// Waits until the node knows what it is told, or counts itself complete on no earlier word.

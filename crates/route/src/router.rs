@@ -142,8 +142,7 @@ impl Router {
             None => self.passed.had_any(former.iter().filter(|node| node.is_heard_of).map(|node| &node.name)),
         };
         // Who has this insert's word of before, and is in the list no more, hears of that.
-        let others = whose.others().filter(|_| old.is_none());
-        let others = others.map(|name| self.node(name, name)).collect::<Result<Vec<_>, _>>()?;
+        whose.others().filter(|_| old.is_none()).try_for_each(|name| self.node(name, name).map(drop))?;
         let nodes = map.nodes().iter().map(|name| self.node(name, whose.was(name))).collect::<Result<Vec<_>, _>>()?;
         // A node that is added takes part when it is there; until then its shards stay where they are.
         if let Some(node) = nodes.iter().find(|node| old.is_some() && !node.is_known()) {
@@ -158,11 +157,7 @@ impl Router {
         };
         let plan = Arc::new(Plan { map, nodes, founding, change });
         // A node owns a shard completely only while all batches under way are sent to it. One that loses shards has to know before others get their rows.
-        let mut losing = self.tell_owned(&plan, old.as_deref());
-        losing.extend(others.into_iter().map(|node| {
-            let version = node.restate();
-            (node, version)
-        }));
+        let losing = self.tell_owned(&plan, old.as_deref());
         together(losing.iter().map(|(node, version)| node.heard(*version)).collect()).await;
         *self.plan.write() = Some(Arc::clone(&plan));
         if let Some(old) = old {

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use crate::{
     network::World,
-    scenes::{copies, drained, insert, list, options, router, rows, stored, without_nodes},
+    scenes::{copies, drained, insert, list, map, options, router, rows, stored, without_nodes},
 };
 
 /// Nodes by their names.
@@ -87,4 +87,27 @@ async fn a_port_that_changes_while_the_insert_runs_is_gone_over_to() {
     }
     router.close().await;
     assert!(world.lock().nodes.iter().all(|node| node.standing.remembered().is_empty()), "it said good-bye");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_restart_with_another_list_waits_for_nodes_that_have_a_lease_of_before() {
+    let (world, disk) = (World::new(4, 4), SimDisk::new(4));
+    let first = without_nodes(&world, 0, &disk, options());
+    first.set_nodes(&list(3), &Replication::copies(2)).await.expect("a map");
+    insert(&first, &rows(0..100, 1)).await.expect("all are there");
+    sleep(Duration::from_millis(700)).await;
+    assert!((0..3).all(|node| claimed(&world, node, &rows(0..100, 1)) > 0), "they have leases");
+    drop(first);
+    // Each node that stays in the list loses some shards to the one that is added; this one hears nothing of it.
+    world.lock().parted.insert((0, 2));
+    let second = without_nodes(&world, 0, &disk.kill(), options());
+    second.set_nodes(&list(4), &Replication::copies(2)).await.expect("a map");
+    let map = map(4, 2);
+    let gone_past = rows(0..300, 2).into_iter().filter(|row| {
+        let id = model::SeriesId::of_bytes(&stored(std::slice::from_ref(row))[0].0);
+        !map.owners_of(id).contains(&2)
+    });
+    let gone_past: Vec<_> = gone_past.collect();
+    insert(&second, &gone_past).await.expect("their owners are there");
+    assert_eq!(claimed(&world, 2, &gone_past), 0, "it gets no rows of these any more");
 }
