@@ -192,6 +192,11 @@ impl Node {
         loses.then_some(version)
     }
 
+    /// Says again what is said to it; gives the version to be waited for.
+    pub fn restate(&self) -> u64 {
+        self.debt.restate()
+    }
+
     /// Waits until the node knows what it is told, or counts itself complete on no earlier word.
     pub async fn heard(&self, version: u64) {
         self.debt.known(version).await;
@@ -296,15 +301,16 @@ impl Node {
         let answer = timeout(self.options.answer_max.min(self.options.lease), link.take_report(&report)).await;
         match answer.unwrap_or_else(|_| Err(InsertError::NotDurable("no answer to a report".into()))) {
             Ok(answer) => {
+                // Who waits for the answer looks then whether the node knows this insert.
+                if !report.leaving {
+                    self.note_known(answer.node);
+                }
                 self.debt.confirm(statement.version, answer.token);
                 if let Err(why) = self.passed.noted(&place, &report.passed) {
                     log::error!("storage node {} is told again what it was passed over for: {why}", self.name());
                 }
                 if let Some(founding) = founding {
                     founding.heard(map_version, &place, answer.node, answer.origin);
-                }
-                if !report.leaving {
-                    self.note_known(answer.node);
                 }
                 if self.health.answered(answer.read_only) {
                     log::info!("storage node {} is back", self.name());

@@ -144,7 +144,9 @@ impl Router {
         // Who has this insert's word of before, and is in the list no more, hears of that.
         whose.others().filter(|_| old.is_none()).try_for_each(|name| self.node(name, name).map(drop))?;
         let nodes = map.nodes().iter().map(|name| self.node(name, whose.was(name))).collect::<Result<Vec<_>, _>>()?;
-        // A node that is added takes part when it is there; until then its shards stay where they are.
+        // A node that is added takes part when it is there; until then its shards stay where they are. It is waited for here, as nobody keeps nodes that are in no map.
+        let new = nodes.iter().filter(|node| old.is_some() && !node.is_known());
+        together(new.map(|node| node.heard(node.restate())).collect()).await;
         if let Some(node) = nodes.iter().find(|node| old.is_some() && !node.is_known()) {
             return Err(format!("storage node {} has not answered yet", node.name()));
         }

@@ -1,6 +1,6 @@
 //! What a change of the list of nodes does, while the insert runs and from one of its processes to the next.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use route::{NodeList, NodeName, Replication};
 use testkit::SimDisk;
@@ -110,4 +110,23 @@ async fn a_restart_with_another_list_waits_for_nodes_that_have_a_lease_of_before
     let gone_past: Vec<_> = gone_past.collect();
     insert(&second, &gone_past).await.expect("their owners are there");
     assert_eq!(claimed(&world, 2, &gone_past), 0, "it gets no rows of these any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_is_added_however_seldom_the_list_is_looked_at() {
+    let (world, disk) = (World::new(6, 3), SimDisk::new(6));
+    let router = without_nodes(&world, 0, &disk, options());
+    let upkeep = tokio::spawn(Arc::clone(&router).run_upkeep());
+    router.set_nodes(&list(2), &Replication::copies(2)).await.expect("a map");
+    sleep(Duration::from_millis(200)).await;
+    world.lock().nodes[2].is_up = false;
+    let away = router.set_nodes(&list(3), &Replication::copies(2)).await;
+    assert!(away.is_err_and(|why| why.contains("node-2")), "it has not answered");
+    world.lock().nodes[2].restart(7);
+    sleep(Duration::from_secs(30)).await;
+    assert_eq!(router.set_nodes(&list(3), &Replication::copies(2)).await, Ok(true));
+    let later = rows(0..100, 2);
+    insert(&router, &later).await.expect("all are there");
+    assert_eq!(copies(&world, &later), [2; 100]);
+    upkeep.abort();
 }

@@ -281,11 +281,13 @@ async fn a_node_that_is_added_gets_its_share_and_nobody_restarts() {
     assert_eq!(router.set_nodes(&list(2), &replication).await, Ok(true));
     insert(&router, &rows(0..100, 1)).await.expect("both nodes are there");
     assert_eq!(router.set_nodes(&list(2), &replication).await, Ok(false));
+    world.lock().nodes[2].is_up = false;
     assert!(
         router.set_nodes(&list(3), &replication).await.is_err_and(|why| why.contains("node-2")),
         "it has not answered"
     );
-    sleep(Duration::from_millis(200)).await;
+    world.lock().nodes[2].is_up = true;
+    sleep(Duration::from_millis(700)).await;
     assert_eq!(router.set_nodes(&list(3), &replication).await, Ok(true));
     assert!(router.set_nodes(&NodeList::default(), &replication).await.is_err());
     let later = rows(0..100, 2);
