@@ -117,6 +117,12 @@ impl Debt {
         self.confirmed.notify_waiters();
     }
 
+    /// Whether the node has confirmed all that there is to be said.
+    pub fn is_confirmed(&self) -> bool {
+        let state = self.state.lock();
+        state.confirmed >= state.version
+    }
+
     /// Whether the node has given a token that no report gave back, and counts itself complete on no earlier one.
     pub fn gives_first_lease(&self, lease: Duration) -> bool {
         let state = self.state.lock();

@@ -202,6 +202,18 @@ impl Node {
         self.debt.known(version).await;
     }
 
+    /// Whether the node, which is in the map no more, has nothing more to hear and to get. One that has shards of before, and does not remember this insert, would
+    /// answer for them when it is back.
+    pub fn may_go(&self) -> bool {
+        let is_told = self.debt.is_confirmed() || !self.was_heard_of.load(Relaxed);
+        is_told && !self.keeps_hints()
+    }
+
+    /// Whether rows are kept for it.
+    pub fn keeps_hints(&self) -> bool {
+        self.hints.as_ref().is_some_and(|hints| hints.is_pending())
+    }
+
     /// The next report does not wait for its turn.
     pub fn report_soon(&self) {
         self.debt.wanted.notify_one();
@@ -301,6 +313,7 @@ impl Node {
         let answer = timeout(self.options.answer_max.min(self.options.lease), link.take_report(&report)).await;
         match answer.unwrap_or_else(|_| Err(InsertError::NotDurable("no answer to a report".into()))) {
             Ok(answer) => {
+                self.was_heard_of.store(true, Relaxed);
                 // Who waits for the answer looks then whether the node knows this insert.
                 if !report.leaving {
                     self.note_known(answer.node);

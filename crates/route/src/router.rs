@@ -276,14 +276,14 @@ impl Router {
         self.head.evict(|_| false, forget, |slot| logs.iter().all(|log| log.reusable(slot)));
     }
 
-    /// Says good-bye to nodes that are in the list no more and lack nothing.
+    /// Says good-bye to nodes that are in the list no more, know that and lack nothing.
     async fn let_nodes_go(&self) {
         let _turn = self.changing.lock().await;
         let gone: Vec<Running> = {
             let plan = self.plan.read().clone();
             let in_list = |node: &Arc<Node>| plan.as_ref().is_some_and(|plan| plan.place_of(node).is_some());
             let mut running = self.running.lock();
-            let goes = |node: &Arc<Node>| !in_list(node) && !node.hints().is_some_and(|hints| hints.is_pending());
+            let goes = |node: &Arc<Node>| !in_list(node) && node.may_go();
             let names: Vec<NodeName> =
                 running.iter().filter(|(_, running)| goes(&running.node)).map(|(name, _)| name.clone()).collect();
             names.iter().filter_map(|name| running.remove(name)).collect()
@@ -308,9 +308,16 @@ impl Router {
     /// Numbers for `/metrics`.
     pub fn stats(&self) -> RouterStats {
         let nodes: Vec<Arc<Node>> = self.running.lock().values().map(|running| Arc::clone(&running.node)).collect();
+        let plan = self.plan.read().clone();
+        let in_list = |node: &Arc<Node>| plan.as_ref().is_some_and(|plan| plan.place_of(node).is_some());
         RouterStats {
-            nodes: nodes.iter().map(|node| node_stats(node)).collect(),
-            map_version: self.plan.read().as_ref().map_or(0, |plan| plan.map.version()),
+            // A node that was taken out of the list and is only waited for is no news.
+            nodes: nodes
+                .iter()
+                .filter(|node| in_list(node) || node.keeps_hints())
+                .map(|node| node_stats(node))
+                .collect(),
+            map_version: plan.as_ref().map_or(0, |plan| plan.map.version()),
             series: self.head.series_count() as u64,
             series_bytes: (self.head.bytes().total() + nodes.iter().map(|node| node.numbers().bytes()).sum::<usize>())
                 as u64,

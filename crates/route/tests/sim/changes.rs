@@ -130,3 +130,29 @@ async fn a_node_is_added_however_seldom_the_list_is_looked_at() {
     assert_eq!(copies(&world, &later), [2; 100]);
     upkeep.abort();
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_is_away_when_it_leaves_the_list_hears_of_it_whenever_it_is_back() {
+    let (world, disk) = (World::new(5, 3), SimDisk::new(5));
+    let first = router(&world, 0, &disk, options(), 2).await;
+    insert(&first, &rows(0..100, 1)).await.expect("all are there");
+    // It says good-bye: nobody has to wait for its word.
+    first.close().await;
+    drop(first);
+    world.lock().nodes[2].is_up = false;
+    let second = router(&world, 0, &disk.kill(), options(), 2).await;
+    let upkeep = tokio::spawn(Arc::clone(&second).run_upkeep());
+    second.set_nodes(&list(2), &Replication::copies(2)).await.expect("a map");
+    let later = rows(0..100, 2);
+    insert(&second, &later).await.expect("both are there");
+    sleep(Duration::from_secs(3600)).await;
+    assert_eq!(second.stats().nodes.len(), 2, "nobody has to know that it is away");
+    world.lock().nodes[2].restart(7);
+    sleep(Duration::from_secs(60)).await;
+    assert_eq!(claimed(&world, 2, &later), 0, "they went past it");
+    // Then nothing more is said to it.
+    world.lock().nodes[2].taken_for.clear();
+    sleep(Duration::from_secs(60)).await;
+    assert!(world.lock().nodes[2].taken_for.is_empty());
+    upkeep.abort();
+}
