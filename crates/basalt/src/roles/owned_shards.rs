@@ -98,6 +98,11 @@ impl OwnedShards {
         owned.without(&told.kept.whole_since(ALWAYS))
     }
 
+    /// Shards that the node owns and that some insert sends past it: what is copied of them is not all.
+    pub fn gone_past(&self) -> ShardSet {
+        self.told.lock().kept.gone_past()
+    }
+
     /// All was copied that an address offered, which has everything of it.
     pub async fn fill_from(&self, address: &str) -> Result<(), String> {
         let turn = Arc::clone(&self.publishing).lock_owned().await;

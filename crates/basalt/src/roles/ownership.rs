@@ -229,6 +229,14 @@ impl Ownership {
         whole
     }
 
+    /// Shards that the node owns and that some insert sends past it.
+    pub fn gone_past(&self) -> ShardSet {
+        let mut past = ShardSet::empty();
+        let is_past = |shard: &usize| self.tokens[*shard] != 0 && self.since[*shard] == NOT_NOW;
+        (0..SHARDS).filter(is_past).for_each(|shard| past.insert(shard as u16));
+        past
+    }
+
     /// What the node lacks of these shards will not come back: no other node is like it from now on, and it has everything from `from` on.
     pub fn give_up(&mut self, shards: &ShardSet, from: i64) {
         if shards.is_empty() {

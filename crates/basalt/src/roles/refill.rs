@@ -6,6 +6,7 @@
 //! 3. What a node came to own later than others has to be copied too: others held it before.
 //!    What came late is had from some time on, and counts so meanwhile.
 //! 4. A shard counts as complete when all parts of its source are here. Where no source has all of a shard, it is asked again later.
+//! 5. What some insert sends to other nodes still is not copied before all inserts send it here: it would not be all.
 
 use std::{
     sync::{
@@ -234,14 +235,14 @@ impl Refill {
         if self.reports.owned().is_empty() {
             return Err("no insert has said yet which shards belong here".into());
         }
-        let late = self.owned.late();
-        if !late.without(self.reports.holdings().wants()).is_empty() {
-            self.reports.change(|holdings| holdings.want(&late)).await?;
-        }
         if let Some(insert) = self.owned.bypassed_by().first() {
             return Err(format!(
                 "insert {insert:032x} has this node in its list no more: put it back, or have the insert forgotten (/internal/forget_insert)"
             ));
+        }
+        let late = self.owned.late().without(&self.owned.gone_past());
+        if !late.without(self.reports.holdings().wants()).is_empty() {
+            self.reports.change(|holdings| holdings.want(&late)).await?;
         }
         let mut failure = None;
         for address in self.reports.holdings().from {
@@ -249,23 +250,23 @@ impl Refill {
                 failure = Some(why);
             }
         }
-        let owned = self.reports.owned();
-        let left = self.reports.holdings().to_copy(&owned);
-        let late = self.owned.late().len();
-        if left.is_empty() && late > 0 {
-            return Err(format!("inserts send {late} shards of this node to others still"));
+        let (owned, past) = (self.reports.owned(), self.owned.gone_past());
+        let left = self.reports.holdings().to_copy(&owned).or(&self.owned.late()).without(&past);
+        if !left.is_empty() {
+            return Err(failure.unwrap_or_else(|| format!("no node has all of {} shards", left.len())));
         }
-        if left.is_empty() {
-            return self.reports.change(|holdings| holdings.end(&owned)).await;
+        if !past.is_empty() {
+            return Err(format!("inserts send {} shards of this node to others still", past.len()));
         }
-        Err(failure.unwrap_or_else(|| format!("no node has all of {} shards", left.len())))
+        self.reports.change(|holdings| holdings.end(&owned)).await
     }
 
     /// Copies from one node what it has, if nobody else copies it.
     async fn copy_from(&self, address: &str) -> Result<(), String> {
         let node = Node::new(address, self.options.clone())?;
         if self.reports.holdings().source(address).is_none() {
-            let wanted = self.reports.holdings().unoffered(&self.reports.owned());
+            let owned = self.reports.owned().without(&self.owned.gone_past());
+            let wanted = self.reports.holdings().unoffered(&owned);
             if wanted.is_empty() {
                 return Ok(());
             }

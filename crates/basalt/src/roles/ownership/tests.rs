@@ -116,6 +116,7 @@ fn while_an_insert_sends_a_shard_past_the_node_it_has_it_at_no_time() {
     assert!(node.whole_since(ALWAYS).has(3));
     assert!(node.take(&report(1, 11, &[4]), &[1, 2], &NOW));
     assert!(!node.whole_since(NOT_NOW - 1).has(3) && node.whole_since(ALWAYS).has(4));
+    assert_eq!(node.gone_past(), set(&[3]));
     node.fill(&set(&[3]));
     assert!(!node.whole_since(ALWAYS).has(3), "what was copied is not all");
     assert!(!node.take(&report(1, 11, &[4]), &[1, 2], &NOW), "nothing new");

@@ -1,5 +1,7 @@
 //! What a storage says of the time before it owned a shard, or before it lost its disk while nobody looked.
 
+use std::{thread, time::Duration};
+
 use serde_json::Value;
 use testkit::proxy::Link;
 
@@ -217,6 +219,27 @@ fn a_storage_that_was_out_of_the_list_while_there_were_no_copies_answers_for_not
     assert_eq!(samples(&nodes), (Some(false), 3 * SERIES));
     nodes.storages[0].set_link(SELECT, Link::Cut);
     wait_until("the other one lacks what was written meanwhile", || samples(&nodes) == (Some(true), 2 * SERIES));
+}
+
+#[test]
+fn what_inserts_send_to_others_still_is_not_copied_again_and_again() {
+    let mut nodes = Nodes::start(Shape { inserts: 2, storages: 3, copies: 2 });
+    write(&nodes, 0);
+    wait_until("all is said", || nodes.is_settled());
+    // The first insert has a shorter list: it sends the first storage what the other one sends past it.
+    nodes.stop_insert(0);
+    let out = nodes.storages.pop().expect("three of them");
+    nodes.start_insert(0);
+    write(&nodes, 1);
+    nodes.storages.push(out);
+    ask_refill(&nodes, 0, &format!("/internal/refill?all=1&from={}", nodes.storages[1].select_address()));
+    let node = nodes.storages[0].node.as_ref().expect("it runs");
+    wait_until("what can be had is here", || {
+        node.metric("basalt_refill_samples_total") > 0.0 && node.ok("/internal/refill").contains("\"trouble\":\"")
+    });
+    let samples = node.metric("basalt_refill_samples_total");
+    thread::sleep(Duration::from_secs(5));
+    assert_eq!(node.metric("basalt_refill_samples_total"), samples, "each round copies the same");
 }
 
 #[test]
