@@ -43,6 +43,8 @@ pub struct Source {
     pub shards: ShardSet,
     /// Parts that are still to be copied.
     pub parts: Vec<u64>,
+    /// When it was asked for, as a time that no sample had until then: it may lack what the node began to own from then on.
+    pub until: i64,
 }
 
 impl Holdings {
@@ -167,14 +169,9 @@ impl Holdings {
         true
     }
 
-    /// Whether any of these shards are being copied.
-    pub fn copies_any(&self, shards: &ShardSet) -> bool {
-        self.sources.iter().any(|source| !source.shards.and(shards).is_empty())
-    }
-
-    /// What was offered of these shards does not count any more.
-    pub fn unoffer(&mut self, shards: &ShardSet) {
-        self.sources.iter_mut().for_each(|source| source.shards = source.shards.without(shards));
+    /// When the last of what is copied was asked for.
+    pub fn asked_until(&self) -> i64 {
+        self.sources.iter().map(|source| source.until).max().unwrap_or(i64::MIN)
     }
 
     /// What is copied from an address.
@@ -242,9 +239,9 @@ impl Holdings {
         if !self.from.is_empty() {
             let _ = writeln!(text, "arrival {}\nfrom {}", self.arrival, self.from.join(" "));
         }
-        for Source { address, snapshot, shards, parts } in &self.sources {
+        for Source { address, snapshot, shards, parts, until } in &self.sources {
             let parts: Vec<String> = parts.iter().map(u64::to_string).collect();
-            let _ = writeln!(text, "source {address} {snapshot} {shards:x} {}", parts.join(","));
+            let _ = writeln!(text, "source {address} {snapshot} {shards:x} {} {until}", parts.join(","));
         }
         text
     }
@@ -280,7 +277,9 @@ impl Holdings {
                     .filter(|part| !part.is_empty())
                     .map(|part| part.parse().ok())
                     .collect::<Option<_>>()?;
-                self.sources.push(Source { address, snapshot, shards, parts });
+                // Programs before did not keep it.
+                let until = next().map_or(Some(i64::MIN), |time| time.parse().ok())?;
+                self.sources.push(Source { address, snapshot, shards, parts, until });
             }
             _ => return None,
         }
@@ -301,7 +300,7 @@ mod tests {
     }
 
     fn offer(address: &str, set: ShardSet, parts: &[u64]) -> Source {
-        Source { address: address.into(), snapshot: "snap".into(), shards: set, parts: parts.into() }
+        Source { address: address.into(), snapshot: "snap".into(), shards: set, parts: parts.into(), until: 7 }
     }
 
     #[test]
@@ -319,6 +318,8 @@ mod tests {
         assert_eq!(node.source("b").map(|source| source.shards.clone()), Some(shards(400..600)), "none twice");
         node.copied("a", 1);
         assert_eq!(Holdings::parse(&node.to_text()), Ok(node.clone()));
+        let old = Holdings::parse(&node.to_text().replace(" 7\n", "\n")).expect("what an earlier program wrote");
+        assert_eq!((old.asked_until(), node.asked_until(), old.parts_left()), (i64::MIN, 7, node.parts_left()));
         node.copied("a", 2);
         node.settle("a", true);
         assert_eq!((node.lacks().and(&owned), node.parts_left()), (shards(400..600), 1));

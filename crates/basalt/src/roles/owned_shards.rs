@@ -3,10 +3,12 @@
 //! 1. A report that changes something is answered when that is in the file. Who waits for an answer may give up meanwhile: the writing goes on, and what it
 //!    wrote counts.
 //! 2. What other nodes hear is what is in the file, never more.
+//! 3. What is copied from another node fills a shard up only if the node was asked for it after the shard was gained: each offer has its time ([`OwnedShards::asking`]),
+//!    and what is gained later begins no sooner than that, whatever the clock says.
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
+    atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
 };
 
 use disk::Disk;
@@ -48,6 +50,8 @@ pub struct OwnedShards {
     /// What every answer tells of it: only what is kept.
     told: Arc<Mutex<Arc<Told>>>,
     until: Box<Until>,
+    /// When somebody was asked last for what is to be copied.
+    asked: AtomicI64,
     /// How much was damaged since the start of the process, and how much of that the tokens account for.
     damages: Box<Damages>,
     damages_known: Arc<AtomicU64>,
@@ -75,7 +79,8 @@ impl OwnedShards {
         }
         let (told, damages_known) = (Arc::new(Mutex::new(Told::new(&ownership))), Arc::new(AtomicU64::new(known)));
         let (ownership, publishing) = (Arc::new(Mutex::new(ownership)), Arc::default());
-        Ok(Self { ownership, told, until, damages, damages_known, publishing, disk, reports })
+        let asked = AtomicI64::new(reports.holdings().asked_until());
+        Ok(Self { ownership, told, until, asked, damages, damages_known, publishing, disk, reports })
     }
 
     /// What the node says of its shards over a range.
@@ -107,9 +112,8 @@ impl OwnedShards {
     pub async fn fill_from(&self, address: &str) -> Result<(), String> {
         let turn = Arc::clone(&self.publishing).lock_owned().await;
         let mut next = self.ownership.lock().clone();
-        // Looked up in this turn: a shard that was taken away and given back meanwhile is offered no more.
         if let Some(source) = self.reports.holdings().source(address) {
-            next.fill(&source.shards);
+            next.fill(&source.shards, source.until);
         }
         self.keep(turn, next, 0).await
     }
@@ -119,7 +123,7 @@ impl OwnedShards {
         let turn = Arc::clone(&self.publishing).lock_owned().await;
         let given_up = self.reports.holdings();
         let mut next = self.ownership.lock().clone();
-        next.give_up(&given_up.may_lack(), (self.until)());
+        next.give_up(&given_up.may_lack(), self.until());
         self.keep(turn, next, 0).await?;
         let mut is_same = true;
         let give_up = |holdings: &mut Holdings| {
@@ -136,7 +140,7 @@ impl OwnedShards {
     pub async fn forget(&self, insert: u128) -> Result<bool, String> {
         let turn = Arc::clone(&self.publishing).lock_owned().await;
         let mut next = self.ownership.lock().clone();
-        let is_known = next.forget(insert, (self.until)());
+        let is_known = next.forget(insert, self.until());
         if is_known {
             log::warn!("insert {insert:032x} has this node in its list no more, and is forgotten");
             self.keep(turn, next, 0).await?;
@@ -152,9 +156,6 @@ impl OwnedShards {
     /// Publishes what is to be kept, with so much of the damage accounted for, then tells it; also when nobody waits for that any more: an insert that gave up
     /// asks again, and finds that it is kept.
     async fn keep(&self, turn: OwnedMutexGuard<()>, next: Ownership, damages: u64) -> Result<(), String> {
-        // What was offered of a shard is from before the node got it anew; an offer may come at any time.
-        let gained = next.gained(&self.ownership.lock());
-        self.unoffer(&gained).await?;
         let (disk, told, ownership) = (Arc::clone(&self.disk), Arc::clone(&self.told), Arc::clone(&self.ownership));
         let damages_known = Arc::clone(&self.damages_known);
         let writing = spawn_blocking(move || {
@@ -165,8 +166,7 @@ impl OwnedShards {
             drop(turn);
             Ok(())
         });
-        writing.await.unwrap_or_else(|why| Err(format!("writing {FILE:?} ended badly: {why}")))?;
-        self.unoffer(&gained).await
+        writing.await.unwrap_or_else(|why| Err(format!("writing {FILE:?} ended badly: {why}")))
     }
 
     /// Most reports change nothing and are not waited for.
@@ -175,11 +175,8 @@ impl OwnedShards {
         let damages = (self.damages)();
         let is_damaged = damages > self.damages_known.load(Relaxed);
         let holdings = self.reports.holdings();
-        let now = Now {
-            node: holdings.node(),
-            is_whole: holdings.may_lack().is_empty() && !is_damaged,
-            until: (self.until)(),
-        };
+        let now =
+            Now { node: holdings.node(), is_whole: holdings.may_lack().is_empty() && !is_damaged, until: self.until() };
         {
             let mut ownership = self.ownership.lock();
             let mut next = ownership.clone();
@@ -207,22 +204,17 @@ impl OwnedShards {
         self.keep(turn, next, damages).await.map_err(InsertError::NotDurable)
     }
 
-    async fn unoffer(&self, shards: &ShardSet) -> Result<(), String> {
-        if !self.reports.holdings().copies_any(shards) {
-            return Ok(());
-        }
-        self.reports.change(|holdings| holdings.unoffer(shards)).await
+    /// No sample that was taken until now has a later time, and nothing was asked for later.
+    fn until(&self) -> i64 {
+        (self.until)().max(self.asked.load(Relaxed))
     }
 
-    /// What the node owns at the moment, to be compared with later.
-    pub fn mark(&self) -> Ownership {
-        self.told.lock().kept.clone()
-    }
-
-    /// What it came to own since then is not offered by anybody who was asked before.
-    pub async fn unoffer_since(&self, mark: &Ownership) -> Result<(), String> {
-        let gained = self.told.lock().kept.gained(mark);
-        self.unoffer(&gained).await
+    /// Another node is about to be asked: it may lack what this one begins to own from then on.
+    pub fn asking(&self) -> i64 {
+        let latest = self.told.lock().kept.latest();
+        let now = self.until().max(latest.saturating_add(1));
+        self.asked.fetch_max(now, Relaxed);
+        now
     }
 }
 
@@ -289,5 +281,68 @@ mod tests {
         owned.take_report(&report).await.expect("it is answered");
         assert!(is_entered.try_recv().is_err(), "nothing is written twice");
         assert!(!owned.word(TimeRange::ALL).owned.is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_offer_of_before_a_gain_fills_nothing_also_when_nobody_waited_for_the_gain() {
+        let disk = SimDisk::new(1);
+        let reports = Reports::open(Arc::new(disk.clone()), Box::new(|| false)).map(Arc::new).expect("a node");
+        let now = Arc::new(std::sync::atomic::AtomicI64::new(1_000));
+        let clock = Arc::clone(&now);
+        let until = Box::new(move || clock.load(Relaxed));
+        let opened = OwnedShards::open(Arc::new(disk.clone()), Arc::clone(&reports), true, Box::new(|| 0), until);
+        let owned = Arc::new(opened.expect("a node"));
+        let report = InsertReport {
+            insert: 1,
+            knows: 0,
+            token: 0,
+            lease: Duration::from_secs(2),
+            map_version: 10,
+            owned: ShardSet::all(),
+            founding: 0,
+            passed: Vec::new(),
+            missing: Missing::nothing(),
+            leaving: false,
+        };
+        owned.take_report(&report).await.expect("it is answered");
+        // Another node is asked, and answers while a report is kept that nobody waits for. The clock goes back meanwhile.
+        now.store(1_500, Relaxed);
+        let until = owned.asking();
+        now.store(1_400, Relaxed);
+        let (entered, is_entered) = std::sync::mpsc::channel();
+        let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+        let may_go_on = Mutex::new(may_go_on);
+        disk.on_operation(move |op, path| {
+            if op == Op::Rename && path.to_string_lossy().contains(FILE) {
+                // The test may be over.
+                let _ = entered.send(());
+                let _ = may_go_on.lock().recv();
+            }
+        });
+        let passed = vec![storage_api::PassedOver { change: 5, shards: ShardSet::all() }];
+        let (asked, said) = (Arc::clone(&owned), InsertReport { passed, ..report });
+        let gaining = tokio::spawn(async move { asked.take_report(&said).await });
+        let waits = move || is_entered.recv().map(|()| is_entered);
+        let is_entered = tokio::task::spawn_blocking(waits).await.expect("a thread").expect("it writes");
+        let (address, snapshot) = ("a".to_string(), "snap".to_string());
+        let offer = route::Source { address, snapshot, shards: ShardSet::all(), parts: Vec::new(), until };
+        let take = |holdings: &mut Holdings| {
+            holdings.begin(vec!["a".to_string()], 1);
+            assert!(holdings.offered(offer));
+        };
+        reports.change(take).await.expect("it is kept");
+        gaining.abort();
+        go_on.send(()).expect("it waits");
+        drop((go_on, is_entered));
+        owned.fill_from("a").await.expect("it is kept");
+        assert_eq!(owned.late(), ShardSet::all(), "what was offered is of before");
+        let until = owned.asking();
+        let again = |holdings: &mut Holdings| {
+            let (address, snapshot) = ("a".to_string(), "snap".to_string());
+            holdings.offered(route::Source { address, snapshot, shards: ShardSet::all(), parts: Vec::new(), until });
+        };
+        reports.change(again).await.expect("it is kept");
+        owned.fill_from("a").await.expect("it is kept");
+        assert!(owned.late().is_empty());
     }
 }

@@ -197,18 +197,6 @@ impl Ownership {
         self.tokens.iter_mut().filter(|token| **token != 0).for_each(|token| *token = unlike);
     }
 
-    /// Shards that the node owns and did not own before, or not all the time.
-    pub fn gained(&self, before: &Self) -> ShardSet {
-        let mut gained = ShardSet::empty();
-        let is_newer = |shard: usize| {
-            let (since, was) = (self.since[shard], before.since[shard]);
-            before.tokens[shard] == 0 || since > was || was == NOT_NOW && since != was
-        };
-        let is_gained = |shard: &usize| self.tokens[*shard] != 0 && is_newer(*shard);
-        (0..SHARDS).filter(is_gained).for_each(|shard| gained.insert(shard as u16));
-        gained
-    }
-
     /// The shards that the node owns, by token.
     pub fn owned(&self) -> Vec<(u64, ShardSet)> {
         let mut by_token: BTreeMap<u64, ShardSet> = BTreeMap::new();
@@ -261,11 +249,18 @@ impl Ownership {
         self.bypassed_by.iter().copied()
     }
 
-    /// Shards were copied from nodes that have everything of them.
-    pub fn fill(&mut self, shards: &ShardSet) {
-        let filled =
-            self.since.iter_mut().enumerate().filter(|(shard, since)| shards.has(*shard as u16) && **since != NOT_NOW);
+    /// Shards were copied from nodes that have everything of them, and were asked at a time: what began here since then they may lack.
+    pub fn fill(&mut self, shards: &ShardSet, asked: i64) {
+        let asked = asked.min(NOT_NOW);
+        let is_filled = |shard: usize, since: i64| shards.has(shard as u16) && since < asked;
+        let filled = self.since.iter_mut().enumerate().filter(|(shard, since)| is_filled(*shard, **since));
         filled.for_each(|(_, since)| *since = ALWAYS);
+    }
+
+    /// The latest time from which on the node has everything of some shard that it owns.
+    pub fn latest(&self) -> i64 {
+        let owned = (0..SHARDS).filter(|shard| self.tokens[*shard] != 0).map(|shard| self.since[shard]);
+        owned.filter(|since| *since < NOT_NOW).max().unwrap_or(ALWAYS)
     }
 
     /// How the node began, for an insert with this map.

@@ -270,21 +270,20 @@ impl Refill {
             if wanted.is_empty() {
                 return Ok(());
             }
-            let mark = self.owned.mark();
+            let until = self.owned.asking();
             let Offer { snapshot, parts, complete } = node.offer().await.map_err(|why| why.to_string())?;
             let shards = wanted.and(&complete);
             if shards.is_empty() {
                 return node.delete_snapshot(&snapshot).await.map_err(|why| why.to_string());
             }
             log::info!("{address} has {} shards in {} parts", shards.len(), parts.len());
-            let offer = Source { address: address.to_string(), snapshot: snapshot.clone(), shards, parts };
+            let offer = Source { address: address.to_string(), snapshot: snapshot.clone(), shards, parts, until };
             let mut is_wanted = false;
             self.reports.change(|holdings| is_wanted = holdings.offered(offer)).await?;
             if !is_wanted {
                 forget_snapshot(&node, address, &snapshot).await;
                 return Ok(());
             }
-            self.owned.unoffer_since(&mark).await?;
         }
         let Some(source) = self.reports.holdings().source(address).cloned() else { return Ok(()) };
         for part in &source.parts {

@@ -64,7 +64,9 @@ fn a_node_has_everything_from_the_beginning_only_where_somebody_vouches() {
     first.take(&report(1, 11, &[3, 4]), &[1], &Now { until: 2_000, ..NOW });
     assert!(first.whole_since(ALWAYS).has(3) && !first.whole_since(1_999).has(4) && first.whole_since(2_000).has(4));
     assert_eq!(Ownership::parse(&first.text()), Some(Ownership { said: BTreeMap::new(), ..first.clone() }));
-    first.fill(&first.whole_since(2_000));
+    first.fill(&first.whole_since(2_000), first.latest());
+    assert!(!first.whole_since(1_999).has(4), "it was asked for before that");
+    first.fill(&first.whole_since(2_000), first.latest() + 1);
     assert!(first.whole_since(ALWAYS).has(4), "it was copied");
 
     let mut other = Ownership::default();
@@ -117,7 +119,7 @@ fn while_an_insert_sends_a_shard_past_the_node_it_has_it_at_no_time() {
     assert!(node.take(&report(1, 11, &[4]), &[1, 2], &NOW));
     assert!(!node.whole_since(NOT_NOW - 1).has(3) && node.whole_since(ALWAYS).has(4));
     assert_eq!(node.gone_past(), set(&[3]));
-    node.fill(&set(&[3]));
+    node.fill(&set(&[3]), i64::MAX);
     assert!(!node.whole_since(ALWAYS).has(3), "what was copied is not all");
     assert!(!node.take(&report(1, 11, &[4]), &[1, 2], &NOW), "nothing new");
     let reread = Ownership::parse(&node.text()).expect("it is read");
