@@ -28,7 +28,6 @@ mod options;
 mod outgoing;
 mod passed;
 mod router;
-mod shards;
 mod split;
 mod standing;
 mod stats;

@@ -36,7 +36,6 @@ use crate::{
     options::{Acknowledge, Options},
     outgoing::Outgoing,
     passed::{Passed, places},
-    shards,
     split::{Split, split},
     stats::{NodeStats, RouterStats},
     together::together,
@@ -404,7 +403,7 @@ impl Router {
             }
         }
         let strict = self.options.acknowledge == Acknowledge::Strict || self.hints.is_none();
-        for shard in (0..SHARDS as u16).filter(|shard| shards::holds(&split.shards, *shard)) {
+        for shard in (0..SHARDS as u16).filter(|shard| split.shards.has(*shard)) {
             let mut missing = plan.map.owners(shard).iter().filter(|owner| failed[usize::from(**owner)].is_some());
             let copies = plan.map.owners(shard).len();
             let lacking = missing.clone().count();

@@ -12,8 +12,6 @@ use std::{collections::BTreeMap, time::Duration};
 use model::TimeRange;
 use storage_api::{InsertReport, Missing, Origin, ReportAnswer, ShardSet};
 
-use crate::shards;
-
 /// See the module.
 #[derive(Debug)]
 pub struct Standing {
@@ -100,10 +98,10 @@ impl Standing {
     pub fn complete(&self, now: Duration, shard: u16) -> Complete {
         let mut missing = TimeRange::EMPTY;
         for known in self.inserts.values() {
-            if known.lease_until.is_none_or(|until| until <= now) || !shards::holds(&known.owned, shard) {
+            if known.lease_until.is_none_or(|until| until <= now) || !known.owned.has(shard) {
                 return Complete::Unknown;
             }
-            if shards::holds(&known.missing.shards, shard) {
+            if known.missing.shards.has(shard) {
                 missing = missing.cover(known.missing.range);
             }
         }

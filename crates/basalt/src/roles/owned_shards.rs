@@ -194,8 +194,6 @@ impl OwnedShards {
         }
         if is_damaged {
             next.differ();
-        }
-        if is_damaged {
             log::error!(
                 "something was damaged and set aside: this node counts as incomplete until it is filled up: POST /internal/refill?from=…"
             );
