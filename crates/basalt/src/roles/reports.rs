@@ -44,7 +44,8 @@ pub struct Reports {
     holdings: Arc<Mutex<Holdings>>,
     /// What the file of inserts says.
     in_file: Arc<Mutex<InFile>>,
-    /// Some insert has reported, now or in an earlier life: until then nobody could have said that the data of this node are gone.
+    /// Some insert has reported in this life: until then nobody could have said that the data of this node are gone, or that rows went past it while it was away
+    /// and remembered nobody.
     was_heard_of: AtomicBool,
     /// The folder was no storage's before this process.
     is_new: bool,
@@ -95,7 +96,6 @@ impl Reports {
     pub fn open(disk: Arc<dyn Disk>, is_read_only: Box<IsReadOnly>) -> Result<Self, String> {
         let failed = |why: &dyn std::fmt::Display| format!("cannot read the names of inserts in {INSERTS:?}: {why}");
         let text = read(&*disk, INSERTS)?;
-        let was_heard_of = AtomicBool::new(text.is_some());
         let text = text.unwrap_or_default();
         let names = text.lines().map(|line| u128::from_str_radix(line, 16)).collect::<Result<Vec<_>, _>>();
         let names = names.map_err(|why| failed(&why))?;
@@ -120,7 +120,7 @@ impl Reports {
             standing: Mutex::new(standing),
             holdings: Arc::new(Mutex::new(holdings)),
             in_file: Arc::new(Mutex::new(in_file)),
-            was_heard_of,
+            was_heard_of: AtomicBool::new(false),
             is_new,
             publishing: Arc::default(),
             began: Instant::now(),

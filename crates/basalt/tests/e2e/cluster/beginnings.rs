@@ -222,6 +222,26 @@ fn a_storage_that_was_out_of_the_list_while_there_were_no_copies_answers_for_not
 }
 
 #[test]
+fn a_storage_that_no_insert_has_reported_to_since_its_start_answers_for_nothing_alone() {
+    let mut nodes = Nodes::start(Shape { inserts: 1, storages: 2, copies: 2 });
+    write(&nodes, 0);
+    wait_until("all is said", || nodes.is_settled());
+    // It stops behind the insert, which has said good-bye, and comes back when the insert, with another list, has said it again.
+    nodes.stop_insert(0);
+    let mut away = nodes.storages.pop().expect("two of them");
+    away.stop();
+    nodes.shape.copies = 1;
+    nodes.start_insert(0);
+    write(&nodes, 1);
+    nodes.stop_insert(0);
+    away.start(&[]);
+    nodes.storages.push(away);
+    wait_until("together they have everything, with no insert at all", || samples(&nodes) == (Some(false), 2 * SERIES));
+    nodes.storages[0].set_link(SELECT, Link::Cut);
+    wait_until("alone it does not know", || samples(&nodes) == (Some(true), SERIES));
+}
+
+#[test]
 fn what_inserts_send_to_others_still_is_not_copied_again_and_again() {
     let mut nodes = Nodes::start(Shape { inserts: 2, storages: 3, copies: 2 });
     write(&nodes, 0);
