@@ -68,6 +68,14 @@ impl Passed {
         nodes.any(|node| [node.to_string(), place_alone(node)].iter().any(|place| state.nodes.contains_key(place)))
     }
 
+    /// Whether the node with this number in a map gets less by it than by the last one.
+    pub fn loses(&self, map: &ShardMap, number: usize) -> bool {
+        let node = &map.nodes()[number];
+        let state = self.state.lock();
+        let sent = [node.to_string(), place_alone(node)].into_iter().find_map(|place| state.nodes.get(&place));
+        sent.is_some_and(|sent| !sent.owned.without(&map.shards_of(number)).is_empty())
+    }
+
     /// Another map is to count; gives the number of the change. `was_used` is whether any node of the map before was ever there.
     pub fn go_over(&self, map: &ShardMap, was_used: bool) -> Result<u64, String> {
         let _turn = self.writing.lock();
@@ -253,6 +261,9 @@ mod tests {
         let (all, fewer) = (map(&["a", "b", "c"]), map(&["b", "c"]));
         let passed = open(&disk);
         let first = go_over(&passed, &all);
+        assert!((0..3).all(|node| !passed.loses(&all, node)) && (0..2).all(|node| !passed.loses(&fewer, node)));
+        let more = map(&["a:5", "b:5", "c:5", "d:5"]);
+        assert_eq!([0, 1, 2, 3].map(|node| passed.loses(&more, node)), [true, true, true, false]);
         assert!((0..3).all(|node| changes(&passed, &all, node).is_empty()));
         assert_eq!(go_over(&passed, &fewer), first + 1);
         let gained = changes(&passed, &fewer, 0);

@@ -143,11 +143,14 @@ impl Router {
         // Who has this insert's word of before, and is in the list no more, hears of that.
         whose.others().filter(|_| old.is_none()).try_for_each(|name| self.node(name, name).map(drop))?;
         let nodes = map.nodes().iter().map(|name| self.node(name, whose.was(name))).collect::<Result<Vec<_>, _>>()?;
-        // A node that is added takes part when it is there; until then its shards stay where they are. It is waited for here, as nobody keeps nodes that are in no map.
-        let new = nodes.iter().filter(|node| old.is_some() && !node.is_known());
-        together(new.map(|node| node.heard(node.restate())).collect()).await;
-        if let Some(node) = nodes.iter().find(|node| old.is_some() && !node.is_known()) {
-            return Err(format!("storage node {} has not answered yet", node.name()));
+        // A node that is added takes part when it is there; until then its shards stay where they are. One that loses shards, and may not remember this insert since
+        // that said good-bye, would answer for them on the word of other inserts. They are waited for here, as nobody keeps nodes that are in no map.
+        let needs_word = |number: usize| old.is_some() || self.passed.loses(&map, number);
+        let unheard = nodes.iter().enumerate().filter(|(number, node)| !node.is_known() && needs_word(*number));
+        let unheard: Vec<&Arc<Node>> = unheard.map(|(_, node)| node).collect();
+        together(unheard.iter().map(|node| node.heard(node.restate())).collect()).await;
+        if let Some(node) = unheard.iter().find(|node| !node.is_known()) {
+            return Err(format!("storage node {} has not answered yet, and has to know of this list", node.name()));
         }
         let is_first = (old.is_none() || !was_used) && whose.knows_no_others();
         let change = self.passed.go_over(&map, was_used)?;

@@ -22,6 +22,16 @@ fn claimed(world: &World, node: usize, rows: &[(String, i64, f64)]) -> usize {
     stored(rows).iter().filter(|sample| state.nodes[node].claims(now, sample)).count()
 }
 
+/// Those that do not go to the third of four nodes.
+fn past_the_third(rows: Vec<(String, i64, f64)>) -> Vec<(String, i64, f64)> {
+    let map = map(4, 2);
+    let is_past = |row: &(String, i64, f64)| {
+        let id = model::SeriesId::of_bytes(&stored(std::slice::from_ref(row))[0].0);
+        !map.owners_of(id).contains(&2)
+    };
+    rows.into_iter().filter(is_past).collect()
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_node_that_is_at_another_port_after_a_restart_gets_the_hints_that_were_kept_for_it() {
     let (world, disk) = (World::new(1, 2), SimDisk::new(1));
@@ -102,13 +112,36 @@ async fn a_restart_with_another_list_waits_for_nodes_that_have_a_lease_of_before
     world.lock().parted.insert((0, 2));
     let second = without_nodes(&world, 0, &disk.kill(), options());
     second.set_nodes(&list(4), &Replication::copies(2)).await.expect("a map");
-    let map = map(4, 2);
-    let gone_past = rows(0..300, 2).into_iter().filter(|row| {
-        let id = model::SeriesId::of_bytes(&stored(std::slice::from_ref(row))[0].0);
-        !map.owners_of(id).contains(&2)
-    });
-    let gone_past: Vec<_> = gone_past.collect();
+    let gone_past = past_the_third(rows(0..300, 2));
     insert(&second, &gone_past).await.expect("their owners are there");
+    assert_eq!(claimed(&world, 2, &gone_past), 0, "it gets no rows of these any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_forgot_the_insert_hears_of_what_it_loses_before_rows_go_past_it() {
+    let (world, disk) = (World::new(7, 4), SimDisk::new(7));
+    let [first, other] = [0, 1].map(|insert| {
+        let disk = if insert == 0 { disk.clone() } else { SimDisk::new(8) };
+        without_nodes(&world, insert, &disk, options())
+    });
+    for router in [&first, &other] {
+        router.set_nodes(&list(3), &Replication::copies(2)).await.expect("a map");
+    }
+    sleep(Duration::from_millis(200)).await;
+    first.close().await;
+    drop(first);
+    // It waits for the word of the other one only.
+    world.lock().parted.insert((0, 2));
+    let second = without_nodes(&world, 0, &disk.kill(), options());
+    let unheard = second.set_nodes(&list(4), &Replication::copies(2)).await;
+    assert!(unheard.as_ref().is_err_and(|why| why.contains("node-2")), "{unheard:?}");
+    second.set_nodes(&list(3), &Replication::copies(2)).await.expect("it loses nothing");
+    assert!(second.set_nodes(&list(4), &Replication::copies(2)).await.is_err());
+    world.lock().parted.clear();
+    sleep(Duration::from_secs(1)).await;
+    second.set_nodes(&list(4), &Replication::copies(2)).await.expect("it has answered");
+    let gone_past = past_the_third(rows(0..300, 2));
+    insert(&second, &gone_past).await.expect("all are there");
     assert_eq!(claimed(&world, 2, &gone_past), 0, "it gets no rows of these any more");
 }
 

@@ -73,7 +73,11 @@ async fn run(mut settings: Settings) -> Result<(), Failure> {
     let discovery = settings.cluster.discovery(NODE_PORT).map_err(Failure)?;
     let router = Arc::new(router(&settings)?);
     let nodes = cluster::list(&discovery).await.map_err(Failure)?;
-    router.set_nodes(&nodes, &settings.cluster.replication).await.map_err(Failure)?;
+    if let Err(why) = router.set_nodes(&nodes, &settings.cluster.replication).await {
+        // Nobody should wait for the word of an insert that does not run.
+        router.close().await;
+        return Err(Failure(why));
+    }
 
     settings.receive.rules.relabeler = reload::read_relabeling(&settings.relabel_config).map_err(Failure)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
