@@ -2,12 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use route::{NodeList, NodeName, Replication};
+use route::{NodeList, NodeName, Replication, Router};
 use testkit::SimDisk;
 use tokio::time::sleep;
 
 use crate::{
-    network::World,
+    network::{Network, World},
     scenes::{copies, drained, insert, list, map, options, router, rows, stored, without_nodes},
 };
 
@@ -97,6 +97,22 @@ async fn a_port_that_changes_while_the_insert_runs_is_gone_over_to() {
     }
     router.close().await;
     assert!(world.lock().nodes.iter().all(|node| node.standing.remembered().is_empty()), "it said good-bye");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_port_that_changes_is_gone_over_to_also_where_no_hints_are_kept() {
+    let world = World::new(9, 2);
+    let network = Arc::new(Network { world: Arc::clone(&world), insert: 0 });
+    let router = Router::new([9; 32], network, None, options()).expect("a router");
+    assert_eq!(router.set_nodes(&list(2), &Replication::copies(1)).await, Ok(true));
+    insert(&router, &rows(0..50, 1)).await.expect("both are there");
+    world.lock().nodes[1].port = 8410;
+    assert!(insert(&router, &rows(0..50, 2)).await.is_err(), "it is not there any more");
+    let moved = listed(&["node-0:8400", "node-1:8410"]);
+    assert_eq!(router.set_nodes(&moved, &Replication::copies(1)).await, Ok(true));
+    sleep(Duration::from_secs(5)).await;
+    insert(&router, &rows(0..50, 2)).await.expect("both are there");
+    assert_eq!((copies(&world, &rows(0..50, 2)), router.stats().nodes.len()), (vec![1; 50], 2));
 }
 
 #[tokio::test(start_paused = true)]
