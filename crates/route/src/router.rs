@@ -155,7 +155,7 @@ impl Router {
         let is_first = (old.is_none() || !was_used) && whose.knows_no_others();
         let change = self.passed.go_over(&map, was_used)?;
         let founding = match &old {
-            Some(old) if old.map.version() == map.version() => old.founding.clone(),
+            Some(old) if old.change == change => old.founding.clone(),
             _ if !is_first => None,
             _ => Some(Arc::new(Founding::new(map.version(), nodes.iter().map(Arc::downgrade).collect()))),
         };
@@ -184,11 +184,13 @@ impl Router {
         let untold_from = if old.is_some() { plan.change } else { plan.change + 1 };
         let mut losing = Vec::new();
         for Running { node, .. } in self.running.lock().values() {
+            let place = plan.place_of(node).map_or_else(String::new, |place| places[place].clone());
             let mut shards = owned(plan, node);
             if let Some(old) = old {
-                shards = shards.and(&owned(old, node));
+                // What it is not told yet that it was passed over for is not its own yet, if the node was in the old map too.
+                let untold = self.passed.of(&place, u64::MAX).into_iter().filter(|passed| passed.change >= untold_from);
+                shards = untold.fold(shards.and(&owned(old, node)), |shards, passed| shards.without(&passed.shards));
             }
-            let place = plan.place_of(node).map_or_else(String::new, |place| places[place].clone());
             let (map_version, founding) = (plan.map.version(), plan.founding.clone());
             let version = node.own(Owned { map_version, place, shards, founding, untold_from });
             losing.extend(version.map(|version| (Arc::clone(node), version)));

@@ -116,6 +116,36 @@ async fn a_port_that_changes_is_gone_over_to_also_where_no_hints_are_kept() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_node_is_not_told_that_it_owns_what_it_was_not_told_that_went_past_it() {
+    let (world, disk) = (World::new(10, 3), SimDisk::new(10));
+    let router = router(&world, 0, &disk, options(), 2).await;
+    world.lock().nodes[2].is_up = false;
+    for nodes in [2, 3] {
+        assert_eq!(router.set_nodes(&list(nodes), &Replication::copies(2)).await, Ok(true));
+        insert(&router, &rows(0..50, 1)).await.expect("two are there");
+    }
+    // A request is under way for long while the port of a node changes; then the other one comes back.
+    world.lock().parted.insert((0, 0));
+    let sending = Arc::clone(&router);
+    let sending = tokio::spawn(async move { insert(&sending, &rows(0..50, 2)).await });
+    sleep(Duration::from_millis(100)).await;
+    world.lock().nodes[1].port = 8410;
+    let moved = listed(&["node-0", "node-1:8410", "node-2"]);
+    let changing = Arc::clone(&router);
+    let changing = tokio::spawn(async move { changing.set_nodes(&moved, &Replication::copies(2)).await });
+    sleep(Duration::from_millis(100)).await;
+    world.lock().nodes[2].heard.clear();
+    world.lock().nodes[2].restart(7);
+    sleep(Duration::from_secs(30)).await;
+    world.lock().parted.clear();
+    assert_eq!(changing.await.expect("no panic"), Ok(true));
+    let _ = sending.await.expect("no panic");
+    let state = world.lock();
+    let first = state.nodes[2].heard.iter().find(|report| !report.owned.is_empty()).expect("it is in the list");
+    assert!(!first.passed.is_empty(), "it was not there when rows went past it");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_restart_with_another_list_waits_for_nodes_that_have_a_lease_of_before() {
     let (world, disk) = (World::new(4, 4), SimDisk::new(4));
     let first = without_nodes(&world, 0, &disk, options());

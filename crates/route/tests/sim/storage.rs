@@ -38,6 +38,8 @@ pub struct Storage {
     pub name: u128,
     /// Who reports took it for.
     pub taken_for: BTreeSet<u128>,
+    /// What it was told.
+    pub heard: Vec<InsertReport>,
     /// Inserts that have it in their list no more.
     bypassed_by: BTreeSet<u128>,
     pub is_up: bool,
@@ -61,6 +63,7 @@ impl Storage {
             standing: Standing::new(token, &[]),
             name: u128::from(token),
             taken_for: BTreeSet::new(),
+            heard: Vec::new(),
             bypassed_by: BTreeSet::new(),
             is_up: true,
             port: 8400,
@@ -154,6 +157,7 @@ impl Storage {
         let read_only = self.read_only.then(|| "the disk is full".to_string());
         // Who is remembered is durable at once.
         self.taken_for.insert(report.knows);
+        self.heard.push(report.clone());
         if report.map_version != 0 && !report.owned.is_empty() {
             self.bypassed_by.remove(&report.insert);
         } else if report.map_version != 0 && report.leaving && self.standing.remembers(report.insert) {
