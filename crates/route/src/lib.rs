@@ -27,6 +27,7 @@ mod numbers;
 mod options;
 mod outgoing;
 mod passed;
+mod room;
 mod router;
 mod split;
 mod standing;

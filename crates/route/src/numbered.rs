@@ -31,6 +31,7 @@ struct Understood {
 impl InsertNumbered for Router {
     fn insert_numbered<'a>(&'a self, batch: NumberedBatch<'a>) -> BoxFuture<'a, Result<NumberedOutcome, InsertError>> {
         Box::pin(async move {
+            let _room = self.room(batch.rows.len(), batch.samples.len()).await?;
             let plan = self.plan()?;
             let _pin = self.pin();
             let Some(Understood { split, unknown, numbers }) = self.understand(&batch, &plan)? else {

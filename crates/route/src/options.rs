@@ -27,6 +27,8 @@ pub struct Options {
     pub sending_bytes_max: u64,
     /// How long a request waits for room among them.
     pub room_wait_max: Duration,
+    /// Gives memory that nothing uses back to the system.
+    pub reclaim: fn(),
     /// Encodings of series that are remembered.
     pub encodings_max: usize,
     /// A series that is not written for one to two times as long is forgotten.
@@ -45,6 +47,7 @@ impl Default for Options {
             lease: Duration::from_secs(2),
             sending_bytes_max: 256 << 20,
             room_wait_max: Duration::from_secs(60),
+            reclaim: || {},
             encodings_max: 8 << 20,
             series_idle_max: Duration::from_secs(20 * 60),
             series_bytes_max: 1 << 30,

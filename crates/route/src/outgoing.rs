@@ -93,10 +93,12 @@ impl Outgoing {
             .iter()
             .map(|told| told.metric.len() + told.kind.len() + told.help.len() + told.unit.len())
             .sum();
-        self.rows.len() * size_of::<OutRow>()
-            + self.samples.len() * size_of::<Sample>()
-            + self.metadata.len() * size_of::<Told>()
-            + told
+        Self::bytes_of(self.rows.len(), self.samples.len()) + self.metadata.len() * size_of::<Told>() + told
+    }
+
+    /// Memory that so many rows with so many samples take.
+    pub fn bytes_of(rows: usize, samples: usize) -> usize {
+        rows * size_of::<OutRow>() + samples * size_of::<Sample>()
     }
 
     /// Each row with its samples.

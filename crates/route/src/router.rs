@@ -1,7 +1,7 @@
 //! The way of a batch to the storage nodes.
 //!
-//! 1. The batch is split by shard and node ([`split`]); slots stay pinned in the head until all is over.
-//! 2. It waits for room among the rows that are on their way.
+//! 1. The batch waits for room among the rows that are on their way ([`room`](crate::room)).
+//! 2. It is split by shard and node ([`split`]); slots stay pinned in the head until all is over.
 //! 3. All owners get their rows at once. Rows never go to a node that does not own them.
 //! 4. With strict acknowledgement each of them must have them. With best effort each shard needs one owner that has them; what the others lack becomes
 //!    durable hints before the batch is acknowledged.
@@ -21,7 +21,7 @@ use model::SHARDS;
 use parking_lot::{Mutex, RwLock};
 use storage_api::{Batch, BoxFuture, Insert, InsertError, Inserted, Refusals, ShardSet};
 use tokio::{
-    sync::{Mutex as AsyncMutex, Semaphore, SemaphorePermit},
+    sync::{Mutex as AsyncMutex, SemaphorePermit},
     task::JoinHandle,
     time::{sleep, timeout},
 };
@@ -36,14 +36,13 @@ use crate::{
     options::{Acknowledge, Options},
     outgoing::Outgoing,
     passed::{Passed, places},
+    room::Room,
     split::{Split, split},
     stats::{NodeStats, RouterStats},
     together::together,
     whose::{Former, Whose},
 };
 
-/// Room is counted in units of so many bytes.
-const ROOM_UNIT: u64 = 1024;
 /// So many sets of buffers are kept for batches.
 const SCRATCH_MAX: usize = 64;
 /// How often it is looked at what can be forgotten, and which nodes can go.
@@ -65,10 +64,8 @@ pub struct Router {
     plan: RwLock<Option<Arc<Plan>>>,
     running: Mutex<BTreeMap<NodeName, Running>>,
     changing: AsyncMutex<()>,
-    room: Semaphore,
-    room_units: u32,
+    room: Room,
     scratch: Mutex<Vec<ResolveScratch>>,
-    overloaded: AtomicU64,
     unavailable: AtomicU64,
 }
 
@@ -103,7 +100,6 @@ impl Router {
         hints: Option<HintStore>,
         options: Options,
     ) -> Result<Self, String> {
-        let units = (options.sending_bytes_max / ROOM_UNIT).clamp(1, u64::from(u32::MAX / 2)) as u32;
         let passed = Arc::new(Passed::open(hints.as_ref().map(HintStore::disk))?);
         // Nobody needs to know one that keeps no hints again.
         let identity = hints.as_ref().map_or_else(random_identity, HintStore::identity);
@@ -116,10 +112,8 @@ impl Router {
             plan: RwLock::default(),
             running: Mutex::default(),
             changing: AsyncMutex::default(),
-            room: Semaphore::new(units as usize),
-            room_units: units,
+            room: Room::new(&options),
             scratch: Mutex::default(),
-            overloaded: AtomicU64::new(0),
             unavailable: AtomicU64::new(0),
             options,
         })
@@ -326,7 +320,7 @@ impl Router {
             series_bytes: (self.head.bytes().total() + nodes.iter().map(|node| node.numbers().bytes()).sum::<usize>())
                 as u64,
             series_created: self.head.series_created(),
-            overloaded: self.overloaded.load(Relaxed),
+            overloaded: self.room.refused(),
             unavailable: self.unavailable.load(Relaxed),
         }
     }
@@ -346,17 +340,11 @@ impl Router {
         outcome
     }
 
-    async fn take_room(&self, bytes: u64) -> Result<SemaphorePermit<'_>, InsertError> {
-        // A batch that is larger than the whole room takes all of it.
-        let units = (bytes.div_ceil(ROOM_UNIT)).min(u64::from(self.room_units)) as u32;
-        match timeout(self.options.room_wait_max, self.room.acquire_many(units)).await {
-            Ok(permit) => Ok(permit.expect("BUG: the room is never closed")),
-            Err(_) => {
-                self.overloaded.fetch_add(1, Relaxed);
-                let all = self.options.sending_bytes_max;
-                Err(InsertError::Overloaded(format!("{all} bytes of rows are on their way to storage nodes")))
-            }
-        }
+    /// Room for the copies of so many rows and samples.
+    pub(crate) async fn room(&self, rows: usize, samples: usize) -> Result<SemaphorePermit<'_>, InsertError> {
+        // The plan may be another one when there is room.
+        let copies = self.plan()?.map.holders().div_ceil(SHARDS);
+        self.room.take((copies * Outgoing::bytes_of(rows, samples)) as u64).await
     }
 
     /// The plan of batches that come in now.
@@ -376,16 +364,15 @@ impl Router {
     }
 
     async fn route(&self, batch: &Batch<'_>) -> Result<Inserted, InsertError> {
+        let _room = self.room(batch.series.len(), batch.samples.len()).await?;
         let plan = self.plan()?;
         let _pin = self.pin();
         let split = self.split(batch, &plan)?;
         self.spread(&plan, &split).await
     }
 
-    /// Sends a batch to the nodes, and waits until it may be acknowledged. Its slots must be held by a pin.
+    /// Sends a batch that has room to the nodes, and waits until it may be acknowledged. Its slots must be held by a pin.
     pub(crate) async fn spread(&self, plan: &Plan, split: &Split) -> Result<Inserted, InsertError> {
-        let bytes: usize = split.nodes.iter().map(Outgoing::bytes).sum();
-        let _room = self.take_room(bytes as u64).await?;
         let places: Vec<usize> = (0..split.nodes.len()).filter(|place| !split.nodes[*place].is_empty()).collect();
         let sends = places.iter().map(|place| plan.nodes[*place].send(&split.nodes[*place])).collect();
         let outcomes: Vec<_> = places.iter().copied().zip(together(sends).await).collect();

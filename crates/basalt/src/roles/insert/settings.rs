@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use route::{Acknowledge, Options, hints::HintOptions};
 
-use crate::flags::Flags;
+use crate::{allocator, flags::Flags};
 
 /// Share of the allowed memory that rows on their way to storage nodes may take.
 const SENDING_SHARE: u64 = 8;
@@ -45,6 +45,7 @@ impl InsertSettings {
                 _ => Acknowledge::BestEffort,
             },
             answer_max: flags.duration("vmstorageUserTimeout") * patience,
+            reclaim: allocator::reclaim,
             sending_bytes_max: memory_allowed_bytes / SENDING_SHARE,
             room_wait_max: flags.duration("insert.maxQueueDuration"),
             encodings_max: (memory_allowed_bytes / SERIES_SHARE / BYTES_PER_ENCODING) as usize,

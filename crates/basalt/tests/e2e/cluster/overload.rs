@@ -201,3 +201,17 @@ fn rows_beyond_what_may_be_on_its_way_to_all_storages_are_refused_after_a_while(
         counter: "basalt_route_overloaded_total",
     });
 }
+
+/// As the one before, with more senders.
+#[test]
+fn requests_that_wait_for_room_take_a_bounded_part_of_memory() {
+    for ack in ["strict", "besteffort"] {
+        press(&Case {
+            shape: Shape { inserts: 1, storages: 2, copies: 2 },
+            flags: &[&format!("-insert.ack={ack}"), "-insert.maxQueueDuration=500ms"],
+            senders: 64,
+            bound: &format!("{ROOM_BYTES} bytes of rows are on their way to storage nodes"),
+            counter: "basalt_route_overloaded_total",
+        });
+    }
+}
