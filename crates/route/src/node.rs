@@ -8,7 +8,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, LazyLock,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -17,7 +17,7 @@ use std::{
 use head::Head;
 use model::TimeRange;
 use parking_lot::{Mutex, RwLock};
-use storage_api::{BoxFuture, InsertError, InsertReport, Inserted, Missing, ShardSet};
+use storage_api::{BoxFuture, InsertError, InsertReport, Inserted, Missing, ReportTurn, ShardSet};
 use tokio::{sync::Notify, time::timeout};
 
 use crate::{
@@ -37,6 +37,11 @@ use crate::{
     passed::Passed,
     stats::NodeCounters,
 };
+
+/// Tells reports of this process from those of others of the same insert.
+static LIFE: LazyLock<u64> = LazyLock::new(|| crate::hints::random_identity() as u64);
+/// How many reports were made.
+static TURNS: AtomicU64 = AtomicU64::new(1);
 
 /// Reports in each lease.
 const REPORTS_PER_LEASE: u32 = 4;
@@ -298,6 +303,7 @@ impl Node {
         let passed = self.passed.of(&place, untold_from);
         let report = InsertReport {
             insert: self.insert,
+            turn: ReportTurn { life: *LIFE, number: TURNS.fetch_add(1, Relaxed) },
             knows: *self.known_as.lock(),
             token: statement.token,
             lease: self.options.lease,

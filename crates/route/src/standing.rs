@@ -136,6 +136,7 @@ mod tests {
         let missing = missing.map_or_else(Missing::nothing, |range| Missing { shards: ShardSet::all(), range });
         let owned = ShardSet::all();
         InsertReport {
+            turn: storage_api::ReportTurn::default(),
             insert,
             knows: 0,
             token,

@@ -30,7 +30,7 @@ pub use names::{Asked, CountNames, NamesAsked};
 pub use numbered::{
     InsertNumbered, NO_NUMBER, NumberedBatch, NumberedOutcome, NumberedRow, SeriesName, check_of, check_with,
 };
-pub use report::{InsertReport, Missing, Origin, PassedOver, ReportAnswer, TakeReports};
+pub use report::{InsertReport, Missing, Origin, PassedOver, ReportAnswer, ReportTurn, TakeReports};
 pub use select::{
     Budget, Cancel, Completeness, Cuts, Effort, LabelsWanted, NamesRequest, PlacedHead, SamplesWanted, Select,
     SelectError, SelectRequest, SeriesChunk, SeriesData, SeriesStream, ShardSet, ValuesRequest, Version,

@@ -30,6 +30,8 @@ pub trait TakeReports: Send + Sync {
 pub struct InsertReport {
     /// Who reports: a number of its own that it keeps over restarts.
     pub insert: u128,
+    /// Which report of its process this is. Reports may overtake one another where a connection breaks; an older one says nothing any more.
+    pub turn: ReportTurn,
     /// Who the node was when it answered first; 0 if it never did. A node that is somebody else by now has lost what it held.
     pub knows: u128,
     /// The token of the last answer; 0 without one.
@@ -48,6 +50,22 @@ pub struct InsertReport {
     pub missing: Missing,
     /// Whether the insert acknowledges nothing more that the node lacks: it stops, or it never does.
     pub leaving: bool,
+}
+
+/// The place of a report among those of an insert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ReportTurn {
+    /// Another number in each process of the insert.
+    pub life: u64,
+    /// Counted in that process, whichever node the report is for.
+    pub number: u64,
+}
+
+impl ReportTurn {
+    /// Whether the other was made later by the same process.
+    pub fn is_before(self, other: Self) -> bool {
+        self.life == other.life && self.number < other.number
+    }
 }
 
 /// Shards that a node owns, and did not own by a map of the insert before.

@@ -2,20 +2,23 @@
 //!
 //! 1. A report that changes something is answered when that is in the file. Who waits for an answer may give up meanwhile: the writing goes on, and what it
 //!    wrote counts.
-//! 2. What other nodes hear is what is in the file, never more.
+//! 2. What other nodes hear is what is in the file, never more. A report that was overtaken by a later one of its insert says nothing.
 //! 3. What is copied from another node fills a shard up only if the node was asked for it after the shard was gained: each offer has its time ([`OwnedShards::asking`]),
 //!    and what is gained later begins no sooner than that, whatever the clock says.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use disk::Disk;
 use model::TimeRange;
 use parking_lot::Mutex;
 use route::Holdings;
-use storage_api::{BoxFuture, InsertError, InsertReport, ReportAnswer, ShardSet, ShardWord, TakeReports};
+use storage_api::{BoxFuture, InsertError, InsertReport, ReportAnswer, ReportTurn, ShardSet, ShardWord, TakeReports};
 use tokio::{
     sync::{Mutex as AsyncMutex, OwnedMutexGuard},
     task::spawn_blocking,
@@ -44,6 +47,28 @@ impl Told {
     }
 }
 
+/// The last report of each insert, so that one that comes too late, by a connection that was given up, takes nothing back that a later one said.
+#[derive(Debug, Default)]
+struct Turns(Mutex<HashMap<u128, ReportTurn>>);
+
+/// So many inserts are kept in mind; those that keep no hints have another number in each process.
+const TURNS_MAX: usize = 1024;
+
+impl Turns {
+    /// Whether nothing later of the insert was taken.
+    fn take(&self, report: &InsertReport) -> bool {
+        let mut turns = self.0.lock();
+        if turns.get(&report.insert).is_some_and(|last| report.turn.is_before(*last)) {
+            return false;
+        }
+        if turns.len() >= TURNS_MAX {
+            turns.clear();
+        }
+        turns.insert(report.insert, report.turn);
+        true
+    }
+}
+
 /// Takes reports, for what they say of ownership, before somebody else does for the rest.
 pub struct OwnedShards {
     ownership: Arc<Mutex<Ownership>>,
@@ -59,6 +84,7 @@ pub struct OwnedShards {
     publishing: Arc<AsyncMutex<()>>,
     disk: Arc<dyn Disk>,
     reports: Arc<Reports>,
+    turns: Turns,
 }
 
 impl OwnedShards {
@@ -80,7 +106,18 @@ impl OwnedShards {
         let (told, damages_known) = (Arc::new(Mutex::new(Told::new(&ownership))), Arc::new(AtomicU64::new(known)));
         let (ownership, publishing) = (Arc::new(Mutex::new(ownership)), Arc::default());
         let asked = AtomicI64::new(reports.holdings().asked_until());
-        Ok(Self { ownership, told, until, asked, damages, damages_known, publishing, disk, reports })
+        Ok(Self {
+            ownership,
+            told,
+            until,
+            asked,
+            damages,
+            damages_known,
+            publishing,
+            disk,
+            reports,
+            turns: Turns::default(),
+        })
     }
 
     /// What the node says of its shards over a range.
@@ -219,6 +256,9 @@ impl OwnedShards {
 impl TakeReports for OwnedShards {
     fn take_report<'a>(&'a self, report: &'a InsertReport) -> BoxFuture<'a, Result<ReportAnswer, InsertError>> {
         Box::pin(async move {
+            if !self.turns.take(report) {
+                return Err(InsertError::Invalid("the report was overtaken by a later one".into()));
+            }
             self.note(report).await?;
             let answer = self.reports.take_report(report).await?;
             // What the report said of data that are gone counts already.
@@ -256,6 +296,7 @@ mod tests {
             }
         });
         let report = InsertReport {
+            turn: ReportTurn::default(),
             insert: 1,
             knows: 0,
             token: 0,
@@ -291,6 +332,7 @@ mod tests {
         let opened = OwnedShards::open(Arc::new(disk.clone()), Arc::clone(&reports), true, Box::new(|| 0), until);
         let owned = Arc::new(opened.expect("a node"));
         let report = InsertReport {
+            turn: ReportTurn::default(),
             insert: 1,
             knows: 0,
             token: 0,
@@ -342,5 +384,35 @@ mod tests {
         reports.change(again).await.expect("it is kept");
         owned.fill_from("a").await.expect("it is kept");
         assert!(owned.late().is_empty());
+    }
+    #[tokio::test]
+    async fn a_report_that_was_overtaken_says_nothing() {
+        let disk = SimDisk::new(1);
+        let reports = Arc::new(Reports::open(Arc::new(disk.clone()), Box::new(|| false)).expect("a node"));
+        let (damages, until) = (Box::new(|| 0), Box::new(|| 1_000));
+        let owned = OwnedShards::open(Arc::new(disk), Arc::clone(&reports), true, damages, until).expect("a node");
+        let report = |life, number, token| InsertReport {
+            turn: ReportTurn { life, number },
+            insert: 1,
+            knows: 0,
+            token,
+            lease: Duration::from_secs(60),
+            map_version: 10,
+            owned: ShardSet::all(),
+            founding: 0,
+            passed: Vec::new(),
+            missing: Missing::nothing(),
+            leaving: false,
+        };
+        let mut token = 0;
+        for number in 1..4 {
+            token = owned.take_report(&report(7, number, token)).await.expect("it is answered").token;
+        }
+        assert!(!reports.is_catching_up());
+        let late = owned.take_report(&report(7, 1, 0)).await;
+        assert!(matches!(late, Err(InsertError::Invalid(why)) if why.contains("overtaken")));
+        assert!(!reports.is_catching_up(), "the lease holds");
+        owned.take_report(&report(8, 1, 0)).await.expect("another process of the insert begins anew");
+        assert!(reports.is_catching_up(), "it does not know what the one before said");
     }
 }

@@ -322,6 +322,7 @@ mod tests {
     fn report(insert: u128) -> InsertReport {
         let (lease, missing, owned) = (Duration::from_secs(2), Missing::nothing(), ShardSet::all());
         InsertReport {
+            turn: storage_api::ReportTurn::default(),
             insert,
             knows: 0,
             token: 0,

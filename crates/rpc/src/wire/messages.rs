@@ -275,6 +275,10 @@ pub struct ReportMessage {
     pub founding: u64,
     #[prost(message, repeated, tag = "13")]
     pub passed: Vec<PassedMessage>,
+    #[prost(fixed64, tag = "14")]
+    pub life: u64,
+    #[prost(uint64, tag = "15")]
+    pub turn: u64,
 }
 
 /// See `storage_api::PassedOver`.

@@ -8,7 +8,7 @@ use std::{
 use model::{MatchOp, Matcher, SHARDS, Selector, Tenant, TimeRange};
 use storage_api::{
     Budget, Cancel, Cardinality, CardinalityRequest, Completeness, Cuts, DeleteRequest, InsertReport, LabelsWanted,
-    MetadataEntry, Missing, NamedCount, NamesRequest, PassedOver, SamplesWanted, SelectRequest, ShardSet,
+    MetadataEntry, Missing, NamedCount, NamesRequest, PassedOver, ReportTurn, SamplesWanted, SelectRequest, ShardSet,
     ValuesRequest,
 };
 
@@ -129,6 +129,8 @@ pub fn report_message(report: &InsertReport) -> ReportMessage {
         knows_high: (report.knows >> 64) as u64,
         founding: report.founding,
         passed: report.passed.iter().map(passed_message).collect(),
+        life: report.turn.life,
+        turn: report.turn.number,
     }
 }
 
@@ -147,6 +149,7 @@ pub fn report(message: &ReportMessage) -> Result<InsertReport, Wrong> {
     Ok(InsertReport {
         insert: u128::from(message.insert_high) << 64 | u128::from(message.insert_low),
         knows: u128::from(message.knows_high) << 64 | u128::from(message.knows_low),
+        turn: ReportTurn { life: message.life, number: message.turn },
         token: message.token,
         lease: Duration::from_millis(message.lease_milliseconds),
         map_version: message.map_version,
@@ -338,6 +341,7 @@ mod tests {
         let mut owned = ShardSet::empty();
         owned.insert(7);
         let sent = InsertReport {
+            turn: ReportTurn { life: u64::MAX, number: 3 },
             insert: 5 << 64 | 3,
             knows: 7 << 64 | 1,
             token: 9,

@@ -18,6 +18,7 @@ fn report(insert: u128, map_version: u64, shards: &[u16]) -> InsertReport {
     let owned = set(shards);
     let (lease, missing) = (Duration::from_secs(2), Missing::nothing());
     InsertReport {
+        turn: storage_api::ReportTurn::default(),
         insert,
         knows: 0,
         token: 0,
