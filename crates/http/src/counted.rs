@@ -1,8 +1,12 @@
 //! What goes over a listener's connections, counted for `/metrics`.
+//!
+//! The runtime hears from the system some time later that something lies in a socket, and until then says that nothing does. After a stop that will not
+//! do: what was sent before would be dropped with its connection. So from then on a read that has nothing to give has asked the system itself.
 
 use std::{
     fmt::Display,
-    io::{self, IoSlice},
+    io::{self, ErrorKind, IoSlice, Read},
+    mem::MaybeUninit,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -15,7 +19,10 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::metrics::{Counter, MetricsSource, MetricsText};
+use crate::{
+    metrics::{Counter, MetricsSource, MetricsText},
+    server::Stop,
+};
 
 /// Counters of a listener.
 #[derive(Debug)]
@@ -27,7 +34,7 @@ pub struct ListenerStats {
     pub(crate) errors: Counter,
     pub(crate) aged: Counter,
     reads: Counter,
-    read_bytes: Counter,
+    pub(crate) read_bytes: Counter,
     writes: Counter,
     written_bytes: Counter,
 }
@@ -88,13 +95,14 @@ impl MetricsSource for ListenerStats {
 pub struct Counted {
     socket: TcpStream,
     stats: Arc<ListenerStats>,
+    stop: Stop,
 }
 
 impl Counted {
     /// Counts from here to the connection's end.
-    pub fn new(socket: TcpStream, stats: Arc<ListenerStats>) -> Self {
+    pub fn new(socket: TcpStream, stats: Arc<ListenerStats>, stop: Stop) -> Self {
         stats.accepted.add(1);
-        Self { socket, stats }
+        Self { socket, stats, stop }
     }
 
     /// The counters of its listener.
@@ -102,11 +110,32 @@ impl Counted {
         Arc::clone(&self.stats)
     }
 
-    /// Waits for the first byte and leaves it where it is; `None` when there will be none.
+    /// Waits for the first byte and leaves it where it is; `None` when there will be none, or there was none at a stop.
     pub async fn first_byte(&self) -> Option<u8> {
+        let mut stop = self.stop.clone();
+        let left_silent = async {
+            stop.stopped().await;
+            if self.has_arrived() {
+                std::future::pending::<()>().await;
+            }
+        };
         let mut first = [0];
-        let peeked = self.socket.peek(&mut first).await;
+        let peeked = tokio::select! {
+            peeked = self.socket.peek(&mut first) => peeked,
+            () = left_silent => return None,
+        };
         matches!(peeked, Ok(1..)).then_some(first[0])
+    }
+
+    /// Whether bytes lie in the socket, be it that the runtime has heard of them or not.
+    pub fn has_arrived(&self) -> bool {
+        matches!(SockRef::from(&self.socket).peek(&mut [MaybeUninit::uninit()]), Ok(1..))
+    }
+
+    /// More bytes than this cannot lie in the socket now.
+    pub fn arrived_bytes_max(&self) -> usize {
+        // Of a socket that cannot be asked nothing can be read either.
+        SockRef::from(&self.socket).recv_buffer_size().unwrap_or(0)
     }
 
     /// Answers are written whole; waiting to fill packets would only delay small ones.
@@ -120,6 +149,16 @@ impl Counted {
         // Without it a dead peer is found when the process ends; nothing else depends on it.
         let _ = SockRef::from(&self.socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(silence));
     }
+
+    /// Reads what lies in the socket though the runtime has not heard of it. If that is nothing, the runtime wakes the reader later as ever.
+    fn read_unheard(&self, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match (&*SockRef::from(&self.socket)).read(buffer.initialize_unfilled()) {
+            Ok(len) => buffer.advance(len),
+            Err(none) if none.kind() == ErrorKind::WouldBlock => return Poll::Pending,
+            Err(why) => return Poll::Ready(Err(why)),
+        }
+        Poll::Ready(Ok(()))
+    }
 }
 
 impl Drop for Counted {
@@ -131,7 +170,10 @@ impl Drop for Counted {
 impl AsyncRead for Counted {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.socket).poll_read(cx, buffer);
+        let mut polled = Pin::new(&mut self.socket).poll_read(cx, buffer);
+        if polled.is_pending() && self.stop.is_set() {
+            polled = self.read_unheard(buffer);
+        }
         if matches!(polled, Poll::Ready(Ok(()))) {
             self.stats.read(buffer.filled().len() - before);
         }

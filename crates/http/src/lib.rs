@@ -3,7 +3,7 @@
 //! 1. [`Listener`] binds an address and says which port it got; [`Tls`] may be spoken on it.
 //! 2. [`serve`] accepts connections up to a limit and runs HTTP/1.1 on each, with timeouts for heads, bodies, idleness and age.
 //! 3. Every request becomes a [`Request`] and goes to the one [`Handler`]; what comes back is a [`Response`], whole or a stream.
-//! 4. When it is told to stop, it stops accepting, lets running requests end for a bounded time, and returns.
+//! 4. When it is told to stop, it takes who waits already and accepts nobody else, answers the requests that have arrived in a bounded time, and returns.
 //!
 //! It stands on hyper itself: routes are few and known at compile time, so that a router, extractors and boxed layers would only add cost.
 //!

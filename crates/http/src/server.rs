@@ -3,14 +3,24 @@
 //! 1. It is accepted ([`crate::accept_each`]); on a listener with TLS it agrees on keys first, in a bounded time.
 //! 2. hyper reads a head (bounded in size, count of headers and time; the same timer ends idle connections) and calls the handler.
 //! 3. A connection older than `connection_age_max` is closed after its running request, so that clients spread anew over replicas.
-//! 4. On stop idle connections close at once, busy ones after their request; after `drain_max` the rest is cut off.
+//! 4. On stop a busy connection closes after its request. An idle one closes at once, unless bytes of a request have arrived, be they read or not: a
+//!    client that was let in before the stop need not know of it, so that request is answered first. After `drain_max` the rest is cut off.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use hyper::{
     body::Incoming,
     header::{CONNECTION, HeaderValue},
-    server::conn::http1,
+    server::conn::http1::{self, Parts},
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -95,6 +105,11 @@ impl Stop {
         // An error means that the sender is gone, which is a stop as well.
         let _ = self.0.wait_for(|stop| *stop).await;
     }
+
+    /// Whether it is time to stop.
+    pub fn is_set(&self) -> bool {
+        *self.0.borrow() || self.0.has_changed().is_err()
+    }
 }
 
 /// Serves until it is stopped and drained.
@@ -103,9 +118,8 @@ pub async fn serve<H: Handler>(listener: Listener, options: ServerOptions, handl
     let connection = {
         let (options, stop) = (Arc::clone(&options), stop.clone());
         move |Accepted { socket, peer }: Accepted| {
-            let connection =
-                Connection { peer, born: Instant::now(), options: Arc::clone(&options), stats: socket.stats() };
-            connection.begin(socket, tls.clone(), Arc::clone(&handler), stop.clone())
+            let connection = Connection::new(peer, Arc::clone(&options), socket.stats(), stop.clone());
+            connection.begin(socket, tls.clone(), Arc::clone(&handler))
         }
     };
     accept_each(listener, &options, stop, connection).await;
@@ -114,7 +128,7 @@ pub async fn serve<H: Handler>(listener: Listener, options: ServerOptions, handl
 /// Speaks HTTP on a connection that was accepted for something else, until it ends.
 pub async fn serve_accepted<H: Handler>(accepted: Accepted, options: Arc<ServerOptions>, handler: Arc<H>, stop: Stop) {
     let Accepted { socket, peer } = accepted;
-    Connection { peer, born: Instant::now(), options, stats: socket.stats() }.begin(socket, None, handler, stop).await;
+    Connection::new(peer, options, socket.stats(), stop).begin(socket, None, handler).await;
 }
 
 struct Connection {
@@ -122,23 +136,30 @@ struct Connection {
     born: Instant,
     options: Arc<ServerOptions>,
     stats: Arc<ListenerStats>,
+    stop: Stop,
+    /// Whether the client was told that the connection ends behind an answer.
+    said_last: AtomicBool,
 }
 
 impl Connection {
-    async fn begin<H: Handler>(self, socket: Counted, tls: Option<Arc<Tls>>, handler: Arc<H>, stop: Stop) {
+    fn new(peer: SocketAddr, options: Arc<ServerOptions>, stats: Arc<ListenerStats>, stop: Stop) -> Self {
+        Self { peer, born: Instant::now(), options, stats, stop, said_last: AtomicBool::new(false) }
+    }
+
+    async fn begin<H: Handler>(self, socket: Counted, tls: Option<Arc<Tls>>, handler: Arc<H>) {
         socket.send_at_once();
         match tls {
-            None => self.run(socket, handler, stop).await,
+            None => self.run(socket, handler).await,
             Some(tls) => {
                 // A client that speaks no TLS, or not ours, is no news.
                 if let Ok(socket) = tls.accept(socket).await {
-                    self.run(socket, handler, stop).await;
+                    self.run(socket, handler).await;
                 }
             }
         }
     }
 
-    async fn run<H: Handler>(self, socket: impl AsyncRead + AsyncWrite + Unpin, handler: Arc<H>, mut stop: Stop) {
+    async fn run<H: Handler>(self, socket: impl AsyncRead + AsyncWrite + Unpin, handler: Arc<H>) {
         let mut builder = http1::Builder::new();
         builder
             .timer(TokioTimer::new())
@@ -147,15 +168,42 @@ impl Connection {
             .max_buf_size(HEAD_BYTES_MAX)
             .max_headers(HEADERS_MAX);
         let expected = Expected::default();
-        let service = service_fn(|request| self.answer(&*handler, request, expected.clone()));
+        let answer = |request| self.answer(&*handler, request, expected.clone());
         let socket = Escaping::new(socket, expected.clone());
-        let mut running = std::pin::pin!(builder.serve_connection(TokioIo::new(socket), service));
+        let mut running = builder.serve_connection(TokioIo::new(socket), service_fn(answer));
+        let mut stop = self.stop.clone();
+        let ended = tokio::select! {
+            ended = &mut running => Some(ended),
+            () = stop.stopped() => None,
+        };
         // What ends a connection early is the client's affair, and is no news.
-        tokio::select! {
-            _ = running.as_mut() => return,
-            () = stop.stopped() => running.as_mut().graceful_shutdown(),
+        if let Some(ended) = ended {
+            if ended.is_ok() {
+                running.into_parts().io.into_inner().close().await;
+            }
+            return;
         }
-        let _ = tokio::time::timeout(self.options.drain_max, running).await;
+        Pin::new(&mut running).graceful_shutdown();
+        // In a box, so that its room is not part of each connection.
+        let ending = Box::pin(async {
+            if (&mut running).await.is_err() {
+                return;
+            }
+            // Between two requests hyper ends though the next one lies there, and gives back what it has read of that.
+            let Parts { io, read_buf, .. } = running.into_parts();
+            let mut socket = io.into_inner();
+            if !self.said_last.load(Ordering::Relaxed)
+                && expected.is_behind_body()
+                && socket.has_arrived(&read_buf).await
+            {
+                builder.keep_alive(false);
+                if builder.serve_connection(TokioIo::new(&mut socket), service_fn(answer)).await.is_err() {
+                    return;
+                }
+            }
+            socket.close().await;
+        });
+        let _ = tokio::time::timeout(self.options.drain_max, ending).await;
     }
 
     async fn answer<H: Handler>(
@@ -164,11 +212,16 @@ impl Connection {
         request: hyper::Request<Incoming>,
         expected: Expected,
     ) -> Result<Response, Infallible> {
+        expected.begin();
         let (head, body) = request.into_parts();
         let request = Request::new(head, RequestBody::network(body, expected), self.peer);
         let mut response = handler.handle(request).await;
-        if self.born.elapsed() >= self.age_max() {
+        let is_old = self.born.elapsed() >= self.age_max();
+        if is_old {
             self.stats.aged.add(1);
+        }
+        if is_old || !self.options.keep_alive || self.stop.is_set() {
+            self.said_last.store(true, Ordering::Relaxed);
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         Ok(response)
@@ -305,6 +358,104 @@ mod tests {
         server.await.expect("the server ends though a connection is idle");
         drop(idle);
         assert!(TcpStream::connect(address).await.is_err());
+    }
+
+    /// What ends by itself is done long before.
+    const LONG: Duration = Duration::from_secs(30);
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+    /// A client whose calls return as soon as the system has done its part, so that no task of the server runs meanwhile.
+    fn connect_at_once(address: SocketAddr, sends: &[u8]) -> std::net::TcpStream {
+        let mut socket = std::net::TcpStream::connect(address).expect("the server listens");
+        std::io::Write::write_all(&mut socket, sends).expect("there is room");
+        socket
+    }
+
+    /// Asks on a connection that stays open, and waits for the answers.
+    async fn ask_so_often(socket: &mut TcpStream, requests: usize) {
+        for _ in 0..requests {
+            socket.write_all(REQUEST).await.expect("the server reads");
+            let mut answer = Vec::new();
+            while !answer.ends_with(b"\r\n\r\n") {
+                assert!(socket.read_buf(&mut answer).await.expect("the server answers") > 0, "it is kept open");
+            }
+        }
+    }
+
+    /// What comes until the server closes, which it has done.
+    fn rest_of(mut socket: std::net::TcpStream) -> String {
+        let mut rest = Vec::new();
+        // A server that closes while bytes lie there resets the connection.
+        let _ = std::io::Read::read_to_end(&mut socket, &mut rest);
+        String::from_utf8(rest).expect("plain text")
+    }
+
+    fn is_last_answer(answer: &str) -> bool {
+        answer.starts_with("HTTP/1.1 200 OK") && answer.matches("connection: close").count() == 1
+    }
+
+    #[tokio::test]
+    async fn who_waits_in_the_backlog_at_a_stop_is_answered_if_he_has_asked() {
+        for connections_max in [1, 8] {
+            let listener = Listener::bind("127.0.0.1:0", false).await.expect("a free port");
+            let address = listener.address();
+            let (idle, asked) = (connect_at_once(address, b""), [(); 3].map(|()| connect_at_once(address, REQUEST)));
+            let (stopper, stop) = stop_signal();
+            stopper.stop();
+            let options = ServerOptions { connections_max, drain_max: LONG, ..options() };
+            let stopped = Instant::now();
+            serve(listener, options, Arc::new(Echo), stop).await;
+            assert!(stopped.elapsed() < LONG, "the idle one is cut off");
+            assert_eq!(rest_of(idle), "");
+            for answer in asked.map(rest_of) {
+                assert!(is_last_answer(&answer), "{answer}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_has_arrived_in_part_at_a_stop_is_answered() {
+        for (before_the_stop, read_before) in [(REQUEST, false), (&REQUEST[..20], false), (&REQUEST[..20], true)] {
+            for earlier_requests in [0, 1, 2] {
+                let case = format!("{} bytes after {earlier_requests} requests", before_the_stop.len());
+                let listener = Listener::bind("127.0.0.1:0", false).await.expect("a free port");
+                let (address, stats) = (listener.address(), listener.stats());
+                let (stopper, stop) = stop_signal();
+                let options = ServerOptions { drain_max: LONG, ..options() };
+                let server = tokio::spawn(serve(listener, options, Arc::new(Echo), stop));
+                let mut socket = TcpStream::connect(address).await.expect("the server listens");
+                ask_so_often(&mut socket, earlier_requests).await;
+                assert_eq!(socket.try_write(before_the_stop).expect("there is room"), before_the_stop.len());
+                let sent = (earlier_requests * REQUEST.len() + before_the_stop.len()) as u64;
+                while read_before && stats.read_bytes.get() < sent {
+                    tokio::task::yield_now().await;
+                }
+                stopper.stop();
+                // The rest comes only when nobody is let in any more.
+                while TcpStream::connect(address).await.is_ok() {}
+                socket.write_all(&REQUEST[before_the_stop.len()..]).await.expect("it is still read");
+                let mut answer = String::new();
+                socket.read_to_string(&mut answer).await.expect("the server closes");
+                assert!(is_last_answer(&answer), "{case}: {answer:?}");
+                server.await.expect("the server ends");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_is_closed_at_a_stop_after_any_number_of_requests() {
+        for requests in [0, 1, 2] {
+            let (address, stopper, server) = start(ServerOptions { drain_max: LONG, ..options() }).await;
+            let mut socket = TcpStream::connect(address).await.expect("the server listens");
+            ask_so_often(&mut socket, requests).await;
+            let stopped = Instant::now();
+            stopper.stop();
+            let mut answer = String::new();
+            socket.read_to_string(&mut answer).await.expect("the server closes");
+            assert_eq!(answer, "");
+            server.await.expect("the server ends");
+            assert!(stopped.elapsed() < LONG, "it is cut off");
+        }
     }
 
     #[tokio::test]

@@ -11,6 +11,7 @@
 //!    body of the one before is not looked at, which costs it its unescaped quotes and nothing more.
 
 use std::{
+    future::poll_fn,
     pin::Pin,
     sync::{
         Arc,
@@ -19,29 +20,50 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 /// Longer methods there are none.
 const METHOD_BYTES_MAX: usize = 16;
+/// So much is read to see whether something is there.
+const LOOK_BYTES: usize = 1024;
 
-/// Whether the next byte of a connection begins a request.
+/// Where a connection stands between its requests.
 #[derive(Debug, Clone)]
-pub struct Expected(Arc<AtomicBool>);
+pub struct Expected(Arc<Between>);
+
+#[derive(Debug)]
+struct Between {
+    /// Whether the next byte that is read begins a request.
+    is_next: AtomicBool,
+    /// Whether what was not handed out yet belongs to the next request.
+    is_behind_body: AtomicBool,
+}
 
 impl Default for Expected {
     fn default() -> Self {
-        Self(Arc::new(AtomicBool::new(true)))
+        Self(Arc::new(Between { is_next: AtomicBool::new(true), is_behind_body: AtomicBool::new(true) }))
     }
 }
 
 impl Expected {
+    /// The head of a request was handed out.
+    pub fn begin(&self) {
+        self.0.is_behind_body.store(false, Ordering::Relaxed);
+    }
+
     /// The last byte of a request was handed out.
     pub fn expect(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.is_next.store(true, Ordering::Relaxed);
+        self.0.is_behind_body.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether all of the last request was handed out, or there was none.
+    pub fn is_behind_body(&self) -> bool {
+        self.0.is_behind_body.load(Ordering::Relaxed)
     }
 
     fn take(&self) -> bool {
-        self.0.swap(false, Ordering::Relaxed)
+        self.0.is_next.swap(false, Ordering::Relaxed)
     }
 }
 
@@ -71,6 +93,12 @@ impl<S> Escaping<S> {
     /// Escapes addresses in what comes from `socket`.
     pub fn new(socket: S, expected: Expected) -> Self {
         Self { socket, expected, place: Place::Elsewhere, held: Vec::new(), given: 0 }
+    }
+
+    /// Puts bytes that were read of it back before those that come next.
+    fn give_back(&mut self, bytes: &[u8]) {
+        self.held = [bytes, &self.held[self.given..]].concat();
+        self.given = 0;
     }
 
     /// Escapes what was read; `None` if there is nothing to escape.
@@ -125,6 +153,29 @@ fn behind(place: Place, byte: u8) -> Place {
     }
 }
 
+impl<S: AsyncRead + Unpin> Escaping<S> {
+    /// Gives back what was read of it and not used; says whether anything is there to be read then, without waiting for it.
+    pub async fn has_arrived(&mut self, unused: &[u8]) -> bool {
+        self.give_back(unused);
+        if self.held.is_empty() {
+            let mut room = [0; LOOK_BYTES];
+            let mut look = ReadBuf::new(&mut room);
+            // An error comes again when it is read in earnest.
+            let _ = poll_fn(|cx| Poll::Ready(Pin::new(&mut *self).poll_read(cx, &mut look))).await;
+            self.give_back(look.filled());
+        }
+        !self.held.is_empty()
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Escaping<S> {
+    /// Ends the connection.
+    pub async fn close(mut self) {
+        // The client may be gone already.
+        let _ = self.socket.shutdown().await;
+    }
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Escaping<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
         let this = self.get_mut();
@@ -151,8 +202,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Escaping<S> {
         Pin::new(&mut self.socket).poll_flush(cx)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
-        Pin::new(&mut self.socket).poll_shutdown(cx)
+    /// Only sends what is left to send: whether the connection ends with hyper's work on it is not for hyper to say, see [`Escaping::close`].
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        self.poll_flush(cx)
     }
 
     fn poll_write_vectored(

@@ -121,3 +121,53 @@ impl LineListener {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Write, net::TcpStream};
+
+    use basalt_http::{Request, Response, StatusCode, plain, stop_signal};
+
+    use super::*;
+    use crate::testing::{receiver, store};
+
+    struct Greeter;
+
+    impl Handler for Greeter {
+        async fn handle(&self, _: Request) -> Response {
+            plain(StatusCode::OK, "hello")
+        }
+    }
+
+    /// Returns as soon as the system has taken the bytes, so that no task of the listener runs meanwhile.
+    fn send_at_once(address: SocketAddr, bytes: &str) -> TcpStream {
+        let mut socket = TcpStream::connect(address).expect("it listens");
+        socket.write_all(bytes.as_bytes()).expect("there is room");
+        socket
+    }
+
+    #[tokio::test]
+    async fn lines_that_have_arrived_at_a_stop_are_stored() {
+        for (protocol, line, row) in [
+            (LineProtocol::Graphite, "m 1 1700000000\n", "0:0 __name__=m 1@1700000000000"),
+            (LineProtocol::OpenTsdb, "put m 1700000000 1 a=b\n", "0:0 __name__=m,a=b 1@1700000000000"),
+        ] {
+            let store = store(100, Ok(()));
+            let listener = Listener::bind("127.0.0.1:0", false).await.expect("a free port");
+            let listener = LineListener::bind(protocol, listener).await.expect("a free port");
+            let address = listener.address;
+            let (stopper, stop) = stop_signal();
+            let options = ServerOptions::default();
+            let serving = tokio::spawn(listener.serve(receiver(&store), Arc::new(Greeter), options, stop));
+            let mut before = send_at_once(address, line);
+            while store.rows.lock().expect("nobody panics").is_empty() {
+                tokio::task::yield_now().await;
+            }
+            before.write_all(line.as_bytes()).expect("there is room");
+            let waiting = [(); 3].map(|()| send_at_once(address, &format!("{line}{line}m 2")));
+            stopper.stop();
+            serving.await.expect("it ends");
+            assert_eq!(store.take(), vec![row; 1 + 1 + 2 * waiting.len()], "whole lines, and no part of one");
+        }
+    }
+}

@@ -7,6 +7,7 @@ mod flags;
 mod full_disks;
 mod groups;
 mod histories;
+mod leaving;
 mod load;
 pub mod nodes;
 mod overload;

@@ -1,6 +1,9 @@
 //! One connection that sends lines.
+//!
+//! 1. What is read is stored before more is read.
+//! 2. On stop the whole lines that lie in the socket are still read and stored: they were sent before, and there is nobody to send them again.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::poll_fn, io, net::SocketAddr, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use basalt_http::{Accepted, Counted, Handler, ServerOptions, StatusCode, Stop, serve_accepted};
 use model::Tenant;
@@ -29,63 +32,86 @@ pub async fn serve<H: Handler>(
     receiver: &Receiver,
     http: Arc<H>,
     options: Arc<ServerOptions>,
-    mut stop: Stop,
+    stop: Stop,
 ) {
     accepted.socket.keep_alive_after(KEEP_ALIVE_AFTER);
     if protocol == LineProtocol::OpenTsdb {
-        let first = tokio::select! {
-            first = accepted.socket.first_byte() => first,
-            () = stop.stopped() => return,
-        };
+        let first = accepted.socket.first_byte().await;
         // Puts begin with a small letter, methods of HTTP with a capital one.
         if first.is_some_and(|byte| byte.is_ascii_uppercase()) {
             return serve_accepted(accepted, options, http, stop).await;
         }
     }
     let Accepted { socket, peer } = accepted;
-    Lines { protocol, socket, peer }.serve(receiver, stop).await;
+    Lines { protocol, socket, peer, buffer: Vec::new() }.serve(receiver, stop).await;
 }
 
 struct Lines {
     protocol: LineProtocol,
     socket: Counted,
     peer: SocketAddr,
+    /// What was read and not stored yet.
+    buffer: Vec<u8>,
 }
 
 impl Lines {
     async fn serve(mut self, receiver: &Receiver, mut stop: Stop) {
-        let mut buffer = Vec::new();
         loop {
-            buffer.reserve(READ_BYTES);
+            self.buffer.reserve(READ_BYTES);
             let read = tokio::select! {
-                read = self.socket.read_buf(&mut buffer) => read,
-                () = stop.stopped() => return,
+                read = self.socket.read_buf(&mut self.buffer) => read,
+                () = stop.stopped() => break,
             };
-            // What the client sent before it broke off counts as sent.
-            let ended = !matches!(read, Ok(1..));
-            let end = match memchr::memrchr(b'\n', &buffer) {
-                _ if ended => buffer.len(),
-                Some(at) => at + 1,
-                None if buffer.len() > LINE_BYTES_MAX => {
-                    log::warn!("closing {}: a line is longer than {LINE_BYTES_MAX} bytes", self.peer);
-                    return;
-                }
-                None => continue,
-            };
-            let lines = &buffer[..end];
-            tokio::select! {
-                () = store_lines(receiver, self.protocol, lines) => {}
-                () = given_up(&mut stop) => {
-                    log::warn!("{} bytes of lines from {} may not be stored: the process stops", lines.len(), self.peer);
-                    return;
-                }
-            }
-            if ended {
+            if !self.store(read, receiver, &mut stop).await {
                 return;
             }
-            buffer.drain(..end);
-            buffer.shrink_to(READ_BYTES);
         }
+        // What comes meanwhile was sent after the stop; that may never end.
+        let mut left = self.socket.arrived_bytes_max();
+        while left > 0 {
+            self.buffer.reserve(READ_BYTES);
+            let Some(read) = self.read_at_once().await else { return };
+            left = left.saturating_sub(*read.as_ref().unwrap_or(&0));
+            if !self.store(read, receiver, &mut stop).await {
+                return;
+            }
+        }
+    }
+
+    /// Reads what lies in the socket, if anything does.
+    async fn read_at_once(&mut self) -> Option<io::Result<usize>> {
+        let mut reading = pin!(self.socket.read_buf(&mut self.buffer));
+        poll_fn(|cx| match reading.as_mut().poll(cx) {
+            Poll::Ready(read) => Poll::Ready(Some(read)),
+            Poll::Pending => Poll::Ready(None),
+        })
+        .await
+    }
+
+    /// Stores the whole lines of what was read; says whether the connection goes on.
+    async fn store(&mut self, read: io::Result<usize>, receiver: &Receiver, stop: &mut Stop) -> bool {
+        // What the client sent before it broke off counts as sent.
+        let ended = !matches!(read, Ok(1..));
+        let end = match memchr::memrchr(b'\n', &self.buffer) {
+            _ if ended => self.buffer.len(),
+            Some(at) => at + 1,
+            None if self.buffer.len() > LINE_BYTES_MAX => {
+                log::warn!("closing {}: a line is longer than {LINE_BYTES_MAX} bytes", self.peer);
+                return false;
+            }
+            None => return true,
+        };
+        let lines = &self.buffer[..end];
+        tokio::select! {
+            () = store_lines(receiver, self.protocol, lines) => {}
+            () = given_up(stop) => {
+                log::warn!("{} bytes of lines from {} may not be stored: the process stops", lines.len(), self.peer);
+                return false;
+            }
+        }
+        self.buffer.drain(..end);
+        self.buffer.shrink_to(READ_BYTES);
+        !ended
     }
 }
 

@@ -6,7 +6,7 @@
 //!    because what is on one disk alone may be gone with it.
 //! 3. Any answer that calls itself whole has everything that was acknowledged before it was asked for. While only one node at a time is restarted in good
 //!    order, and each series has two copies, no answer fails or is partial, and every write is acknowledged. Who finds a select or an insert stopped goes to
-//!    the other one; a query that a select has read when it is told to stop is answered.
+//!    the other one; a query that a select was sent before it was told to stop is answered.
 //! 4. At the end everything heals; when all say that nothing is lacking, nothing that was acknowledged is missing, nothing is there twice, and each sample
 //!    is on as many storages as it has copies.
 //!

@@ -32,8 +32,6 @@ const PAUSE: Duration = Duration::from_millis(15);
 const QUERY_PAUSE: Duration = Duration::from_millis(10);
 /// No request takes longer, unless it hangs.
 const REQUEST_MAX: Duration = Duration::from_secs(20);
-/// A select that is told to stop may end connections whose query it has not begun to read. This is long enough to read one.
-const READING_MAX: Duration = Duration::from_millis(50);
 /// Series in each batch, per sender.
 const SERIES_OF_SENDERS: [usize; SENDERS] = [3, 12, 40];
 const CHANCE_OF_SENDING_AGAIN: f64 = 0.6;
@@ -257,7 +255,7 @@ pub fn read(mut rng: Rng, doors: &Doors, watch: &Watch) {
     }
 }
 
-/// Asks a select, and the others if that one was told to stop before it had read the question. What it has read it has to answer.
+/// Asks a select, and the others if that one was told to stop before it was asked. A query that was sent before that has to be answered.
 fn ask(doors: &Doors, first: usize, path: &str) -> Result<Response, String> {
     let selects = doors.selects_len();
     for select in (0..selects).map(|next| (first + next) % selects) {
@@ -267,7 +265,7 @@ fn ask(doors: &Doors, first: usize, path: &str) -> Result<Response, String> {
         let sent = Instant::now();
         match question.answer() {
             Ok(answer) => return Ok(answer),
-            Err(_) if doors.was_closed(select, sent + READING_MAX) => {}
+            Err(_) if doors.was_closed(select, sent) => {}
             Err(why) => return Err(format!("select {address} does not answer: {why}")),
         }
     }
