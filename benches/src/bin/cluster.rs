@@ -2,7 +2,7 @@
 //! [--samples-per-request=N] [--seed=N] [--idle-ms=N] [--settle-s=N] [--folder=DIR] [--write=PAGE]`, or `cluster queries [--program=PATH] [--pairs=N] [--series=N]
 //! [--scrapes=N] [--only=TEXT] [--least-ms=N] [--queries=N] [--seed=N] [--idle-ms=N] [--settle-s=N] [--folder=DIR] [--write=PAGE]`.
 //!
-//! Prints one table; with `--write` it also replaces the part `cluster-ingest` or `cluster-queries` of a page. `--only` leaves queries out whose names do not hold
+//! Prints one table; with `--write` it also replaces the part `cluster-ingest-CONNECTIONS` or `cluster-queries` of a page. `--only` leaves queries out whose names do not hold
 //! the text.
 
 use std::{
@@ -73,7 +73,7 @@ fn measure_ingest(words: impl Iterator<Item = String>) -> io::Result<()> {
     let text = ingest::table(&plan, &rounds);
     print!("{text}");
     if !write.is_empty() {
-        document::replace(Path::new(&write), "cluster-ingest", &text)?;
+        document::replace(Path::new(&write), &format!("cluster-ingest-{}", plan.connections), &text)?;
     }
     Ok(())
 }
