@@ -278,6 +278,23 @@ mod tests {
 
     use super::*;
 
+    /// The first of an insert that sends all shards here.
+    fn report() -> InsertReport {
+        InsertReport {
+            turn: ReportTurn::default(),
+            insert: 1,
+            knows: 0,
+            token: 0,
+            lease: Duration::from_secs(60),
+            map_version: 10,
+            owned: ShardSet::all(),
+            founding: 0,
+            passed: Vec::new(),
+            missing: Missing::nothing(),
+            leaving: false,
+        }
+    }
+
     #[tokio::test]
     async fn what_was_written_counts_also_when_nobody_waited_for_it() {
         let disk = SimDisk::new(1);
@@ -295,19 +312,7 @@ mod tests {
                 let _ = may_go_on.lock().recv();
             }
         });
-        let report = InsertReport {
-            turn: ReportTurn::default(),
-            insert: 1,
-            knows: 0,
-            token: 0,
-            lease: Duration::from_secs(2),
-            map_version: 10,
-            owned: ShardSet::all(),
-            founding: 0,
-            passed: Vec::new(),
-            missing: Missing::nothing(),
-            leaving: false,
-        };
+        let report = report();
         let (asked, said) = (Arc::clone(&owned), report.clone());
         let first = tokio::spawn(async move { asked.take_report(&said).await });
         let waits = move || is_entered.recv().map(|()| is_entered);
@@ -331,19 +336,7 @@ mod tests {
         let until = Box::new(move || clock.load(Relaxed));
         let opened = OwnedShards::open(Arc::new(disk.clone()), Arc::clone(&reports), true, Box::new(|| 0), until);
         let owned = Arc::new(opened.expect("a node"));
-        let report = InsertReport {
-            turn: ReportTurn::default(),
-            insert: 1,
-            knows: 0,
-            token: 0,
-            lease: Duration::from_secs(2),
-            map_version: 10,
-            owned: ShardSet::all(),
-            founding: 0,
-            passed: Vec::new(),
-            missing: Missing::nothing(),
-            leaving: false,
-        };
+        let report = report();
         owned.take_report(&report).await.expect("it is answered");
         // Another node is asked, and answers while a report is kept that nobody waits for. The clock goes back meanwhile.
         now.store(1_500, Relaxed);
@@ -391,19 +384,7 @@ mod tests {
         let reports = Arc::new(Reports::open(Arc::new(disk.clone()), Box::new(|| false)).expect("a node"));
         let (damages, until) = (Box::new(|| 0), Box::new(|| 1_000));
         let owned = OwnedShards::open(Arc::new(disk), Arc::clone(&reports), true, damages, until).expect("a node");
-        let report = |life, number, token| InsertReport {
-            turn: ReportTurn { life, number },
-            insert: 1,
-            knows: 0,
-            token,
-            lease: Duration::from_secs(60),
-            map_version: 10,
-            owned: ShardSet::all(),
-            founding: 0,
-            passed: Vec::new(),
-            missing: Missing::nothing(),
-            leaving: false,
-        };
+        let report = |life, number, token| InsertReport { turn: ReportTurn { life, number }, token, ..report() };
         let mut token = 0;
         for number in 1..4 {
             token = owned.take_report(&report(7, number, token)).await.expect("it is answered").token;
