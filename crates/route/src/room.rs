@@ -103,7 +103,7 @@ mod tests {
         let mut one = Box::pin(room.take(15 * UNIT));
         let mut other = Box::pin(room.take(10 * UNIT));
         for waiting in [&mut one, &mut other] {
-            assert!(futures_poll(waiting.as_mut()).await.is_none(), "it waits");
+            assert!(at_once(waiting.as_mut()).await.is_none(), "it waits");
         }
         let refused = room.take(20 * UNIT).await.map(drop);
         assert!(matches!(refused, Err(InsertError::Overloaded(why)) if why.contains("25600 wait already")));
@@ -117,7 +117,7 @@ mod tests {
     }
 
     /// What a future gives at once.
-    async fn futures_poll<F: Future>(mut future: std::pin::Pin<&mut F>) -> Option<F::Output> {
+    async fn at_once<F: Future>(mut future: std::pin::Pin<&mut F>) -> Option<F::Output> {
         std::future::poll_fn(|context| {
             std::task::Poll::Ready(match future.as_mut().poll(context) {
                 std::task::Poll::Ready(done) => Some(done),
