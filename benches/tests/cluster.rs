@@ -7,7 +7,7 @@ use std::time::Duration;
 use common::newest_build;
 use traffic::{
     cluster::{ingest, queries},
-    paired::{Plan, record},
+    paired::Plan,
     queries::{DASHBOARD, Plan as QueryPlan},
     server::Patience,
 };
@@ -20,9 +20,9 @@ fn a_cluster_takes_what_a_single_node_takes() {
     let plan =
         Plan { series: 1_500, scrapes: 4, pairs: 1, samples_per_request: 1_000, patience: PATIENCE, ..Plan::default() };
     let folder = tempfile::tempdir().expect("a folder");
-    let recordings = record(&plan, folder.path()).expect("recordings");
+    let recordings = ingest::record(&plan, folder.path()).expect("recordings");
     let round = ingest::run(&plan, &program.display().to_string(), &recordings, folder.path()).expect("a round");
-    assert_eq!(round.samples, [recordings.totals[0].samples, recordings.totals[1].samples]);
+    assert_eq!(round.samples, [6_000; 2]);
     assert!(round.cpu_s.iter().flatten().all(|cpu_s| *cpu_s > 0.0) && round.drained.0 > 0);
     assert!(ingest::table(&plan, &[round]).contains("CPU of the cluster over that of the single node"));
 }

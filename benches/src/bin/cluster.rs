@@ -16,7 +16,7 @@ use traffic::{
     cluster::{ingest, queries},
     document,
     flags::Flags,
-    paired::{Plan, record},
+    paired::Plan,
     queries::{DASHBOARD, Plan as QueryPlan, Query},
     server::Patience,
 };
@@ -64,7 +64,7 @@ fn measure_ingest(words: impl Iterator<Item = String>) -> io::Result<()> {
     flags.finish().map_err(io::Error::other)?;
     let folder = tempfile::tempdir_in(folder)?;
     eprintln!("recording {} series × {} scrapes", plan.series, plan.scrapes);
-    let recordings = record(&plan, folder.path())?;
+    let recordings = ingest::record(&plan, folder.path())?;
     let mut rounds = Vec::new();
     for round in 0..plan.pairs {
         eprintln!("round {} of {}", round + 1, plan.pairs);

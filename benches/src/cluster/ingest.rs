@@ -3,13 +3,15 @@
 //! 1. *new* and *known* go into a single node, then into an insert before two storages with one copy of each series, then into VictoriaMetrics' single node:
 //!    CPU of all processes until everything is flushed, and the memory of all. VictoriaMetrics' cluster, which Debian has no package of, spends
 //!    [`RIVAL_CLUSTER`] times its single node's CPU on this traffic, by figures measured before.
-//! 2. With two copies of each series one storage is away while *new* is written (40 scrapes are ten minutes of load at an interval of 15 s); then it is
-//!    started, and while *known* is written its hints drain. How long that takes, and how fast bodies are taken meanwhile and behind it.
+//! 2. With two copies of each series both storages get *new*; then one is away while *missed* is written, ten minutes of load at an interval of 15 s; then it is
+//!    started, and its hints drain while *beside* is written, over and over if it is small. How long that takes, how fast bodies are taken meanwhile, and how
+//!    fast those of *after* are.
 
 use std::{
     fmt::Write,
     io,
-    path::Path,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -18,9 +20,11 @@ use super::processes::Cluster;
 use crate::{
     figures::median,
     machine,
-    paired::{Plan, Recordings},
+    paired::Plan,
+    recording,
     replay::replay,
     server::{Server, VICTORIA_METRICS_COMMAND},
+    traffic::Traffic,
 };
 
 /// A tick at least: a tiny run must not divide by zero.
@@ -31,6 +35,41 @@ const RIVAL_CLUSTER: f64 = 1.55;
 const POLL: Duration = Duration::from_millis(20);
 /// Hints that are not drained by then never will be.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(600);
+/// Ten minutes.
+const MISSED_SCRAPES: u64 = 40;
+/// Hints are drained before as many are written, as a rule.
+const BESIDE_SCRAPES: u64 = 120;
+const AFTER_SCRAPES: u64 = 40;
+
+/// The recorded bodies of all phases, each following in time on the one before.
+#[derive(Debug)]
+pub struct Recordings {
+    new: PathBuf,
+    known: PathBuf,
+    missed: PathBuf,
+    beside: PathBuf,
+    after: PathBuf,
+}
+
+/// Records what the plan asks for into `folder`.
+pub fn record(plan: &Plan, folder: &Path) -> io::Result<Recordings> {
+    let mut traffic = Traffic::new(plan.shape());
+    let mut end = 0;
+    let mut phase = |name: &str, scrapes: u64| {
+        let path = folder.join(name).with_extension("bodies");
+        recording::record(&mut traffic, end..end + scrapes, &path)?;
+        end += scrapes;
+        Ok::<_, io::Error>(path)
+    };
+    let scrapes = u64::from(plan.scrapes);
+    Ok(Recordings {
+        new: phase("new", scrapes)?,
+        known: phase("known", scrapes)?,
+        missed: phase("missed", MISSED_SCRAPES)?,
+        beside: phase("beside", BESIDE_SCRAPES)?,
+        after: phase("after", AFTER_SCRAPES)?,
+    })
+}
 
 /// One round.
 #[derive(Debug, Clone)]
@@ -43,7 +82,7 @@ pub struct Round {
     pub memory_bytes: [u64; 3],
     /// Samples that one storage had missed, and how long they took to come to it.
     pub drained: (u64, Duration),
-    /// Samples a second that were taken while hints drained, and afterwards.
+    /// Samples a second that were taken until hints were drained, and afterwards.
     pub rates: [f64; 2],
 }
 
@@ -81,11 +120,11 @@ pub fn run(plan: &Plan, program: &str, recordings: &Recordings, folder: &Path) -
         }
         round.memory_bytes[1] = cluster.memory_peak_bytes()?;
     }
-    drain(plan, program, phases, folder, &mut round)?;
+    drain(plan, program, recordings, folder, &mut round)?;
     Ok(round)
 }
 
-fn drain(plan: &Plan, program: &str, phases: [&Path; 2], folder: &Path, round: &mut Round) -> io::Result<()> {
+fn drain(plan: &Plan, program: &str, recordings: &Recordings, folder: &Path, round: &mut Round) -> io::Result<()> {
     let home = tempfile::tempdir_in(folder)?;
     let mut cluster = Cluster::start(program, home.path(), STORAGES, STORAGES)?;
     // A node that is killed before it knows the insert would get no hints.
@@ -94,21 +133,31 @@ fn drain(plan: &Plan, program: &str, phases: [&Path; 2], folder: &Path, round: &
         let known = storages.map(|storage| storage.metric_sum("basalt_inserts_known"));
         known.sum::<io::Result<f64>>().map(|known| known >= STORAGES as f64)
     })?;
+    replay(&recordings.new, &cluster.insert, plan.connections)?;
     cluster.kill(0)?;
-    replay(phases[0], &cluster.insert, plan.connections)?;
+    replay(&recordings.missed, &cluster.insert, plan.connections)?;
     round.drained.0 = cluster.insert.metric_sum("vm_rpc_rows_hinted_total")? as u64;
     cluster.revive(0)?;
-    let begin = Instant::now();
     let insert = &cluster.insert;
-    let rate = |replayed: crate::replay::Replay| replayed.samples as f64 / replayed.wall.as_secs_f64();
-    let (written, drained) = thread::scope(|scope| {
-        let writing = scope.spawn(|| replay(phases[1], insert, plan.connections));
-        let drained = wait(|| Ok(insert.metric_sum("vm_rpc_hints_pending{")? == 0.0)).map(|()| begin.elapsed());
-        (writing.join().expect("the sender's thread ended with a panic"), drained)
-    });
-    round.drained.1 = drained?;
-    // The known bodies once more are the same work without hints beside it.
-    round.rates = [rate(written?), rate(replay(phases[1], insert, plan.connections)?)];
+    let taken = || insert.metric_sum("vm_rows_inserted_total{");
+    let (begin, before, is_drained) = (Instant::now(), taken()?, AtomicBool::new(false));
+    let (drained, meanwhile) = thread::scope(|scope| {
+        let writing = scope.spawn(|| {
+            while !is_drained.load(Ordering::Relaxed) {
+                replay(&recordings.beside, insert, plan.connections)?;
+            }
+            Ok::<_, io::Error>(())
+        });
+        let drained = wait(|| Ok(insert.metric_sum("vm_rpc_hints_pending{")? == 0.0));
+        let drained = drained.and_then(|()| Ok((begin.elapsed(), taken()?)));
+        is_drained.store(true, Ordering::Relaxed);
+        writing.join().expect("the sender's thread ended with a panic")?;
+        drained
+    })?;
+    let after = replay(&recordings.after, insert, plan.connections)?;
+    round.drained.1 = drained;
+    let rate = |samples: f64, time: Duration| samples / time.as_secs_f64();
+    round.rates = [rate(meanwhile - before, drained), rate(after.samples as f64, after.wall)];
     Ok(())
 }
 

@@ -59,6 +59,18 @@ impl Default for Plan {
     }
 }
 
+impl Plan {
+    /// The traffic that is sent.
+    pub fn shape(&self) -> Shape {
+        Shape {
+            seed: self.seed,
+            series: self.series,
+            samples_per_request: self.samples_per_request,
+            ..Shape::default()
+        }
+    }
+}
+
 /// A server that takes part.
 #[derive(Debug, Clone)]
 pub struct Contestant {
@@ -93,12 +105,7 @@ pub struct Recordings {
 /// Records what the plan asks for into `folder`.
 pub fn record(plan: &Plan, folder: &Path) -> io::Result<Recordings> {
     let scrapes = u64::from(plan.scrapes);
-    let shape = Shape {
-        seed: plan.seed,
-        series: plan.series,
-        samples_per_request: plan.samples_per_request,
-        ..Shape::default()
-    };
+    let shape = plan.shape();
     let churn = Churn { replacements: CHURN_REPLACEMENTS.min(plan.scrapes), scrapes: plan.scrapes };
     let churning = Shape { seed: plan.seed + CHURN_SEED_OFFSET, churn: Some(churn), ..shape.clone() };
     let paths = ["new", "known", "churn"].map(|name| folder.join(name).with_extension("bodies"));

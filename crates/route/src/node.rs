@@ -420,6 +420,10 @@ impl AsyncSend for Node {
     fn send<'a>(&'a self, out: &'a Outgoing) -> BoxFuture<'a, Result<Inserted, InsertError>> {
         Box::pin(self.send(out))
     }
+
+    fn sent(&self) -> u64 {
+        self.counters.rows_sent.load(Relaxed)
+    }
 }
 
 struct Sending<'a> {

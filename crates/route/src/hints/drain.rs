@@ -1,7 +1,8 @@
 //! Handing hints to the node that they are for.
 //!
-//! 1. The oldest segment is read by a thread of its own, which finds or makes the head's series for its keys and cuts its samples into rows.
-//! 2. Few of these wait for the node at any time; they go the same way as live rows, at a bounded rate.
+//! 1. The oldest segment is read by a thread of its own, which finds or makes the head's series for its keys and makes rows of its samples.
+//! 2. Rows of many records go together, as each call costs the node a time of making rows durable. They go at a bounded rate, and while live rows go to the
+//!    node, which come first, they leave it most of the time.
 //! 3. When the node has all of them durably, the segment goes. If anything fails, it stays, and is handed over again from its begin.
 
 use std::{sync::Arc, time::Duration};
@@ -20,6 +21,10 @@ use wal::{Commits, NO_SLOT, ReplayReport, ReplaySink, WalError};
 use super::{HintOptions, log::HintLog, metadata};
 use crate::outgoing::Outgoing;
 
+/// So many samples go together, or one record more.
+const SAMPLES_TOGETHER: usize = 32 << 10;
+/// Behind a call during which live rows went to the node it is left alone for so many times as long as the call took.
+const LEFT_TO_LIVE_ROWS: u32 = 9;
 /// Rows that were read and wait for the node.
 const READ_AHEAD: usize = 2;
 /// In a simulation a whole segment is read at once, so that the same happens each time.
@@ -65,10 +70,12 @@ pub async fn drain_oldest(
     let mut drained = Drained::default();
     let mut pace = Pace::new(options.drain_samples_per_second);
     while let Some(out) = reading.rows.recv().await {
+        let (began, before, samples) = (Instant::now(), send.sent(), out.samples.len() as u64);
         let inserted = send.send(&out).await.map_err(DrainError::Node)?;
         drained.samples += inserted.samples;
         drained.refused += inserted.refused.total();
-        pace.wait(out.samples.len() as u64).await;
+        let is_shared = send.sent() > before + samples;
+        pace.wait(samples, if is_shared { began.elapsed() * LEFT_TO_LIVE_ROWS } else { Duration::ZERO }).await;
     }
     let report = reading.ended.await.map_err(|why| DrainError::Disk(format!("reading ended badly: {why}")))??;
     drained.damaged = report.damaged_count;
@@ -89,6 +96,9 @@ pub async fn drain_oldest(
 pub trait AsyncSend: Sync {
     /// See the trait.
     fn send<'a>(&'a self, out: &'a Outgoing) -> storage_api::BoxFuture<'a, Result<Inserted, InsertError>>;
+
+    /// Samples that were sent to it, these and live ones.
+    fn sent(&self) -> u64;
 }
 
 struct Reading {
@@ -103,10 +113,11 @@ impl Reading {
         let (log, head, pin) = (Arc::clone(log), Arc::clone(head), Arc::clone(pin));
         let read = move || {
             log.sync()?;
-            let sink = IntoRows { head: &head, series: Mutex::default(), full: Mutex::new(false), sender };
+            let sink = IntoRows::new(&head, sender);
             let report = log.read(number, &sink)?;
+            let is_full = sink.finish();
             drop(pin);
-            if *sink.full.lock() {
+            if is_full {
                 return Err(DrainError::Disk("memory holds too many series".into()));
             }
             Ok(report)
@@ -122,13 +133,64 @@ impl Reading {
 /// Makes rows of what is read.
 struct IntoRows<'a> {
     head: &'a Head,
-    /// Slots of the head and tenants, by the numbers that the reader is given.
-    series: Mutex<Vec<(u32, Tenant)>>,
-    full: Mutex<bool>,
+    rows: Mutex<ReadRows>,
     sender: mpsc::Sender<Outgoing>,
 }
 
-impl IntoRows<'_> {
+#[derive(Default)]
+struct ReadRows {
+    /// Slots of the head and tenants, by the numbers that the reader is given.
+    series: Vec<(u32, Tenant)>,
+    /// Memory had no place for a series.
+    is_full: bool,
+    /// What was read and not sent, of each tenant.
+    waiting: Vec<Outgoing>,
+    /// Where the tenant of the sample before is among them.
+    place: usize,
+    /// How many samples wait.
+    samples: usize,
+}
+
+impl ReadRows {
+    fn push(&mut self, number: u32, sample: Sample) {
+        let (slot, tenant) = self.series[number as usize];
+        if self.waiting.get(self.place).is_none_or(|out| out.tenant != tenant) {
+            self.place = place_of(tenant, &mut self.waiting);
+        }
+        self.waiting[self.place].push(slot, &[sample]);
+        self.samples += 1;
+    }
+
+    /// All that waits.
+    fn take(&mut self) -> Vec<Outgoing> {
+        self.samples = 0;
+        std::mem::take(&mut self.waiting)
+    }
+}
+
+/// Where what goes to a tenant is among others, or is from now on.
+fn place_of(tenant: Tenant, all: &mut Vec<Outgoing>) -> usize {
+    all.iter().position(|out| out.tenant == tenant).unwrap_or_else(|| {
+        all.push(Outgoing::of(tenant));
+        all.len() - 1
+    })
+}
+
+impl<'a> IntoRows<'a> {
+    fn new(head: &'a Head, sender: mpsc::Sender<Outgoing>) -> Self {
+        Self { head, rows: Mutex::default(), sender }
+    }
+
+    /// Sends what waits; says whether memory had no place for a series.
+    fn finish(&self) -> bool {
+        let (waiting, is_full) = {
+            let mut rows = self.rows.lock();
+            (rows.take(), rows.is_full)
+        };
+        waiting.into_iter().for_each(|out| self.send(out));
+        is_full
+    }
+
     fn send(&self, out: Outgoing) {
         // A simulation reads on the runtime's own thread, which must not block; there the channel is never full. Nobody listens any more when the
         // node went away: the rest is read in vain, and again later.
@@ -141,7 +203,7 @@ impl IntoRows<'_> {
 impl ReplaySink for IntoRows<'_> {
     fn define(&self, keys: &mut dyn Iterator<Item = &[u8]>, slots_out: &mut Vec<u32>) {
         let guard = self.head.guard();
-        let mut series = self.series.lock();
+        let mut rows = self.rows.lock();
         for bytes in keys {
             // What is no key was damaged, and its checksum too.
             let Ok(key) = SeriesKey::from_bytes(bytes.to_vec()) else {
@@ -150,11 +212,11 @@ impl ReplaySink for IntoRows<'_> {
             };
             match self.head.find_or_create(&guard, &key, ValueKind::Float) {
                 Ok(slot) => {
-                    slots_out.push(series.len() as u32);
-                    series.push((slot, key.tenant()));
+                    slots_out.push(rows.series.len() as u32);
+                    rows.series.push((slot, key.tenant()));
                 }
                 Err(_) => {
-                    *self.full.lock() = true;
+                    rows.is_full = true;
                     slots_out.push(NO_SLOT);
                 }
             }
@@ -162,19 +224,14 @@ impl ReplaySink for IntoRows<'_> {
     }
 
     fn samples(&self, slots: &[u32], times: &[i64], values: &[f64]) {
-        let mut by_tenant: Vec<Outgoing> = Vec::new();
-        {
-            let series = self.series.lock();
+        let together = {
+            let mut rows = self.rows.lock();
             for ((number, time), value) in slots.iter().zip(times).zip(values) {
-                let (slot, tenant) = series[*number as usize];
-                let place = by_tenant.iter().position(|out| out.tenant == tenant).unwrap_or_else(|| {
-                    by_tenant.push(Outgoing::of(tenant));
-                    by_tenant.len() - 1
-                });
-                by_tenant[place].push(slot, &[Sample { time: *time, value: *value }]);
+                rows.push(*number, Sample { time: *time, value: *value });
             }
-        }
-        by_tenant.into_iter().for_each(|out| self.send(out));
+            if rows.samples >= SAMPLES_TOGETHER { rows.take() } else { Vec::new() }
+        };
+        together.into_iter().for_each(|out| self.send(out));
     }
 
     fn tombstone(&self, _: &[u8]) {
@@ -186,12 +243,10 @@ impl ReplaySink for IntoRows<'_> {
             ::log::error!("a hint holds {} bytes of metadata that cannot be read; they are left out", bytes.len());
             return;
         };
-        let mut by_tenant: Vec<Outgoing> = Vec::new();
+        let mut by_tenant = Vec::new();
         for (tenant, told) in told {
-            match by_tenant.iter_mut().find(|out| out.tenant == tenant) {
-                Some(out) => out.metadata.push(told),
-                None => by_tenant.push(Outgoing { metadata: vec![told], ..Outgoing::of(tenant) }),
-            }
+            let place = place_of(tenant, &mut by_tenant);
+            by_tenant[place].metadata.push(told);
         }
         by_tenant.into_iter().for_each(|out| self.send(out));
     }
@@ -208,9 +263,108 @@ impl Pace {
         Self { per_second: per_second.max(1), next: Instant::now() }
     }
 
-    async fn wait(&mut self, samples: u64) {
+    /// Waits behind a call of so many samples, and `pause` at least.
+    async fn wait(&mut self, samples: u64, pause: Duration) {
+        let now = Instant::now();
         let took = Duration::from_nanos(samples.saturating_mul(1_000_000_000) / self.per_second);
-        self.next = self.next.max(Instant::now()) + took;
-        sleep_until(self.next - took.min(Duration::from_millis(10))).await;
+        self.next = self.next.max(now) + took;
+        sleep_until((self.next - took.min(Duration::from_millis(10))).max(now + pause)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+    use head::HeadOptions;
+    use model::{KeyBuilder, METRIC_NAME};
+    use testkit::SimDisk;
+
+    use super::*;
+
+    /// A node that takes everything, in a second each time, while others send as many samples as `live`.
+    #[derive(Default)]
+    struct Taking {
+        live: u64,
+        sent: AtomicU64,
+        calls: Mutex<Vec<(Instant, Outgoing)>>,
+    }
+
+    const CALL_TIME: Duration = Duration::from_secs(1);
+
+    impl AsyncSend for Taking {
+        fn send<'a>(&'a self, out: &'a Outgoing) -> storage_api::BoxFuture<'a, Result<Inserted, InsertError>> {
+            Box::pin(async move {
+                let samples = out.samples.len() as u64;
+                self.calls.lock().push((Instant::now(), out.clone()));
+                tokio::time::sleep(CALL_TIME).await;
+                self.sent.fetch_add(samples + self.live, Relaxed);
+                Ok(Inserted { samples, ..Inserted::default() })
+            })
+        }
+
+        fn sent(&self) -> u64 {
+            self.sent.load(Relaxed)
+        }
+    }
+
+    fn slot(head: &Head, tenant: Tenant) -> u32 {
+        let mut labels = KeyBuilder::new();
+        labels.push(METRIC_NAME, "m");
+        let key = labels.build(tenant).expect("a name is enough");
+        head.find_or_create(&head.guard(), &key, ValueKind::Float).expect("there is room")
+    }
+
+    /// What is drained after `records` of so many samples were kept, by turns for each tenant.
+    async fn drained(records: usize, samples: usize, tenants: &[Tenant], node: &Taking) -> Drained {
+        let options = HintOptions { commits: Commits::WhenAsked, ..HintOptions::default() };
+        let disk: Arc<dyn disk::Disk> = Arc::new(SimDisk::new(1));
+        let log = HintLog::open(disk, "node".into(), "n", options.clone(), Arc::default()).expect("it opens");
+        let (log, head) = (Arc::new(log), Arc::new(Head::new(&HeadOptions { secret: [1; 32], encodings_max: 16 })));
+        let pin = head.pin();
+        for record in 0..records {
+            let tenant = tenants[record % tenants.len()];
+            let slot = slot(&head, tenant);
+            let mut out = Outgoing::of(tenant);
+            let sample = |at| Sample { time: (record * samples + at) as i64, value: record as f64 };
+            out.push(slot, &(0..samples).map(sample).collect::<Vec<_>>());
+            let writing = log.begin().expect("there is room");
+            for ticket in writing.write(&head, &out).expect("it is written").into_iter().flatten() {
+                writing.durable(ticket).await.expect("it is durable");
+            }
+        }
+        drop(pin);
+        drain_oldest(&log, &head, &options, node).await.expect("it is read and sent").expect("there is a segment")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rows_of_many_records_go_together_and_each_tenants_apart() {
+        let (records, samples) = (50, SAMPLES_TOGETHER / 20);
+        let (one, other) = (Tenant::default(), Tenant::new(7, 8));
+        let node = Taking::default();
+        let drained = drained(records, samples, &[one, other, one], &node).await;
+        assert_eq!(drained, Drained { samples: (records * samples) as u64, ..Drained::default() });
+        let calls = node.calls.into_inner();
+        // Two full rounds and the rest, of both tenants each.
+        assert_eq!(calls.iter().map(|(_, out)| out.tenant).collect::<Vec<_>>(), [one, other].repeat(3));
+        assert!(calls.iter().all(|(_, out)| out.samples.len() <= SAMPLES_TOGETHER + samples));
+        let mut times: Vec<i64> =
+            calls.iter().flat_map(|(_, out)| out.samples.iter().map(|sample| sample.time)).collect();
+        times.sort_unstable();
+        assert!(times.iter().copied().eq(0..(records * samples) as i64), "each sample once");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn live_rows_have_most_of_the_nodes_time() {
+        let apart = |node: Taking| {
+            let begins: Vec<Instant> = node.calls.into_inner().into_iter().map(|(begin, _)| begin).collect();
+            begins.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64().round() as u32).collect::<Vec<_>>()
+        };
+        let alone = Taking::default();
+        drained(3, SAMPLES_TOGETHER, &[Tenant::default()], &alone).await;
+        assert_eq!(apart(alone), [1, 1]);
+        let shared = Taking { live: 1, ..Taking::default() };
+        drained(3, SAMPLES_TOGETHER, &[Tenant::default()], &shared).await;
+        assert_eq!(apart(shared), [1 + LEFT_TO_LIVE_ROWS; 2]);
     }
 }
