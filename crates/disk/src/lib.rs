@@ -116,6 +116,12 @@ pub trait DiskFile: Send {
     /// a second attempt would succeed without the bytes being anywhere.
     fn sync(&mut self) -> Result<()>;
 
+    /// Makes the file this long by zeros behind what is there, which appends write over. A sync of bytes that lie where the file has bytes already costs the system
+    /// half: nothing but them has changed. The zeros may be found behind a crash.
+    ///
+    /// A failure is none of the file's: it is as it was.
+    fn reserve(&mut self, len: u64) -> Result<()>;
+
     /// The bytes in the file, counting only appends that succeeded.
     fn len(&self) -> u64;
 

@@ -49,7 +49,7 @@ impl RealDisk {
     }
 
     fn open_to_append(&self, full: &Path, keep: u64) -> io::Result<File> {
-        let file = OpenOptions::new().append(true).open(full)?;
+        let file = OpenOptions::new().write(true).open(full)?;
         let metadata = file.metadata()?;
         self.failed_syncs.check(&metadata)?;
         if metadata.len() < keep {
@@ -80,7 +80,7 @@ impl Disk for RealDisk {
     fn create(&self, path: &Path) -> Result<Box<dyn DiskFile>> {
         let full = self.entry("create", path)?;
         let fail = |source| Error::new("create", &full, source);
-        let file = OpenOptions::new().append(true).create_new(true).open(&full).map_err(fail)?;
+        let file = OpenOptions::new().write(true).create_new(true).open(&full).map_err(fail)?;
         self.failed_syncs.forget(&file.metadata().map_err(fail)?);
         Ok(Box::new(RealFile::new(file, full, 0, Arc::clone(&self.failed_syncs))))
     }

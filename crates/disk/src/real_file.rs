@@ -8,8 +8,8 @@
 
 use std::collections::HashSet;
 use std::fs::{File, Metadata};
-use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -47,6 +47,9 @@ impl FailedSyncs {
     }
 }
 
+/// What room is reserved with.
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
 pub(crate) struct RealFile {
     file: File,
     path: PathBuf,
@@ -58,6 +61,16 @@ pub(crate) struct RealFile {
 impl RealFile {
     pub(crate) fn new(file: File, path: PathBuf, len: u64, failed_syncs: Arc<FailedSyncs>) -> RealFile {
         RealFile { file, path, len, failed: false, failed_syncs }
+    }
+
+    fn fill(&self, len: u64) -> io::Result<()> {
+        let mut end = self.file.metadata()?.len();
+        while end < len {
+            let zeros = &ZEROS[..ZEROS.len().min((len - end) as usize)];
+            self.file.write_all_at(zeros, end)?;
+            end += zeros.len() as u64;
+        }
+        Ok(())
     }
 
     fn check(&self, op: &'static str) -> Result<()> {
@@ -72,7 +85,7 @@ impl RealFile {
 impl DiskFile for RealFile {
     fn append(&mut self, bytes: &[u8]) -> Result<()> {
         self.check("append to")?;
-        self.file.write_all(bytes).map_err(|source| {
+        self.file.write_all_at(bytes, self.len).map_err(|source| {
             self.failed = true;
             Error::new("append to", &self.path, source)
         })?;
@@ -89,6 +102,11 @@ impl DiskFile for RealFile {
         })
     }
 
+    fn reserve(&mut self, len: u64) -> Result<()> {
+        self.check("reserve room for")?;
+        self.fill(len).map_err(|source| Error::new("reserve room for", &self.path, source))
+    }
+
     fn len(&self) -> u64 {
         self.len
     }
@@ -102,7 +120,7 @@ mod tests {
 
     /// A file that is always full, and that no one can sync.
     fn full() -> RealFile {
-        let file = OpenOptions::new().append(true).open("/dev/full").expect("Linux has it");
+        let file = OpenOptions::new().write(true).open("/dev/full").expect("Linux has it");
         RealFile::new(file, PathBuf::from("/dev/full"), 0, Arc::default())
     }
 
@@ -116,6 +134,13 @@ mod tests {
             assert!(!error.is_full());
         }
         assert!(file.is_empty());
+    }
+
+    #[test]
+    fn room_that_cannot_be_reserved_ends_nothing() {
+        let mut file = full();
+        assert!(file.reserve(1).is_err_and(|why| why.is_full()));
+        assert!(file.append(b"x").unwrap_err().source.raw_os_error().is_some(), "it was not given up");
     }
 
     #[test]

@@ -90,6 +90,10 @@ impl DiskFile for Unsynced {
         Ok(())
     }
 
+    fn reserve(&mut self, len: u64) -> Result<()> {
+        self.0.reserve(len)
+    }
+
     fn len(&self) -> u64 {
         self.0.len()
     }

@@ -2,7 +2,7 @@
 //!
 //! 1. `cache` is the page cache: what every reader sees while the machine runs.
 //! 2. `disk` is what was written back by a sync.
-//! 3. Files only grow at their end, so what is dirty is one range, from `dirty_from` to the end of
+//! 3. Files only grow at their end, or into the zeros that were reserved there, so what is dirty is one range, from `dirty_from` to the end of
 //!    the cache. A sync copies it over; a sync that fails and drops forgets it, which leaves a hole
 //!    that no later sync fills.
 //! 4. At a power cut the dirty range survives whole, in part, by scattered sectors, or not at all.
@@ -47,8 +47,18 @@ impl Contents {
         Contents { disk: bytes.clone(), dirty_from: bytes.len(), cache: bytes, ..Contents::default() }
     }
 
-    pub(super) fn append(&mut self, bytes: &[u8]) {
-        self.cache.extend_from_slice(bytes);
+    /// Writes at the end, or over zeros that were reserved.
+    pub(super) fn write(&mut self, at: usize, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        overlay_bytes(&mut self.cache, at, bytes);
+        self.dirty_from = self.dirty_from.min(at);
+    }
+
+    /// Makes the file longer by zeros.
+    pub(super) fn reserve(&mut self, len: usize) {
+        self.cache.resize(self.cache.len().max(len), 0);
     }
 
     /// Shortens the file, as yet only in the cache.
@@ -163,8 +173,13 @@ impl Contents {
 
 /// Copies `range` of `from` to the same place of `image`.
 fn overlay(image: &mut Vec<u8>, from: &[u8], range: Range<usize>) {
-    image.resize(image.len().max(range.end), 0);
-    image[range.clone()].copy_from_slice(&from[range]);
+    overlay_bytes(image, range.start, &from[range]);
+}
+
+fn overlay_bytes(image: &mut Vec<u8>, at: usize, bytes: &[u8]) {
+    let end = at + bytes.len();
+    image.resize(image.len().max(end), 0);
+    image[at..end].copy_from_slice(bytes);
 }
 
 #[cfg(test)]
@@ -173,9 +188,9 @@ mod tests {
 
     fn written(durable: usize, dirty: usize) -> Contents {
         let mut file = Contents::default();
-        file.append(&vec![1; durable]);
+        file.write(0, &vec![1; durable]);
         file.sync();
-        file.append(&vec![2; dirty]);
+        file.write(durable, &vec![2; dirty]);
         file
     }
 
@@ -212,7 +227,7 @@ mod tests {
         let lost = (0..50).filter(|&seed| {
             let mut file = written(0, 2000);
             file.drop_dirty(&mut Rng::new(seed));
-            file.append(&[3; 100]);
+            file.write(2000, &[3; 100]);
             file.sync();
             assert_eq!(file.cache[..2000], [2; 2000], "readers see it as long as the machine runs");
             let after = file.survivor(1, &mut Rng::new(seed)).cache;
@@ -230,6 +245,21 @@ mod tests {
         assert!(lens.contains(&400) && lens.contains(&1000));
         file.sync();
         assert!((0..50).all(|seed| file.survivor(1, &mut Rng::new(seed)).cache == [1; 400]));
+    }
+
+    #[test]
+    fn what_lies_over_reserved_room_survives_when_it_is_synced() {
+        let mut file = written(700, 0);
+        file.reserve(5000);
+        file.sync();
+        file.write(700, &[2; 3000]);
+        let before: Vec<_> = (0..500).map(|seed| file.survivor(1, &mut Rng::new(seed)).cache).collect();
+        assert!(before.iter().all(|bytes| bytes.len() == 5000 && bytes[..700] == [1; 700]));
+        assert!(before.iter().any(|bytes| bytes[700..3700] == [0; 3000]), "none of it");
+        assert!(before.iter().any(|bytes| bytes[700..3700] == [2; 3000]), "all of it");
+        file.sync();
+        let after = [&[1; 700][..], &[2; 3000], &[0; 1300]].concat();
+        assert!((0..50).all(|seed| file.survivor(1, &mut Rng::new(seed)).cache == after));
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub enum Op {
     Create,
     Reopen,
     Append,
+    Reserve,
     Sync,
     SyncDir,
     Rename,
@@ -30,10 +31,11 @@ pub enum Op {
 
 impl Op {
     /// Every operation.
-    pub const ALL: [Op; 17] = [
+    pub const ALL: [Op; 18] = [
         Op::Create,
         Op::Reopen,
         Op::Append,
+        Op::Reserve,
         Op::Sync,
         Op::SyncDir,
         Op::Rename,
@@ -51,10 +53,11 @@ impl Op {
     ];
 
     /// The operations that change what is on the disk.
-    pub const CHANGING: [Op; 10] = [
+    pub const CHANGING: [Op; 11] = [
         Op::Create,
         Op::Reopen,
         Op::Append,
+        Op::Reserve,
         Op::Sync,
         Op::SyncDir,
         Op::Rename,
@@ -70,6 +73,7 @@ impl Op {
             Op::Create => "create",
             Op::Reopen => "reopen",
             Op::Append => "append to",
+            Op::Reserve => "reserve room for",
             Op::Sync => "sync",
             Op::SyncDir => "sync folder",
             Op::Rename => "rename",

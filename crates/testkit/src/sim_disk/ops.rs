@@ -254,16 +254,16 @@ struct SimFile {
 
 impl DiskFile for SimFile {
     fn append(&mut self, bytes: &[u8]) -> Result<()> {
-        let node = self.node;
+        let (node, end) = (self.node, self.len as usize);
         let call = Call { op: Op::Append, path: &self.path, to: None, bytes: bytes.len() };
         let wreck = |state: &mut State, how| {
             if how == How::WriteShort && !bytes.is_empty() {
                 let written = state.rng.index(bytes.len());
                 // The caller gets the planned error in any case.
-                let _ = state.append(node, &bytes[..written]);
+                let _ = state.write(node, end, &bytes[..written]);
             }
         };
-        self.disk.run(call, |state| state.append(node, bytes), wreck)?;
+        self.disk.run(call, |state| state.write(node, end, bytes), wreck)?;
         self.len += bytes.len() as u64;
         Ok(())
     }
@@ -286,6 +286,11 @@ impl DiskFile for SimFile {
             }
         };
         self.disk.run(call, act, wreck)
+    }
+
+    fn reserve(&mut self, len: u64) -> Result<()> {
+        let node = self.node;
+        self.disk.simply(Op::Reserve, &self.path, |state| state.reserve(node, len as usize))
     }
 
     fn len(&self) -> u64 {

@@ -160,12 +160,25 @@ impl State {
         self.ignored_syncs.iter().any(|pattern| glob(pattern, path))
     }
 
-    /// Appends as much as there is room for.
-    pub(super) fn append(&mut self, node: NodeId, bytes: &[u8]) -> io::Result<()> {
-        let room = self.free_bytes().map_or(bytes.len(), |free| usize::try_from(free).unwrap_or(usize::MAX));
+    /// Writes as much as there is room for.
+    pub(super) fn write(&mut self, node: NodeId, at: usize, bytes: &[u8]) -> io::Result<()> {
+        let room = self.longest(node)?.saturating_sub(at);
         let fits = &bytes[..bytes.len().min(room)];
-        self.tree.file(node)?.append(fits);
+        self.tree.file(node)?.write(at, fits);
         if fits.len() < bytes.len() { Err(os(libc::ENOSPC)) } else { Ok(()) }
+    }
+
+    /// Makes a file as long as there is room for.
+    pub(super) fn reserve(&mut self, node: NodeId, len: usize) -> io::Result<()> {
+        let fits = len.min(self.longest(node)?);
+        self.tree.file(node)?.reserve(fits);
+        if fits < len { Err(os(libc::ENOSPC)) } else { Ok(()) }
+    }
+
+    /// How long a file can become.
+    fn longest(&mut self, node: NodeId) -> io::Result<usize> {
+        let free = self.free_bytes().map_or(usize::MAX, |free| usize::try_from(free).unwrap_or(usize::MAX));
+        Ok(self.tree.file(node)?.cache.len().saturating_add(free))
     }
 
     /// Opens a file for appending. The cut is synced at once, as the contract of `reopen` says.

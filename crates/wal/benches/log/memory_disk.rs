@@ -56,6 +56,10 @@ impl DiskFile for MemoryFile {
         Ok(())
     }
 
+    fn reserve(&mut self, _: u64) -> Result<()> {
+        Ok(())
+    }
+
     fn len(&self) -> u64 {
         lock(&self.bytes).len() as u64
     }

@@ -22,6 +22,7 @@ pub use report::{ReplayReport, Torn};
 pub use sink::ReplaySink;
 
 use self::segment::replay_segment;
+use self::walk::written_end;
 use self::worker::Worker;
 use crate::error::{Result, WalError};
 use crate::format::Header;
@@ -84,9 +85,9 @@ fn read_header(path: &Path, map: &Map, number: u64, report: &mut ReplayReport) -
             let what = format!("this is segment {:016x} under another name", header.number);
             report.add_damage(Corrupt::new(path, 0, what));
         }
-        Err(HeaderError::Damaged) => report.add_damage(Corrupt::new(path, 0, "both copies of the header differ")),
         // Made and never committed to.
-        Err(HeaderError::Short) if map.is_empty() => {}
+        Err(HeaderError::Short | HeaderError::Damaged) if written_end(map) == 0 => {}
+        Err(HeaderError::Damaged) => report.add_damage(Corrupt::new(path, 0, "both copies of the header differ")),
         Err(HeaderError::Short) => {
             report.torn.push(Torn { path: path.to_path_buf(), offset: 0, bytes: map.len() as u64 });
         }

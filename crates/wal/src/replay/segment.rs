@@ -5,7 +5,7 @@
 //! 2. Then the samples, record by record, by all workers. A tombstone is a barrier: what stands before it is given to
 //!    the sink before it, what stands behind it later. Metadata comes in its own order.
 //! 3. Both walks collect a bounded batch of records, work on it, and give the pages of the file back.
-//! 4. What lies behind the last whole record is the torn tail, whatever it looks like; other damage is reported as
+//! 4. What lies behind the last whole record is the torn tail, whatever it looks like but for zeros at its end; other damage is reported as
 //!    such, with its place.
 
 use std::path::Path;
@@ -15,7 +15,7 @@ use disk::{Corrupt, Map};
 use super::report::{ReplayReport, Torn};
 use super::sink::ReplaySink;
 use super::table::Table;
-use super::walk::{Found, Record, Walk};
+use super::walk::{Found, Record, Walk, written_end};
 use super::worker::{Batch, Tally, Worker};
 use crate::format::{HEADER_BYTES, Header, Kind};
 
@@ -41,7 +41,7 @@ pub(super) fn replay_segment(
     }
     give_all(map, header, &table, workers, sink, &mut tally);
     collect(workers, &mut tally);
-    settle(path, map.len(), tally, report);
+    settle(path, map, tally, report);
 }
 
 /// The first walk: definitions.
@@ -120,7 +120,7 @@ fn collect(workers: &mut [Worker], tally: &mut Tally) {
 }
 
 /// Tells the torn tail from damage, and adds all to the report.
-fn settle(path: &Path, bytes: usize, mut tally: Tally, report: &mut ReplayReport) {
+fn settle(path: &Path, map: &[u8], mut tally: Tally, report: &mut ReplayReport) {
     report.records += tally.records;
     report.samples += tally.samples;
     report.undefined_samples += tally.undefined_samples;
@@ -131,9 +131,9 @@ fn settle(path: &Path, bytes: usize, mut tally: Tally, report: &mut ReplayReport
         }
     }
     report.damaged_count += tally.damages_unnamed;
-    if tally.whole_end < bytes {
-        let offset = tally.whole_end as u64;
-        report.torn.push(Torn { path: path.to_path_buf(), offset, bytes: bytes as u64 - offset });
+    let torn = map.get(tally.whole_end..).map_or(0, written_end) as u64;
+    if torn > 0 {
+        report.torn.push(Torn { path: path.to_path_buf(), offset: tally.whole_end as u64, bytes: torn });
     }
 }
 

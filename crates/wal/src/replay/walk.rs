@@ -3,7 +3,7 @@
 //! 1. A frame that checks out leads to the next one. Whether its payload is whole is asked later, by whoever reads it.
 //! 2. Where there is no frame, the next offset that has one is searched. Frames carry checksums with the segment's
 //!    salt and their own offset, so what is found was written there.
-//! 3. Without another frame the rest is the tail that the last write tore.
+//! 3. Without another frame the rest is the tail that the last write tore; if it is zeros, it is room that was made for later records.
 
 use crate::format::{FRAME_BYTES, Frame, HEADER_BYTES, Kind};
 
@@ -61,6 +61,11 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// The end of what is not room for later records.
+pub(super) fn written_end(bytes: &[u8]) -> usize {
+    bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
+}
+
 impl<'a> Iterator for Walk<'a> {
     type Item = Found<'a>;
 
@@ -70,6 +75,10 @@ impl<'a> Iterator for Walk<'a> {
             return None;
         }
         let Some(frame) = self.frame_at(offset) else {
+            if written_end(&self.segment[offset..]) == 0 {
+                self.at = self.segment.len();
+                return None;
+            }
             let next = (offset + 1..self.segment.len()).find(|at| self.frame_at(*at).is_some());
             self.at = next.unwrap_or(self.segment.len());
             return Some(Found::Gap { offset });

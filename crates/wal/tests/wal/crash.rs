@@ -83,6 +83,9 @@ impl History {
 
     fn plan_fault(&mut self, disk: &SimDisk) {
         let nth = 1 + self.rng.below(8);
+        if self.rng.chance(0.1) {
+            disk.inject(Fault::on(Op::Reserve).nth(1 + nth / 3));
+        }
         match self.rng.below(9) {
             0..3 => disk.inject(Fault::on(Op::Sync).path("wal/*").nth(nth).drop_dirty()),
             3 => disk.inject(Fault::on(Op::Sync).path("wal/*").nth(nth)),

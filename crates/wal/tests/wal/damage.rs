@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use testkit::SimDisk;
+use testkit::{Fault, Op, SimDisk};
 
-use crate::common::{Event, append, create, deterministic, dir, events_of, replay_from};
+use crate::common::{Event, append, create, deterministic, dir, events_of, is_clean, replay_from};
 
 const HEADER_BYTES: u64 = 8192;
 
@@ -100,6 +100,60 @@ fn a_cut_file_gives_what_stands_before_the_cut() {
         let may_be_clean = len == 0 || ends.contains(&len) || len < sample.parts[1].0.end;
         assert!(may_be_clean || report.torn.len() == 1, "cut at {len}: {report:?}");
     }
+}
+
+#[test]
+fn room_for_later_records_is_neither_torn_nor_damaged() {
+    let sample = sample();
+    let path = dir().join("0000000000000000.log");
+    let bytes = sample.disk.contents(&path);
+    let room = &bytes[sample.len as usize..];
+    assert!(room.len() >= 1 << 12 && room.iter().all(|byte| *byte == 0), "{} bytes of room", room.len());
+    assert!(is_clean(&replay_from(&sample.disk.kill(), 0, 1).0));
+    // What was being written when the power went lies before the zeros, whole or not.
+    let disk = SimDisk::new(3);
+    let last = sample.parts.last().expect("there are some").0.clone();
+    for written in 0..last.end - last.start {
+        let mut torn = bytes.clone();
+        torn[(last.start + written) as usize..].fill(0);
+        if torn == bytes {
+            // The rest of it is zeros anyway.
+            continue;
+        }
+        disk.plant(&path, &torn);
+        let (report, events) = replay_from(&disk, 0, 1);
+        assert_eq!(report.torn.len(), usize::from(written > 0), "{written} bytes: {report:?}");
+        assert!(report.torn.iter().all(|torn| torn.offset == last.start && torn.bytes <= written), "{report:?}");
+        assert_eq!((report.damaged_count, events.len()), (0, sample.all().len() - 1), "{written} bytes");
+    }
+    // Nothing was committed yet.
+    disk.plant(&path, &vec![0; 20_000]);
+    assert!(is_clean(&replay_from(&disk, 0, 1).0));
+}
+
+#[test]
+fn where_no_room_can_be_made_commits_go_on() {
+    let disk = SimDisk::new(4);
+    disk.inject(Fault::on(Op::Reserve));
+    let wal = create(&disk, 0, deterministic());
+    let all: Vec<_> = (0..100).map(|time| (1, time, 0.5)).collect();
+    all.iter().for_each(|sample| append(&wal, &[*sample]).unwrap().wait().unwrap());
+    assert_eq!(disk.count(Op::Reserve), 1, "it is not tried again");
+    assert_eq!(disk.contents(dir().join("0000000000000000.log")).len() as u64, wal.active_bytes());
+    let (report, events) = replay_from(&disk.cut_power(), 0, 1);
+    assert!(is_clean(&report) && events == events_of(&all), "{report:?}");
+}
+
+#[test]
+fn large_commits_make_no_room() {
+    let disk = SimDisk::new(5);
+    let wal = create(&disk, 0, deterministic());
+    for time in 0..3 {
+        let large: Vec<_> =
+            (0..20_000).map(|series| (series, time, (f64::from(series) + time as f64).sqrt())).collect();
+        append(&wal, &large).unwrap().wait().unwrap();
+    }
+    assert_eq!(disk.count(Op::Reserve), 0);
 }
 
 #[test]

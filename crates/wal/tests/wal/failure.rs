@@ -58,8 +58,10 @@ fn a_full_disk_is_named_and_what_was_acknowledged_stays() {
     let disk = SimDisk::new(2);
     let wal = create(&disk, 0, deterministic());
     append(&wal, &[(1, 1, 1.0)]).unwrap().wait().unwrap();
+    disk.set_free_bytes(0);
+    append(&wal, &[(1, 2, 2.0)]).unwrap().wait().expect("room was made for it before");
     disk.set_free_bytes(40);
-    let many: Vec<_> = (0..500).map(|series| (series, 2, 0.1)).collect();
+    let many: Vec<_> = (0..20_000).map(|series| (series, 2, f64::from(series).sqrt())).collect();
     match append(&wal, &many).unwrap().wait() {
         Err(error @ WalError::Poisoned { .. }) => {
             let WalError::Poisoned { cause, .. } = &error else { unreachable!("matched above") };

@@ -37,7 +37,10 @@ fn segment(seed: u64) -> Vec<u8> {
 fn records(segment: &[u8]) -> Vec<(u8, Vec<u8>)> {
     let mut found = Vec::new();
     let mut left = &segment[HEADER_BYTES..];
-    while let [a, b, c, d, kind, ..] = *left {
+    // Zeros are room for later records.
+    while let [a, b, c, d, kind, ..] = *left
+        && kind > 0
+    {
         let end = FRAME_BYTES + u32::from_le_bytes([a, b, c, d]) as usize;
         found.push((kind, left[FRAME_BYTES..end].to_vec()));
         left = &left[end..];
