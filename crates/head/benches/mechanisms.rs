@@ -12,7 +12,7 @@ const SERIES: usize = 100_000;
 const ROWS_A_BODY: usize = 2_000;
 
 fn new_head() -> Head {
-    Head::new(&HeadOptions { secret: [7; 32], encodings_max: 2 * SERIES })
+    Head::new(&HeadOptions { secret: [7; 32], encodings_max: 2 * SERIES, is_searched: true })
 }
 
 /// Sends bodies; only the head's part is timed.

@@ -30,6 +30,8 @@ pub struct HeadOptions {
     pub secret: [u8; 32],
     /// So many encodings are remembered.
     pub encodings_max: usize,
+    /// Whether series are looked for by selectors. If not, the index knows their keys only.
+    pub is_searched: bool,
 }
 
 /// The series in memory, and what label bytes mean. All methods may be called from many threads at once.
@@ -126,7 +128,7 @@ impl Head {
     pub fn new(options: &HeadOptions) -> Self {
         Self {
             encodings: Encodings::new(&options.secret, options.encodings_max),
-            series: SeriesMap::new(),
+            series: SeriesMap::new(if options.is_searched { HeadIndex::new() } else { HeadIndex::of_keys() }),
             epochs: Epochs::new(),
             idle: Mutex::default(),
             series_created: AtomicU64::new(0),

@@ -56,12 +56,12 @@ pub(crate) struct SeriesMap {
 }
 
 impl SeriesMap {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(index: HeadIndex) -> Self {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             many: Mutex::default(),
             slots: Slots::new(),
-            index: HeadIndex::new(),
+            index,
             held: HeldShards::default(),
         }
     }
@@ -249,7 +249,7 @@ mod tests {
 
     #[test]
     fn equal_ids_with_different_keys_are_kept_apart() {
-        let map = SeriesMap::new();
+        let map = SeriesMap::new(HeadIndex::new());
         assert_eq!([find(&map, 7, "a", 2), find(&map, 7, "b", 2)], [Found::Created(0), Found::Created(1)]);
         assert_eq!([find(&map, 7, "a", 2), find(&map, 7, "b", 2)], [Found::Known(0), Found::Known(1)]);
         assert!(find(&map, 7, "b", 9) == Found::Known(1) && map.evict(9, |_| false) == [0]);
@@ -259,7 +259,7 @@ mod tests {
 
     #[test]
     fn many_series_at_once_get_what_each_would_get_alone() {
-        let map = SeriesMap::new();
+        let map = SeriesMap::new(HeadIndex::new());
         find(&map, 5, "known", 2);
         // Twice the same series, one id with two keys, one that is there.
         let series = [(7, "a"), (8, "c"), (7, "a"), (7, "b"), (5, "known"), (8, "c")];
@@ -279,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_series_is_searchable_until_it_is_evicted() {
-        let map = SeriesMap::new();
+        let map = SeriesMap::new(HeadIndex::new());
         let all = CompiledSelector::compile(&Selector { any_of: vec![Vec::new()] }).expect("a selector");
         let search = || map.index().search(Tenant::DEFAULT, &all).into_iter().collect::<Vec<_>>();
         find(&map, 1, "a", 2);
@@ -298,7 +298,7 @@ mod tests {
                 Err(Refusal::HourlySeries)
             }
         }
-        let map = SeriesMap::new();
+        let map = SeriesMap::new(HeadIndex::new());
         find(&map, 1, "a", 2);
         let ask = |name, id| {
             map.find_or_create(SeriesId(id), &key(name), ValueKind::Float, 2, &Closed, &mut SeriesKey::default())

@@ -45,7 +45,7 @@ impl Encoding for Text {
 }
 
 fn new_head() -> Head {
-    Head::new(&HeadOptions { secret: [3; 32], encodings_max: 10_000 })
+    Head::new(&HeadOptions { secret: [3; 32], encodings_max: 10_000, is_searched: true })
 }
 
 fn resolve(

@@ -106,7 +106,11 @@ impl Router {
         Ok(Self {
             passed,
             identity,
-            head: Arc::new(Head::new(&HeadOptions { secret, encodings_max: options.encodings_max })),
+            head: Arc::new(Head::new(&HeadOptions {
+                secret,
+                encodings_max: options.encodings_max,
+                is_searched: false,
+            })),
             connect,
             hints: hints.map(Arc::new),
             plan: RwLock::default(),

@@ -57,7 +57,7 @@ pub fn open(
     let manifest = Manifest::load(&*disk, Path::new(layout::MANIFEST))?.unwrap_or_default();
     let metadata = MetadataTable::load(&*disk, Path::new(layout::METADATA))?;
     let secret = secret::load_or_create(&*disk, Path::new(layout::SECRET), random)?;
-    let head = Arc::new(Head::new(&HeadOptions { secret, encodings_max: options.encodings_max() }));
+    let head = Arc::new(Head::new(&HeadOptions { secret, encodings_max: options.encodings_max(), is_searched: true }));
     snapshots::sweep(&*disk)?;
     let counters = Counters::default();
     let searches = Arc::new(Searches::new(options.searches_bytes()));

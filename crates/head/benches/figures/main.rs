@@ -21,7 +21,7 @@ fn main() {
     println!("{series} series, medians");
     let mut fleet = Fleet::new(series, true);
     println!("label bytes a series: {}", fleet.bytes.len() / series);
-    let head = Head::new(&HeadOptions { secret: [7; 32], encodings_max: 4_000_000 });
+    let head = Head::new(&HeadOptions { secret: [7; 32], encodings_max: 4_000_000, is_searched: true });
     let mut bench =
         Bench { head: &head, body: Body::default(), scratch: ResolveScratch::default(), columns: Rows::default() };
     let steady: Vec<u32> = (0..series as u32).collect();
@@ -133,7 +133,7 @@ impl Bench<'_> {
 
 /// Sealing, joining and reading, without resolving.
 fn samples(fleet: &mut Fleet, series: usize) {
-    let head = Head::new(&HeadOptions { secret: [7; 32], encodings_max: 1 });
+    let head = Head::new(&HeadOptions { secret: [7; 32], encodings_max: 1, is_searched: true });
     let guard = head.guard();
     let generation = Generation::new(series);
     let slots: Vec<u32> = (0..series as u32).collect();

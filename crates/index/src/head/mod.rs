@@ -25,6 +25,7 @@ use roaring::RoaringBitmap;
 
 use crate::{CompiledSelector, KeyNumbers};
 use ids::{Search, Searches};
+use posting::PostingMemory;
 pub use state::NewSeries;
 use state::{Slot, State};
 
@@ -51,8 +52,17 @@ impl Default for HeadIndex {
 impl HeadIndex {
     /// An index without series.
     pub fn new() -> Self {
+        Self::with(PostingMemory::default())
+    }
+
+    /// One that knows the key of each slot and finds nothing, which takes less time and memory.
+    pub fn of_keys() -> Self {
+        Self::with(PostingMemory::of_counts())
+    }
+
+    fn with(memory: PostingMemory) -> Self {
         let seed = RandomState::new().hash_one("head index");
-        Self { seed, state: RwLock::new(State::new(seed)), searches: Searches::default() }
+        Self { seed, state: RwLock::new(State::new(seed, memory)), searches: Searches::default() }
     }
 
     /// Adds a series in a free slot.

@@ -24,6 +24,8 @@ pub(super) enum Posting {
         len: u8,
     },
     Many(Box<RoaringBitmap>),
+    /// So many, of which nobody asks which.
+    Counted(u32),
 }
 
 /// Where postings of one index keep what does not fit in place.
@@ -31,9 +33,16 @@ pub(super) enum Posting {
 pub(super) struct PostingMemory {
     cells: Slab<u32>,
     bitmap_bytes: usize,
+    /// Sets only know how many numbers they have.
+    counts_only: bool,
 }
 
 impl PostingMemory {
+    /// Where sets only know how many numbers they have.
+    pub(super) fn of_counts() -> Self {
+        Self { counts_only: true, ..Self::default() }
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.cells.bytes() + self.bitmap_bytes
     }
@@ -46,6 +55,7 @@ impl Posting {
             Self::One(_) => 1,
             Self::Few { len, .. } => u64::from(*len),
             Self::Many(bitmap) => bitmap.len(),
+            Self::Counted(count) => u64::from(*count),
         }
     }
 
@@ -56,6 +66,7 @@ impl Posting {
     /// Adds a number that is not in the set.
     pub(super) fn insert(&mut self, number: u32, memory: &mut PostingMemory) {
         match self {
+            Self::Empty if memory.counts_only => *self = Self::Counted(1),
             Self::Empty => *self = Self::One(number),
             Self::One(one) => {
                 let pair = [number.min(*one), number.max(*one)];
@@ -91,6 +102,7 @@ impl Posting {
                 memory.bitmap_bytes += BITMAP_MEMBER_BYTES;
                 bitmap.insert(number);
             }
+            Self::Counted(count) => *count += 1,
         }
     }
 
@@ -126,6 +138,8 @@ impl Posting {
                     *self = Self::Few { cell: memory.cells.add(&numbers), len: numbers.len() as u8 };
                 }
             }
+            Self::Counted(1) => *self = Self::Empty,
+            Self::Counted(count) => *count -= 1,
         }
     }
 
@@ -146,7 +160,7 @@ impl Posting {
         mut visit: impl FnMut(Range<u32>),
     ) -> Option<u32> {
         match self {
-            Self::Empty => None,
+            Self::Empty | Self::Counted(_) => None,
             Self::One(one) => {
                 if *one >= from {
                     visit(*one..*one + 1);

@@ -119,11 +119,11 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64, memory: PostingMemory) -> Self {
         Self {
             parity: 0,
             terms: Terms::new(seed),
-            memory: PostingMemory::default(),
+            memory,
             slots: Vec::new(),
             series: 0,
             families: Vec::new(),

@@ -320,7 +320,10 @@ mod tests {
         let options = HintOptions { commits: Commits::WhenAsked, ..HintOptions::default() };
         let disk: Arc<dyn disk::Disk> = Arc::new(SimDisk::new(1));
         let log = HintLog::open(disk, "node".into(), "n", options.clone(), Arc::default()).expect("it opens");
-        let (log, head) = (Arc::new(log), Arc::new(Head::new(&HeadOptions { secret: [1; 32], encodings_max: 16 })));
+        let (log, head) = (
+            Arc::new(log),
+            Arc::new(Head::new(&HeadOptions { secret: [1; 32], encodings_max: 16, is_searched: false })),
+        );
         let pin = head.pin();
         for record in 0..records {
             let tenant = tenants[record % tenants.len()];
