@@ -12,10 +12,15 @@ use std::{
 use model::{Tenant, TimeRange};
 use rpc::{Node, RpcError};
 use storage_api::{
-    Admin, AdminError, BoxFuture, Cardinality, CardinalityRequest, DeleteRequest, MetadataEntry, NamedCount, StoreStats,
+    Admin, AdminError, BoxFuture, Cardinality, CardinalityRequest, Completeness, DeleteRequest, MetadataEntry,
+    NamedCount, StoreStats,
 };
 
-use crate::{Gather, Members, ask::ask, select::wait};
+use crate::{
+    Gather, Members,
+    ask::ask,
+    coverage::{nobody_answers, not_wanted},
+};
 
 /// Each node is asked for the counts of so many names, of which the first are answered when all are added up.
 const NAMES_ASKED: usize = 10_000;
@@ -87,25 +92,35 @@ impl Admin for Gather {
         })
     }
 
-    /// What nodes know that do not answer is left out: it only describes.
-    fn metadata(&self, tenant: Tenant, metric: Option<&str>, limit: usize) -> Vec<MetadataEntry> {
-        let metric: Option<Arc<str>> = metric.map(Into::into);
-        let question = move |node: Arc<Node>| {
-            let metric = metric.clone();
-            async move { node.metadata(tenant, metric.as_deref(), limit).await }
-        };
-        let mut answers = ask(&self.runtime, &self.members(), question);
-        let asking = async move {
+    fn metadata<'a>(
+        &'a self,
+        tenant: Tenant,
+        metric: Option<&'a str>,
+        limit: usize,
+        completeness: &'a Completeness,
+    ) -> BoxFuture<'a, Result<Vec<MetadataEntry>, AdminError>> {
+        Box::pin(async move {
+            let (members, metric) = (self.members(), metric.map(Arc::<str>::from));
+            let question = |node: Arc<Node>| {
+                let (metric, completeness) = (metric.clone(), completeness.clone());
+                async move { node.metadata(tenant, metric.as_deref(), limit, &completeness).await }
+            };
+            let mut answers = ask(&self.runtime, &members, question);
             let mut all: BTreeMap<(String, String, String, String), MetadataEntry> = BTreeMap::new();
-            while let Some((_, answer)) = answers.next().await {
-                for entry in answer.unwrap_or_default() {
-                    let MetadataEntry { metric, kind, help, unit } = entry.clone();
-                    all.insert((metric, kind, help, unit), entry);
+            let mut away = Vec::new();
+            while let Some((place, answer)) = answers.next().await {
+                match answer {
+                    Ok(entries) => all.extend(entries.into_iter().map(|entry| {
+                        let MetadataEntry { metric, kind, help, unit } = entry.clone();
+                        ((metric, kind, help, unit), entry)
+                    })),
+                    Err(why) if why.is_absence() => away.push((place, why)),
+                    Err(why) => return Err(why.into()),
                 }
             }
-            all.into_values().take(limit).collect()
-        };
-        wait(&self.runtime, asking).unwrap_or_default()
+            check_away(&members, &away, completeness)?;
+            Ok(all.into_values().take(limit).collect())
+        })
     }
 
     fn cardinality<'a>(&'a self, request: CardinalityRequest) -> BoxFuture<'a, Result<Cardinality, AdminError>> {
@@ -126,6 +141,23 @@ impl Admin for Gather {
     fn stats(&self) -> StoreStats {
         StoreStats::default()
     }
+}
+
+/// Whether there may be an answer without nodes that are away; notes if it lacks what they know.
+fn check_away(members: &Members, away: &[(usize, RpcError)], completeness: &Completeness) -> Result<(), AdminError> {
+    let Some((_, why)) = away.first() else { return Ok(()) };
+    let nodes = members.nodes().len();
+    if away.len() == nodes {
+        return Err(AdminError::Unavailable(nobody_answers(why)));
+    }
+    if members.copies().spare(|node| away.iter().any(|(place, _)| *place == node)) {
+        return Ok(());
+    }
+    if !completeness.may_lack() {
+        return Err(AdminError::Unavailable(not_wanted(away.len(), nodes, why)));
+    }
+    completeness.lack();
+    Ok(())
 }
 
 fn of_nodes() -> AdminError {

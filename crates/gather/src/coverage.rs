@@ -5,7 +5,7 @@
 //!    was acknowledged in the range. Who keeps hints for a node tells it, so a node that lacks something does not say so (see `route`).
 //! 3. Where nobody answers, there is no answer at all, not even a partial one.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use model::SHARDS;
 use rpc::RpcError;
@@ -49,18 +49,14 @@ impl Coverage {
     pub fn check(&self) -> Result<(), SelectError> {
         let Some(why) = &self.first_missing else { return Ok(()) };
         if self.complete.iter().all(Option::is_none) {
-            return Err(SelectError::Unavailable(format!("no storage node answers: {why}")));
+            return Err(SelectError::Unavailable(nobody_answers(why)));
         }
         if self.is_enough() {
             return Ok(());
         }
         if !self.completeness.may_lack() {
             let away = self.complete.iter().filter(|complete| complete.is_none()).count();
-            let why = format!(
-                "{away} of {} storage nodes are missing, and a partial answer is not wanted: {why}",
-                self.complete.len()
-            );
-            return Err(SelectError::Unavailable(why));
+            return Err(SelectError::Unavailable(not_wanted(away, self.complete.len(), why)));
         }
         self.completeness.lack();
         Ok(())
@@ -90,6 +86,16 @@ impl Coverage {
         }
         self.copies().spare(|node| self.complete[node].is_none()) && covered.iter().all(|word| *word == u64::MAX)
     }
+}
+
+/// Why there is no answer.
+pub fn nobody_answers(why: &dyn fmt::Display) -> String {
+    format!("no storage node answers: {why}")
+}
+
+/// Why an answer without some nodes is not given.
+pub fn not_wanted(away: usize, all: usize, why: &dyn fmt::Display) -> String {
+    format!("{away} of {all} storage nodes are missing, and a partial answer is not wanted: {why}")
 }
 
 #[cfg(test)]

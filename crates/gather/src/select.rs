@@ -87,14 +87,20 @@ impl Select for Gather {
             async move { node.versions(tenant, &asked).await }
         });
         let asking = async move {
-            let mut all = Vec::new();
+            let (mut all, mut away) = (Vec::new(), Vec::new());
             while let Some((node, answer)) = answers.next().await {
-                all.push((node, answer.ok()?));
+                match answer {
+                    Ok(versions) => all.push((node, versions)),
+                    Err(_) => away.push(node),
+                }
             }
             all.sort_unstable_by_key(|(node, _)| *node);
-            Some(all)
+            (all, away)
         };
-        let Some(all) = wait(&self.runtime, asking).flatten() else {
+        let asked = wait(&self.runtime, asking);
+        // The versions of some nodes say everything while others have all that those have that are away; should they not, they say that too.
+        let spare = |away: &[usize]| away.is_empty() || members.copies().spare(|node| away.contains(&node));
+        let Some((all, _)) = asked.filter(|(all, away)| !all.is_empty() && spare(away)) else {
             return ranges.iter().map(|_| Version(self.unique())).collect();
         };
         let together = |place: usize| {

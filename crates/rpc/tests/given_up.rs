@@ -14,8 +14,8 @@ use std::{
 use model::{Tenant, TimeRange};
 use rpc::{Node, NodeListener, NodeOptions, Role, Service};
 use storage_api::{
-    Admin, AdminError, BoxFuture, Cardinality, CardinalityRequest, DeleteRequest, MetadataEntry, NamesRequest, Select,
-    SelectError, SelectRequest, SeriesStream, StoreStats, ValuesRequest, Version,
+    Admin, AdminError, BoxFuture, Cardinality, CardinalityRequest, Completeness, DeleteRequest, MetadataEntry,
+    NamesRequest, Select, SelectError, SelectRequest, SeriesStream, StoreStats, ValuesRequest, Version,
 };
 use tokio::sync::Semaphore;
 
@@ -91,8 +91,14 @@ impl Admin for Fake {
         Box::pin(async { Ok(Vec::new()) })
     }
 
-    fn metadata(&self, _: Tenant, _: Option<&str>, _: usize) -> Vec<MetadataEntry> {
-        Vec::new()
+    fn metadata<'a>(
+        &'a self,
+        _: Tenant,
+        _: Option<&'a str>,
+        _: usize,
+        _: &'a Completeness,
+    ) -> BoxFuture<'a, Result<Vec<MetadataEntry>, AdminError>> {
+        Box::pin(async { Ok(Vec::new()) })
     }
 
     fn cardinality<'a>(&'a self, _: CardinalityRequest) -> BoxFuture<'a, Result<Cardinality, AdminError>> {

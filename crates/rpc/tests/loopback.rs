@@ -199,9 +199,17 @@ impl Admin for Fake {
         Box::pin(async { Ok(vec![Tenant::new(1, 2)]) })
     }
 
-    fn metadata(&self, _: Tenant, metric: Option<&str>, _: usize) -> Vec<MetadataEntry> {
+    fn metadata<'a>(
+        &'a self,
+        _: Tenant,
+        metric: Option<&'a str>,
+        _: usize,
+        completeness: &'a Completeness,
+    ) -> BoxFuture<'a, Result<Vec<MetadataEntry>, AdminError>> {
         let metric = metric.unwrap_or("all").to_string();
-        vec![MetadataEntry { metric, kind: "gauge".into(), help: "ü".into(), unit: String::new() }]
+        completeness.lack();
+        let entry = MetadataEntry { metric, kind: "gauge".into(), help: "ü".into(), unit: String::new() };
+        Box::pin(async { Ok(vec![entry]) })
     }
 
     fn cardinality<'a>(&'a self, _: CardinalityRequest) -> BoxFuture<'a, Result<Cardinality, AdminError>> {
@@ -349,7 +357,9 @@ async fn small_questions_have_answers() {
     };
     assert_eq!(node.delete_series(&delete).await, Ok(3));
     assert_eq!(node.tenants(TimeRange::ALL).await, Ok(vec![Tenant::new(1, 2)]));
-    assert_eq!(node.metadata(Tenant::DEFAULT, Some("up"), 5).await.expect("entries")[0].metric, "up");
+    let completeness = Completeness::may_be_partial();
+    let entries = node.metadata(Tenant::DEFAULT, Some("up"), 5, &completeness).await.expect("entries");
+    assert_eq!((entries[0].metric.as_str(), completeness.is_partial()), ("up", true));
     let question = CardinalityRequest {
         tenant: None,
         selector: Selector::everything(),

@@ -9,7 +9,7 @@ use basalt_http::{Params, Response, StatusCode, empty, json, plain};
 use model::{Tenant, TimeRange};
 use storage_api::{AdminError, DeleteRequest, MetadataEntry};
 
-use crate::{Server, args, error::ApiError, json::Json, work};
+use crate::{Server, args, error::ApiError, json::Json, labels::opening, work};
 
 /// Entries of `/api/v1/metadata`.
 const METADATA_MAX: usize = 1_000_000;
@@ -115,13 +115,14 @@ impl Server {
         let limit = args::limit(params, METADATA_MAX)?;
         let per_metric = params.number("limit_per_metric")?.filter(|limit| *limit > 0).unwrap_or(u64::MAX);
         let metric = params.get("metric").map(str::to_string);
-        let entries = self
-            .operate(move |admin| {
-                Box::pin(async move { Ok::<_, AdminError>(admin.metadata(tenant, metric.as_deref(), limit)) })
-            })
-            .await?;
+        let completeness = self.completeness(params);
+        let told = completeness.clone();
+        let asking = self.operate(move |admin| {
+            Box::pin(async move { admin.metadata(tenant, metric.as_deref(), limit, &told).await })
+        });
+        let entries = asking.await?;
         let mut body = Json::default();
-        body.raw("{\"status\":\"success\",\"data\":{");
+        body.raw(opening(self.options.has_nodes, &completeness)).raw("{");
         let families = entries.chunk_by(|one, next| one.metric == next.metric).take(limit);
         for (index, family) in families.enumerate() {
             body.raw(if index > 0 { "," } else { "" }).text(&family[0].metric).raw(":");

@@ -145,7 +145,7 @@ impl Server {
 }
 
 /// What stands before the data. Only an answer of several nodes says whether data of some are missing.
-fn opening(has_nodes: bool, completeness: &Completeness) -> &'static str {
+pub(crate) fn opening(has_nodes: bool, completeness: &Completeness) -> &'static str {
     match (has_nodes, completeness.is_partial()) {
         (false, _) => "{\"status\":\"success\",\"data\":",
         (true, false) => "{\"status\":\"success\",\"isPartial\":false,\"data\":",

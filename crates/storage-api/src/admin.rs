@@ -4,7 +4,7 @@ use std::fmt;
 
 use model::{Selector, Tenant, TimeRange};
 
-use crate::{BoxFuture, insert::Refusals};
+use crate::{BoxFuture, Completeness, insert::Refusals};
 
 /// Flush, merge, snapshots, delete, tenants, statistics, metadata.
 pub trait Admin: Send + Sync {
@@ -33,7 +33,13 @@ pub trait Admin: Send + Sync {
     fn tenants<'a>(&'a self, range: TimeRange) -> BoxFuture<'a, Result<Vec<Tenant>, AdminError>>;
 
     /// What is known about metrics, sorted by metric; of one metric if it is named.
-    fn metadata(&self, tenant: Tenant, metric: Option<&str>, limit: usize) -> Vec<MetadataEntry>;
+    fn metadata<'a>(
+        &'a self,
+        tenant: Tenant,
+        metric: Option<&'a str>,
+        limit: usize,
+        completeness: &'a Completeness,
+    ) -> BoxFuture<'a, Result<Vec<MetadataEntry>, AdminError>>;
 
     /// The statistics behind `/api/v1/status/tsdb`.
     fn cardinality<'a>(&'a self, request: CardinalityRequest) -> BoxFuture<'a, Result<Cardinality, AdminError>>;

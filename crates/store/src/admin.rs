@@ -3,8 +3,8 @@
 use model::{Tenant, TimeRange};
 use part::SearchesStats;
 use storage_api::{
-    Admin, AdminError, BoxFuture, CacheStats, Cardinality, CardinalityRequest, DeleteRequest, MetadataEntry,
-    SelectError, StoreStats,
+    Admin, AdminError, BoxFuture, CacheStats, Cardinality, CardinalityRequest, Completeness, DeleteRequest,
+    MetadataEntry, SelectError, StoreStats,
 };
 
 use crate::{Store, cardinality, counters::get, error::StoreError, inner::Inner, select, snapshots};
@@ -56,8 +56,14 @@ impl Admin for Store {
         self.blocking(move |inner| select::tenants(inner, range).map_err(failed))
     }
 
-    fn metadata(&self, tenant: Tenant, metric: Option<&str>, limit: usize) -> Vec<MetadataEntry> {
-        self.inner.metadata.list(tenant, metric, limit)
+    fn metadata<'a>(
+        &'a self,
+        tenant: Tenant,
+        metric: Option<&'a str>,
+        limit: usize,
+        _: &'a Completeness,
+    ) -> BoxFuture<'a, Result<Vec<MetadataEntry>, AdminError>> {
+        Box::pin(async move { Ok(self.inner.metadata.list(tenant, metric, limit)) })
     }
 
     fn cardinality<'a>(&'a self, request: CardinalityRequest) -> BoxFuture<'a, Result<Cardinality, AdminError>> {

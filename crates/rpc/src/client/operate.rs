@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use model::{Tenant, TimeRange};
-use storage_api::{Cardinality, CardinalityRequest, DeleteRequest, MetadataEntry};
+use storage_api::{Cardinality, CardinalityRequest, Completeness, DeleteRequest, MetadataEntry};
 
 use super::Node;
 use crate::{
@@ -82,14 +82,19 @@ impl Node {
         tenant: Tenant,
         metric: Option<&str>,
         limit: usize,
+        completeness: &Completeness,
     ) -> Result<Vec<MetadataEntry>, RpcError> {
         self.hello().await?;
         let question = MetadataQuestion {
             tenant: Some(requests::tenant_message(tenant)),
             metric: metric.map(str::to_string),
             limit: limit as u64,
+            may_lack: completeness.may_lack(),
         };
         let answer: MetadataList = self.call(path::METADATA, &question, self.options.call_time_max).await?;
+        if answer.lacks {
+            completeness.lack();
+        }
         Ok(answer.entries.into_iter().map(requests::metadata_entry).collect())
     }
 

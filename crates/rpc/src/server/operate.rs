@@ -90,11 +90,13 @@ impl Service {
         let question = decode::<MetadataQuestion>(question)?;
         let tenant = requests::tenant(question.tenant.as_ref()).map_err(wrong)?;
         let limit = usize::try_from(question.limit).unwrap_or(usize::MAX);
+        let completeness = requests::completeness(question.may_lack);
+        let told = completeness.clone();
         let entries = self.operating(move |admin| {
-            Box::pin(async move { Ok(admin.metadata(tenant, question.metric.as_deref(), limit)) })
+            Box::pin(async move { admin.metadata(tenant, question.metric.as_deref(), limit, &told).await })
         });
         let entries = entries.await?.into_iter().map(requests::metadata_message).collect();
-        Ok(encode(&MetadataList { entries }))
+        Ok(encode(&MetadataList { entries, lacks: completeness.is_partial() }))
     }
 
     pub(super) async fn cardinality(&self, question: &[u8]) -> Result<Bytes, Status> {

@@ -394,6 +394,9 @@ pub struct MetadataQuestion {
     pub metric: Option<String>,
     #[prost(uint64, tag = "3")]
     pub limit: u64,
+    /// The answer may lack what a node knows that is away.
+    #[prost(bool, tag = "4")]
+    pub may_lack: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]
@@ -412,6 +415,8 @@ pub struct MetadataMessage {
 pub struct MetadataList {
     #[prost(message, repeated, tag = "1")]
     pub entries: Vec<MetadataMessage>,
+    #[prost(bool, tag = "2")]
+    pub lacks: bool,
 }
 
 #[derive(Clone, PartialEq, Eq, Message)]

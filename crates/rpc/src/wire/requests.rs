@@ -64,6 +64,11 @@ pub fn scope_message(tenant: Tenant, selector: &Selector, range: TimeRange, budg
     }
 }
 
+/// Whether an answer may lack something.
+pub fn completeness(may_lack: bool) -> Completeness {
+    if may_lack { Completeness::may_be_partial() } else { Completeness::required() }
+}
+
 /// Tenant, selector, range and budget of a query.
 pub fn scope(message: Option<&Scope>) -> Result<(Tenant, Selector, TimeRange, Budget), Wrong> {
     let message = message.ok_or("no scope")?;
@@ -74,7 +79,7 @@ pub fn scope(message: Option<&Scope>) -> Result<(Tenant, Selector, TimeRange, Bu
     let set = |set: &MatcherSet| set.all_of.iter().map(matcher).collect::<Result<Vec<_>, Wrong>>();
     let any_of = message.any_of.iter().map(set).collect::<Result<_, _>>()?;
     let deadline = message.milliseconds_left.and_then(|left| Instant::now().checked_add(Duration::from_millis(left)));
-    let completeness = if message.may_lack { Completeness::may_be_partial() } else { Completeness::required() };
+    let completeness = completeness(message.may_lack);
     let budget = Budget { series_max: message.series_max, cancel: Cancel::default(), deadline, completeness };
     Ok((tenant(message.tenant.as_ref())?, Selector { any_of }, range(message.range.as_ref())?, budget))
 }

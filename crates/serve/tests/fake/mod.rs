@@ -7,9 +7,9 @@ use std::sync::{
 
 use model::{KeyBuilder, MatchOp, Matcher, Selector, SeriesId, SeriesKey, Tenant, TimeRange};
 use storage_api::{
-    Admin, AdminError, BoxFuture, Budget, Cancel, Cardinality, CardinalityRequest, DeleteRequest, MetadataEntry,
-    NamedCount, NamesRequest, Select, SelectError, SelectRequest, SeriesChunk, SeriesData, SeriesStream, StoreStats,
-    ValuesRequest, Version,
+    Admin, AdminError, BoxFuture, Budget, Cancel, Cardinality, CardinalityRequest, Completeness, DeleteRequest,
+    MetadataEntry, NamedCount, NamesRequest, Select, SelectError, SelectRequest, SeriesChunk, SeriesData, SeriesStream,
+    StoreStats, ValuesRequest, Version,
 };
 
 /// The store.
@@ -205,7 +205,13 @@ impl Admin for Fake {
         Box::pin(async { Ok(vec![Tenant::DEFAULT]) })
     }
 
-    fn metadata(&self, _: Tenant, metric: Option<&str>, limit: usize) -> Vec<MetadataEntry> {
+    fn metadata<'a>(
+        &'a self,
+        _: Tenant,
+        metric: Option<&'a str>,
+        limit: usize,
+        _: &'a Completeness,
+    ) -> BoxFuture<'a, Result<Vec<MetadataEntry>, AdminError>> {
         let entry = |metric: &str, help: &str| MetadataEntry {
             metric: metric.into(),
             kind: "gauge".into(),
@@ -213,7 +219,9 @@ impl Admin for Fake {
             unit: "s".into(),
         };
         let all = [entry("a", "one"), entry("a", "two"), entry("b", "three")];
-        all.into_iter().filter(|entry| metric.is_none_or(|metric| entry.metric == metric)).take(limit).collect()
+        let of_it = all.into_iter().filter(|entry| metric.is_none_or(|metric| entry.metric == metric)).take(limit);
+        let of_it = of_it.collect();
+        Box::pin(async { Ok(of_it) })
     }
 
     fn cardinality<'a>(&'a self, request: CardinalityRequest) -> BoxFuture<'a, Result<Cardinality, AdminError>> {

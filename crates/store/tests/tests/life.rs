@@ -6,7 +6,7 @@ use std::{
 };
 
 use model::{MatchOp, Matcher, Selector, Tenant, TimeRange};
-use storage_api::{Admin, MetricMetadata, NamesRequest, Refusal, Select, SelectRequest, ValuesRequest};
+use storage_api::{Admin, Completeness, MetricMetadata, NamesRequest, Refusal, Select, SelectRequest, ValuesRequest};
 use store::{Commits, DAY_MS, FlushLimits, HOUR_MS, Options};
 use testkit::{ManualClock, SimDisk};
 
@@ -294,11 +294,15 @@ fn metadata_survives_in_log_and_file() {
     };
     driver.wait(storage_api::Insert::insert(&driver.store, batch)).expect("it is taken");
     let disk = disk.cut_power();
+    let help = |driver: &Driver| {
+        let entries = driver.wait(driver.store.metadata(Tenant::DEFAULT, None, 9, &Completeness::required()));
+        entries.expect("a store has what it has")[0].help.clone()
+    };
     let driver = open(&disk, quiet());
-    assert_eq!(driver.store.metadata(Tenant::DEFAULT, None, 9)[0].help, "what it counts");
+    assert_eq!(help(&driver), "what it counts");
     driver.flush().expect("it can be flushed");
     let driver = open(&disk.cut_power(), quiet());
-    assert_eq!(driver.store.metadata(Tenant::DEFAULT, None, 9)[0].help, "what it counts");
+    assert_eq!(help(&driver), "what it counts");
 }
 
 #[test]

@@ -143,3 +143,26 @@ fn lists_exports_and_readers_get_from_three_storages_what_one_node_gives() {
 fn lists_exports_and_readers_get_from_two_copies_what_one_node_gives() {
     check_against_single(2);
 }
+
+#[test]
+fn what_metrics_are_is_said_to_lack_something_where_it_may() {
+    for copies in [1, 2] {
+        let mut cluster = Cluster::start(3, copies, false);
+        assert_eq!(cluster.insert.write(&body(START..START + 4 * STEP)).status, 204);
+        let whole = json(&asked(&cluster.select, "/api/v1/metadata"));
+        assert_eq!(whole["isPartial"], false);
+        cluster.storages[1].kill9();
+        let some = json(&asked(&cluster.select, "/api/v1/metadata"));
+        let denied = cluster.select.get("/api/v1/metadata?deny_partial_response=1");
+        if copies == 2 {
+            assert_eq!((&some, denied.status), (&whole, 200), "the others have all of it");
+        } else {
+            assert_eq!((&some["isPartial"], denied.status), (&true.into(), 503), "{}", denied.text());
+            assert!(denied.text().contains("1 of 3 storage nodes are missing"), "{}", denied.text());
+        }
+        cluster.storages[0].kill9();
+        cluster.storages[2].kill9();
+        let nobody = cluster.select.get("/api/v1/metadata");
+        assert_eq!(nobody.status, 503, "{}", nobody.text());
+    }
+}

@@ -4,6 +4,8 @@ use super::{
     nodes::{Nodes, Shape},
     selects::{SAMPLES, TIME_S, body, end_s, insert, loaded, select},
 };
+use testkit::proxy::Link;
+
 use crate::{prometheus::wait_until, queries::address, server::Basalt};
 
 /// How many series a query finds at each instant of a range, from what is kept where that is allowed.
@@ -36,6 +38,33 @@ fn a_storage_that_was_restarted_makes_kept_answers_old() {
         nodes.storages[0].start(&[]);
         wait_until("the insert sees it", || nodes.is_settled());
     }
+}
+
+#[test]
+fn kept_answers_serve_while_a_storage_is_away_and_not_beyond_what_the_others_have() {
+    let nodes = loaded(Shape { inserts: 1, storages: 2, copies: 2 });
+    let ask = || {
+        let (start, end) = (TIME_S.to_string(), end_s().to_string());
+        let range = [("query", "max(count(work))"), ("start", &start), ("end", &end), ("step", "60")];
+        let answer = select(&nodes).ok(&address("/select/0/prometheus/api/v1/query_range", &range));
+        let answer: serde_json::Value = serde_json::from_str(&answer).expect("an answer in JSON");
+        (answer["isPartial"].clone(), answer["data"]["result"].clone())
+    };
+    let hits = || select(&nodes).metric("vm_rollup_result_cache_full_hits_total");
+    let (partial, all) = ask();
+    assert_eq!(partial, false);
+    let (to_insert, to_select) = (0, nodes.shape.inserts);
+    nodes.storages[1].set_link(to_select, Link::Cut);
+    wait_until("the select notices", || {
+        let before = hits();
+        ask() == (false.into(), all.clone()) && hits() > before
+    });
+    // The one that is left does not get what comes now, and says so as soon as it may lack something.
+    nodes.storages[0].set_link(to_insert, Link::Cut);
+    let more = insert(&nodes).write(&body(1_000..1_005, SAMPLES));
+    assert_eq!(more.status, 204, "{}", more.text());
+    let (partial, some) = ask();
+    assert_eq!((partial, some), (true.into(), all), "what was acknowledged is where nobody can ask");
 }
 
 #[test]
