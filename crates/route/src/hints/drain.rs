@@ -22,9 +22,11 @@ use super::{HintOptions, log::HintLog, metadata};
 use crate::outgoing::Outgoing;
 
 /// So many samples go together, or one record more.
-const SAMPLES_TOGETHER: usize = 32 << 10;
+const SAMPLES_TOGETHER: usize = 16 << 10;
 /// Behind a call during which live rows went to the node it is left alone for so many times as long as the call took.
 const LEFT_TO_LIVE_ROWS: u32 = 9;
+/// A call that took long has waited for the node's disk, mostly, and no live row gains by waiting longer.
+const LEFT_ALONE_MAX: Duration = Duration::from_secs(1);
 /// Rows that were read and wait for the node.
 const READ_AHEAD: usize = 2;
 /// In a simulation a whole segment is read at once, so that the same happens each time.
@@ -75,7 +77,8 @@ pub async fn drain_oldest(
         drained.samples += inserted.samples;
         drained.refused += inserted.refused.total();
         let is_shared = send.sent() > before + samples;
-        pace.wait(samples, if is_shared { began.elapsed() * LEFT_TO_LIVE_ROWS } else { Duration::ZERO }).await;
+        let left_alone = (began.elapsed() * LEFT_TO_LIVE_ROWS).min(LEFT_ALONE_MAX);
+        pace.wait(samples, if is_shared { left_alone } else { Duration::ZERO }).await;
     }
     let report = reading.ended.await.map_err(|why| DrainError::Disk(format!("reading ended badly: {why}")))??;
     drained.damaged = report.damaged_count;
@@ -282,7 +285,7 @@ mod tests {
 
     use super::*;
 
-    /// A node that takes everything, in a second each time, while others send as many samples as `live`.
+    /// A node that takes everything, in a twentieth of a second each time, while others send as many samples as `live`.
     #[derive(Default)]
     struct Taking {
         live: u64,
@@ -290,7 +293,7 @@ mod tests {
         calls: Mutex<Vec<(Instant, Outgoing)>>,
     }
 
-    const CALL_TIME: Duration = Duration::from_secs(1);
+    const CALL_TIME: Duration = Duration::from_millis(50);
 
     impl AsyncSend for Taking {
         fn send<'a>(&'a self, out: &'a Outgoing) -> storage_api::BoxFuture<'a, Result<Inserted, InsertError>> {
@@ -361,7 +364,8 @@ mod tests {
     async fn live_rows_have_most_of_the_nodes_time() {
         let apart = |node: Taking| {
             let begins: Vec<Instant> = node.calls.into_inner().into_iter().map(|(begin, _)| begin).collect();
-            begins.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64().round() as u32).collect::<Vec<_>>()
+            let calls = |pair: &[Instant]| (pair[1] - pair[0]).as_secs_f64() / CALL_TIME.as_secs_f64();
+            begins.windows(2).map(|pair| calls(pair).round() as u32).collect::<Vec<_>>()
         };
         let alone = Taking::default();
         drained(3, SAMPLES_TOGETHER, &[Tenant::default()], &alone).await;
