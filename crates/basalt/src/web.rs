@@ -81,7 +81,7 @@ impl Web {
             "/config" => plain(StatusCode::OK, ""),
             "/ready" => plain(StatusCode::OK, "OK"),
             "/metric-relabel-debug" | "/target-relabel-debug" => relabeling::page(request),
-            _ if is_graphite(path) => plain(StatusCode::NOT_IMPLEMENTED, NO_GRAPHITE),
+            _ if is_graphite(path) => no_graphite(),
             _ => return None,
         })
     }
@@ -132,6 +132,11 @@ fn beside() -> Response {
     let mut response = empty(StatusCode::FOUND);
     response.headers_mut().insert(header::LOCATION, HeaderValue::from_static("vmui/"));
     response
+}
+
+/// The answer where Graphite's API would be.
+pub fn no_graphite() -> Response {
+    plain(StatusCode::NOT_IMPLEMENTED, NO_GRAPHITE)
 }
 
 fn is_graphite(path: &str) -> bool {

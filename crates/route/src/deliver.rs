@@ -8,7 +8,7 @@
 use head::Head;
 use model::{Sample, SeriesKey};
 use storage_api::{
-    InsertError, Inserted, MetricMetadata, NumberedBatch, NumberedOutcome, NumberedRow, SeriesName, check_of,
+    InsertError, Inserted, MetricMetadata, NumberedBatch, NumberedOutcome, NumberedRow, SeriesName, check_with,
 };
 
 use crate::{
@@ -67,11 +67,9 @@ impl Way<'_> {
         metadata: &[MetricMetadata<'_>],
         inserted: &mut Inserted,
     ) -> Result<(), InsertError> {
-        let known =
-            |slot| self.numbers.get(slot).map_or_else(|| SeriesName::Id(self.head.id(slot)), SeriesName::Number);
-        let mut outcome = self.say(rows, start, samples, metadata, &known).await?;
+        let mut outcome = self.say(rows, start, samples, metadata, |slot| self.numbers.get(slot)).await?;
         if outcome == NumberedOutcome::Stale {
-            outcome = self.say(rows, start, samples, metadata, &|slot| SeriesName::Id(self.head.id(slot))).await?;
+            outcome = self.say(rows, start, samples, metadata, |_| None).await?;
         }
         match outcome {
             NumberedOutcome::Stale => Err(misunderstood("it does not take rows that are named by id")),
@@ -82,27 +80,32 @@ impl Way<'_> {
         }
     }
 
-    /// One round: rows named by `name`. Learns the numbers that come back.
+    /// One round: rows named by their numbers, or by id where there is none. Learns the numbers that come back.
     async fn say(
         &self,
         rows: &[OutRow],
         start: usize,
         samples: &[Sample],
         metadata: &[MetricMetadata<'_>],
-        name: &(dyn Fn(u32) -> SeriesName<'static> + Sync),
+        number_of: impl Fn(u32) -> Option<u32>,
     ) -> Result<NumberedOutcome, InsertError> {
         let mut asked = Vec::new();
-        let mut named = Vec::with_capacity(rows.len());
-        let mut by_number = Vec::with_capacity(rows.len());
-        for row in rows {
-            let series = name(row.slot);
-            match series {
-                SeriesName::Number(_) => by_number.push(self.head.id(row.slot)),
-                _ => asked.push(row.slot),
-            }
-            named.push(self.row(series, *row, start));
-        }
-        let check = check_of(by_number.into_iter());
+        let mut check = 0;
+        let name = |row: &OutRow| {
+            let id = self.head.id(row.slot);
+            let series = match number_of(row.slot) {
+                Some(number) => {
+                    check = check_with(check, id);
+                    SeriesName::Number(number)
+                }
+                None => {
+                    asked.push(row.slot);
+                    SeriesName::Id(id)
+                }
+            };
+            self.row(series, *row, start)
+        };
+        let named: Vec<NumberedRow<'_>> = rows.iter().map(name).collect();
         let batch = NumberedBatch { tenant: self.out.tenant, rows: &named, samples, check, metadata };
         let outcome = self.link.insert_numbered(batch).await?;
         if let NumberedOutcome::Taken { numbers, unknown, .. } = &outcome {

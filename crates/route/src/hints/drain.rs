@@ -24,7 +24,7 @@ use crate::outgoing::Outgoing;
 /// So many samples go together, or one record more.
 const SAMPLES_TOGETHER: usize = 16 << 10;
 /// Behind a call during which live rows went to the node it is left alone for so many times as long as the call took.
-const LEFT_TO_LIVE_ROWS: u32 = 9;
+const LEFT_TO_LIVE_ROWS: u32 = 5;
 /// A call that took long has waited for the node's disk, mostly, and no live row gains by waiting longer.
 const LEFT_ALONE_MAX: Duration = Duration::from_secs(1);
 /// Rows that were read and wait for the node.

@@ -9,6 +9,7 @@ use route::BY_LABELS;
 use crate::{
     front::{FrontStats, Wrong},
     machine,
+    web::no_graphite,
 };
 
 /// What stands in a path where labels name the tenants.
@@ -68,6 +69,12 @@ impl Pages {
     }
 }
 
+/// Whether Graphite would register series by their tags here.
+fn is_of_tags(path: &str) -> bool {
+    let of_tenant = path.strip_prefix("/insert/").and_then(|rest| rest.split_once('/'));
+    of_tenant.is_some_and(|(_, rest)| matches!(rest, "graphite/tags/tagSeries" | "graphite/tags/tagMultiSeries"))
+}
+
 impl Handler for Pages {
     async fn handle(&self, request: Request) -> Response {
         let path = request.path();
@@ -81,6 +88,7 @@ impl Handler for Pages {
             }
             Some(Ok(entrance)) => self.receiver.receive(entrance, request).await,
             Some(Err(why)) => plain(StatusCode::BAD_REQUEST, why),
+            None if is_of_tags(path) => no_graphite(),
             None => {
                 self.stats.wrong(Wrong::Unsupported);
                 plain(StatusCode::BAD_REQUEST, format!("unsupported path requested: {path:?}"))

@@ -44,6 +44,8 @@ const OF_INSERTS: Paths = (
         ("POST", "/insert/multitenant/prometheus/api/v1/write", "\0", 204, NONE),
         ("POST", "/insert/multitenant/prometheus/api/v1/import/prometheus", "m{vm_account_id=\"3\"} 1", 204, NONE),
         ("POST", "/insert/multitenant/influx/write", "m,vm_account_id=3 f=1", 204, NONE),
+        ("POST", "/insert/0/graphite/tags/tagSeries", "path=a", 501, TEXT),
+        ("POST", "/insert/0/graphite/tags/tagMultiSeries", "path=a", 501, TEXT),
     ],
 );
 
