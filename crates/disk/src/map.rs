@@ -27,7 +27,7 @@ pub struct Map {
 enum Owner {
     /// The mapping leaves the table of those that are watched before it ends: fields are dropped in this order.
     File {
-        _watched: Watched,
+        watched: Watched,
         mmap: Mmap,
     },
     Heap(Vec<u8>),
@@ -52,7 +52,7 @@ impl Map {
         // SAFETY: the files of a data folder belong to the process that holds its lock; they are
         // only ever appended to, and `Disk::reopen` forbids cutting below a map that is in use.
         let mmap = unsafe { Mmap::map(file)? };
-        Ok(Map::whole(Owner::File { _watched: Watched::new(&mmap), mmap }))
+        Ok(Map::whole(Owner::File { watched: Watched::new(&mmap), mmap }))
     }
 
     /// Wraps bytes that something else owns, for a double that watches who still holds a map.
@@ -85,6 +85,14 @@ impl Map {
             start: self.start + range.start,
             end: self.start + range.end,
         })
+    }
+
+    /// How many pages of the whole mapping could not be read so far, and stand as zeros.
+    pub fn unreadable_pages(&self) -> u64 {
+        match &*self.owner {
+            Owner::File { watched, .. } => watched.unreadable_pages(),
+            Owner::Heap(_) | Owner::Other(_) => 0,
+        }
     }
 
     /// Gives the pages that lie wholly inside `range` back to the system; they are read again from

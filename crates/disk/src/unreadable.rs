@@ -31,10 +31,13 @@ const MAPPINGS_MAX: usize = 16 << 10;
 struct Place {
     start: AtomicUsize,
     len: AtomicUsize,
+    /// Pages of it that could not be read.
+    unreadable: AtomicU64,
 }
 
 static PLACES: [Place; MAPPINGS_MAX] =
-    [const { Place { start: AtomicUsize::new(0), len: AtomicUsize::new(0) } }; MAPPINGS_MAX];
+    [const { Place { start: AtomicUsize::new(0), len: AtomicUsize::new(0), unreadable: AtomicU64::new(0) } };
+        MAPPINGS_MAX];
 /// Places from here on were never used.
 static PLACES_END: AtomicUsize = AtomicUsize::new(0);
 static PAGES: AtomicU64 = AtomicU64::new(0);
@@ -61,10 +64,16 @@ impl Watched {
         let start = mapped.as_ptr().addr();
         let taken = PLACES.iter().position(|place| place.start.compare_exchange(0, start, Acquire, Relaxed).is_ok());
         if let Some(at) = taken {
+            PLACES[at].unreadable.store(0, Relaxed);
             PLACES[at].len.store(mapped.len(), Release);
             PLACES_END.fetch_max(at + 1, Release);
         }
         Self(taken)
+    }
+
+    /// How many pages of the mapping could not be read.
+    pub(crate) fn unreadable_pages(&self) -> u64 {
+        self.0.map_or(0, |at| PLACES[at].unreadable.load(Relaxed))
     }
 }
 
@@ -102,7 +111,7 @@ extern "C" fn on_fault(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc:
     let (address, errno) = unsafe { ((*info).si_addr().addr(), libc::__errno_location()) };
     // SAFETY: as above.
     let errno_before = unsafe { *errno };
-    if is_watched(address) {
+    if let Some(place) = place_of(address) {
         let page = address & !(PAGE_BYTES.load(Relaxed) - 1);
         // SAFETY: the page lies in a mapping that is ours, only read, and cannot be read: nobody has seen or will see other bytes in it, but for
         // those who read it while the system still could, and they hold no copy that has to agree.
@@ -118,6 +127,7 @@ extern "C" fn on_fault(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc:
         };
         if mapped != libc::MAP_FAILED {
             PAGES.fetch_add(1, Relaxed);
+            place.unreadable.fetch_add(1, Relaxed);
             // SAFETY: as above.
             unsafe { *errno = errno_before };
             return;
@@ -133,8 +143,8 @@ extern "C" fn on_fault(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc:
     }
 }
 
-fn is_watched(address: usize) -> bool {
-    PLACES[..PLACES_END.load(Acquire).min(MAPPINGS_MAX)].iter().any(|place| {
+fn place_of(address: usize) -> Option<&'static Place> {
+    PLACES[..PLACES_END.load(Acquire).min(MAPPINGS_MAX)].iter().find(|place| {
         let (len, start) = (place.len.load(Acquire), place.start.load(Acquire));
         len > 0 && address.checked_sub(start).is_some_and(|offset| offset < len)
     })

@@ -120,7 +120,7 @@ fn collect(workers: &mut [Worker], tally: &mut Tally) {
 }
 
 /// Tells the torn tail from damage, and adds all to the report.
-fn settle(path: &Path, map: &[u8], mut tally: Tally, report: &mut ReplayReport) {
+fn settle(path: &Path, map: &Map, mut tally: Tally, report: &mut ReplayReport) {
     report.records += tally.records;
     report.samples += tally.samples;
     report.undefined_samples += tally.undefined_samples;
@@ -131,7 +131,9 @@ fn settle(path: &Path, map: &[u8], mut tally: Tally, report: &mut ReplayReport) 
         }
     }
     report.damaged_count += tally.damages_unnamed;
-    let torn = map.get(tally.whole_end..).map_or(0, written_end) as u64;
+    let rest = &map[tally.whole_end.min(map.len())..];
+    // Zeros may stand for what the drive cannot read.
+    let torn = if map.unreadable_pages() == 0 { written_end(rest) } else { rest.len() } as u64;
     if torn > 0 {
         report.torn.push(Torn { path: path.to_path_buf(), offset: tally.whole_end as u64, bytes: torn });
     }

@@ -75,7 +75,7 @@ impl<'a> Iterator for Walk<'a> {
             return None;
         }
         let Some(frame) = self.frame_at(offset) else {
-            if written_end(&self.segment[offset..]) == 0 {
+            if self.segment[offset..].iter().all(|byte| *byte == 0) {
                 self.at = self.segment.len();
                 return None;
             }

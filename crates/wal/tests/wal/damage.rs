@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::Arc;
 
+use disk::RealDisk;
 use testkit::{Fault, Op, SimDisk};
+use wal::{Options, ReplaySink, Wal};
 
-use crate::common::{Event, append, create, deterministic, dir, events_of, is_clean, replay_from};
+use crate::common::{Event, Memory, append, create, deterministic, dir, events_of, is_clean, replay_from};
 
 const HEADER_BYTES: u64 = 8192;
 
@@ -129,6 +132,56 @@ fn room_for_later_records_is_neither_torn_nor_damaged() {
     // Nothing was committed yet.
     disk.plant(&path, &vec![0; 20_000]);
     assert!(is_clean(&replay_from(&disk, 0, 1).0));
+}
+
+/// Cuts a file off when the log gives it the first definitions, as if the drive could not read the rest any more.
+struct Cutting {
+    memory: Memory,
+    file: std::fs::File,
+    len: u64,
+}
+
+impl ReplaySink for Cutting {
+    fn define(&self, keys: &mut dyn Iterator<Item = &[u8]>, slots_out: &mut Vec<u32>) {
+        self.file.set_len(self.len).expect("it can be cut");
+        self.memory.define(keys, slots_out);
+    }
+
+    fn samples(&self, slots: &[u32], times: &[i64], values: &[f64]) {
+        self.memory.samples(slots, times, values);
+    }
+
+    fn tombstone(&self, bytes: &[u8]) {
+        self.memory.tombstone(bytes);
+    }
+
+    fn metadata(&self, bytes: &[u8]) {
+        self.memory.metadata(bytes);
+    }
+}
+
+#[test]
+fn an_end_that_cannot_be_read_is_not_taken_for_room() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let disk = Arc::new(RealDisk::open(folder.path()).expect("it opens"));
+    let wal = Wal::create(disk.clone(), dir(), 0, Options::default()).expect("a healthy disk");
+    for time in 0..2_000 {
+        drop(append(&wal, &[(1, time, time as f64)]).unwrap());
+    }
+    wal.sync_now().unwrap();
+    drop(wal);
+    let (report, events) = replay_from(&*disk, 0, 1);
+    assert!(is_clean(&report) && events.len() == 2_000, "{report:?}");
+    let path = folder.path().join(dir()).join("0000000000000000.log");
+    let file = std::fs::OpenOptions::new().write(true).open(path).expect("the segment");
+    let sink = Cutting { memory: Memory::default(), file, len: HEADER_BYTES + 4 * 4096 };
+    let report = wal::replay(&*disk, &dir(), 0, 1, &sink).expect("a log of this version");
+    let left = sink.memory.events().len();
+    assert!(left > 0 && left < 2_000, "{left} left");
+    assert!(
+        report.torn.len() == 1 && report.torn[0].bytes > 4096,
+        "all of it, not what is left of a record: {report:?}"
+    );
 }
 
 #[test]
