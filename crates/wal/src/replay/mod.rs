@@ -22,7 +22,7 @@ pub use report::{ReplayReport, Torn};
 pub use sink::ReplaySink;
 
 use self::segment::replay_segment;
-use self::walk::written_end;
+use self::walk::written_from;
 use self::worker::Worker;
 use crate::error::{Result, WalError};
 use crate::format::Header;
@@ -86,7 +86,7 @@ fn read_header(path: &Path, map: &Map, number: u64, report: &mut ReplayReport) -
             report.add_damage(Corrupt::new(path, 0, what));
         }
         // Made and never committed to.
-        Err(HeaderError::Short | HeaderError::Damaged) if written_end(map) == 0 && map.unreadable_pages() == 0 => {}
+        Err(HeaderError::Short | HeaderError::Damaged) if written_from(map, 0) == 0 => {}
         Err(HeaderError::Damaged) => report.add_damage(Corrupt::new(path, 0, "both copies of the header differ")),
         Err(HeaderError::Short) => {
             report.torn.push(Torn { path: path.to_path_buf(), offset: 0, bytes: map.len() as u64 });

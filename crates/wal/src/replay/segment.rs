@@ -15,7 +15,7 @@ use disk::{Corrupt, Map};
 use super::report::{ReplayReport, Torn};
 use super::sink::ReplaySink;
 use super::table::Table;
-use super::walk::{Found, Record, Walk, written_end};
+use super::walk::{Found, Record, Walk, written_from};
 use super::worker::{Batch, Tally, Worker};
 use crate::format::{HEADER_BYTES, Header, Kind};
 
@@ -131,9 +131,7 @@ fn settle(path: &Path, map: &Map, mut tally: Tally, report: &mut ReplayReport) {
         }
     }
     report.damaged_count += tally.damages_unnamed;
-    let rest = &map[tally.whole_end.min(map.len())..];
-    // Zeros may stand for what the drive cannot read.
-    let torn = if map.unreadable_pages() == 0 { written_end(rest) } else { rest.len() } as u64;
+    let torn = written_from(map, tally.whole_end) as u64;
     if torn > 0 {
         report.torn.push(Torn { path: path.to_path_buf(), offset: tally.whole_end as u64, bytes: torn });
     }

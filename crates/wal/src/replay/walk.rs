@@ -5,6 +5,8 @@
 //!    salt and their own offset, so what is found was written there.
 //! 3. Without another frame the rest is the tail that the last write tore; if it is zeros, it is room that was made for later records.
 
+use disk::Map;
+
 use crate::format::{FRAME_BYTES, Frame, HEADER_BYTES, Kind};
 
 /// A record whose frame checks out and whose payload lies inside the segment.
@@ -61,9 +63,13 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The end of what is not room for later records.
-pub(super) fn written_end(bytes: &[u8]) -> usize {
-    bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
+/// How many bytes from `start` on are no room for later records. Zeros may also stand for what the drive cannot read.
+pub(super) fn written_from(segment: &Map, start: usize) -> usize {
+    let rest = &segment[start.min(segment.len())..];
+    if segment.unreadable_pages() > 0 {
+        return rest.len();
+    }
+    rest.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1)
 }
 
 impl<'a> Iterator for Walk<'a> {
