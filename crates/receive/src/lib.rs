@@ -44,7 +44,7 @@ mod whole;
 mod workspace;
 mod zabbix;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use basalt_http::{Gate, MetricsSource, MetricsText, Request, Response, StatusCode, json};
 use decode::{
@@ -158,11 +158,13 @@ impl Receiver {
     pub async fn receive(&self, entrance: Entrance, request: Request) -> Response {
         let stats = self.stats.door(entrance.door);
         stats.requests.add(1);
+        let begin = Instant::now();
         let peer = request.peer;
         let outcome = match entrance.enter(&request) {
             Ok(entered) => self.dispatch(entered, request).await,
             Err(rejection) => Err(rejection),
         };
+        stats.durations.update(begin.elapsed());
         outcome.unwrap_or_else(|rejection| {
             stats.rejected.add(1);
             let path = entrance.door.path();

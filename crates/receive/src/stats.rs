@@ -1,6 +1,6 @@
 //! What the doors count.
 
-use basalt_http::{Counter, MetricsText};
+use basalt_http::{Counter, MetricsText, Summary};
 use parking_lot::Mutex;
 use storage_api::{Inserted, Refusals};
 
@@ -53,6 +53,8 @@ pub struct DoorStats {
     pub requests: Counter,
     /// Requests that were answered with an error.
     pub rejected: Counter,
+    /// How long they took until they were answered: until their rows were durable.
+    pub durations: Summary,
 }
 
 /// Counters of a protocol.
@@ -140,9 +142,10 @@ impl Stats {
         }
         out.line("vm_relabel_metrics_dropped_total", self.rows_dropped.get());
         for door in Door::ALL {
-            let path = format!("{{path=\"{}\", protocol=\"{}\"}}", door.path(), door.protocol());
-            out.line(format_args!("vm_http_requests_total{path}"), self.door(*door).requests.get());
-            out.line(format_args!("vm_http_request_errors_total{path}"), self.door(*door).rejected.get());
+            let (stats, labels) = (self.door(*door), format!("path={:?}, protocol={:?}", door.path(), door.protocol()));
+            out.line(format_args!("vm_http_requests_total{{{labels}}}"), stats.requests.get());
+            out.line(format_args!("vm_http_request_errors_total{{{labels}}}"), stats.rejected.get());
+            stats.durations.write("vm_request_duration_seconds", labels, out);
         }
     }
 }

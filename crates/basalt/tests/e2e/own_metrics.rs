@@ -37,6 +37,7 @@ const LINES: &[&str] = &[
     "vm_rows_ignored_total{reason=\"big_timestamp\"}",
     "vm_http_requests_total{path=\"/api/v1/write\", protocol=\"promremotewrite\"}",
     "vm_http_request_errors_total{path=\"/api/v1/write\", protocol=\"promremotewrite\"}",
+    "vm_request_duration_seconds_count{path=\"/api/v1/write\", protocol=\"promremotewrite\"}",
     "vm_http_requests_total{path=\"/api/v1/export\"}",
     "vm_request_duration_seconds_count{path=\"/api/v1/export\"}",
     "vm_relabel_config_last_reload_successful",

@@ -64,10 +64,10 @@ async fn rows_arrive_and_are_acknowledged() {
     receiver.write_metrics(&mut metrics);
     let metrics = metrics.into_string();
     assert!(metrics.contains("vm_rows_inserted_total{type=\"promremotewrite\"} 6\n"), "{metrics}");
-    assert!(
-        metrics.contains("vm_http_requests_total{path=\"/api/v1/write\", protocol=\"promremotewrite\"} 3\n"),
-        "{metrics}"
-    );
+    for name in ["vm_http_requests_total", "vm_request_duration_seconds_count"] {
+        let line = format!("{name}{{path=\"/api/v1/write\", protocol=\"promremotewrite\"}} 3\n");
+        assert!(metrics.contains(&line), "{name}: {metrics}");
+    }
 }
 
 #[tokio::test]

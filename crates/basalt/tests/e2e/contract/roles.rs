@@ -133,6 +133,7 @@ const METRICS_OF_INSERTS: &[&str] = &[
     "vm_rows_inserted_total{type=\"opentsdb\"} ",
     "vm_http_requests_total{path=\"/api/v1/write\", protocol=\"promremotewrite\"} ",
     "vm_http_request_errors_total{path=\"/api/v1/write\", protocol=\"promremotewrite\"} ",
+    "vm_request_duration_seconds_count{path=\"/api/v1/write\", protocol=\"promremotewrite\"} ",
     "vm_relabel_config_last_reload_successful ",
 ];
 
