@@ -176,18 +176,7 @@ impl Server {
 
     /// Waits until background work has ended. Tells whether it has.
     pub fn settle(&self, patience: &Patience) -> io::Result<bool> {
-        let begin = Instant::now();
-        loop {
-            let before = self.cpu_s()?;
-            let window = Instant::now();
-            sleep(patience.idle);
-            if self.cpu_s()? - before < IDLE_CPU_SHARE * window.elapsed().as_secs_f64() {
-                return Ok(true);
-            }
-            if begin.elapsed() > patience.most {
-                return Ok(false);
-            }
-        }
+        settle(&[self], patience)
     }
 
     /// The sum of all metrics of `/metrics` whose name with labels begins with `prefix`.
@@ -201,10 +190,16 @@ impl Server {
     /// Writes out what waits in memory and waits for the end of that: a server that puts its work off gets no better
     /// figures for it.
     pub fn flush(&self, patience: &Patience) -> io::Result<bool> {
+        self.begin_flush()?;
+        self.settle(patience)
+    }
+
+    /// Has written out what waits in memory, where the server knows the request.
+    pub fn begin_flush(&self) -> io::Result<()> {
         if self.family == Family::VictoriaMetrics {
             self.client().get("/internal/force_flush")?.success()?;
         }
-        self.settle(patience)
+        Ok(())
     }
 
     /// Samples that it says it holds.
@@ -264,6 +259,23 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Waits until the background work of all servers has ended: none of them does anything for a while that they share. Tells whether that came.
+pub fn settle(servers: &[&Server], patience: &Patience) -> io::Result<bool> {
+    let spent = || servers.iter().map(|server| server.cpu_s()).collect::<io::Result<Vec<f64>>>();
+    let begin = Instant::now();
+    loop {
+        let (before, window) = (spent()?, Instant::now());
+        sleep(patience.idle);
+        let most = IDLE_CPU_SHARE * window.elapsed().as_secs_f64();
+        if spent()?.iter().zip(before).all(|(now, before)| now - before < most) {
+            return Ok(true);
+        }
+        if begin.elapsed() > patience.most {
+            return Ok(false);
+        }
     }
 }
 

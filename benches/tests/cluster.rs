@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use common::newest_build;
 use traffic::{
-    cluster::{ingest, queries},
+    cluster::{
+        ingest::{self, Spent},
+        queries,
+    },
     paired::Plan,
     queries::{DASHBOARD, Plan as QueryPlan},
     server::Patience,
@@ -23,7 +26,8 @@ fn a_cluster_takes_what_a_single_node_takes() {
     let recordings = ingest::record(&plan, folder.path()).expect("recordings");
     let round = ingest::run(&plan, &program.display().to_string(), &recordings, folder.path()).expect("a round");
     assert_eq!(round.samples, [6_000; 2]);
-    assert!(round.cpu_s.iter().flatten().all(|cpu_s| *cpu_s > 0.0) && round.drained.0 > 0);
+    let spent = |phase: &Spent| phase.single.iter().chain([&phase.cluster, &phase.rival]).all(|cpu_s| *cpu_s > 0.0);
+    assert!(round.cpu_s.iter().all(spent) && round.drained.0 > 0);
     assert!(ingest::table(&plan, &[round]).contains("CPU of the cluster over that of the single node"));
 }
 

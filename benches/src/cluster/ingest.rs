@@ -1,8 +1,9 @@
 //! What writing into a cluster costs, beside a single node that gets the same bodies in the same run.
 //!
-//! 1. *new* and *known* go into a single node, then into an insert before two storages with one copy of each series, then into VictoriaMetrics' single node:
-//!    CPU of all processes until everything is flushed, and the memory of all. VictoriaMetrics' cluster, which Debian has no package of, spends
-//!    [`RIVAL_CLUSTER`] times its single node's CPU on this traffic, by figures measured before.
+//! 1. *new* and *known* go into a single node, then into an insert before two storages with one copy of each series, then into a single node again and into
+//!    VictoriaMetrics': CPU of all processes until everything is flushed, and the memory of all. The cluster is set beside the mean of the single nodes before
+//!    and after it; what these differ by is the noise. VictoriaMetrics' cluster, which Debian has no package of, spends [`RIVAL_CLUSTER`] times its single
+//!    node's CPU on this traffic, by figures measured before.
 //! 2. With two copies of each series both storages get *new*; then one is away while *missed* is written, ten minutes of load at an interval of 15 s; then it is
 //!    started, and its hints drain while *beside* is written, over and over if it is small. How long that takes, how fast bodies are taken meanwhile, and how
 //!    fast those of *after* are.
@@ -74,8 +75,8 @@ pub fn record(plan: &Plan, folder: &Path) -> io::Result<Recordings> {
 /// One round.
 #[derive(Debug, Clone)]
 pub struct Round {
-    /// Of *new* and of *known*: CPU of the single node, of the cluster, and of VictoriaMetrics' single node.
-    pub cpu_s: [[f64; 3]; 2],
+    /// Of *new* and of *known*: what was spent on each.
+    pub cpu_s: [Spent; 2],
     /// Samples of each.
     pub samples: [u64; 2],
     /// The most memory of the single node, of all nodes together, and of VictoriaMetrics' single node.
@@ -86,11 +87,28 @@ pub struct Round {
     pub rates: [f64; 2],
 }
 
+/// CPU seconds of one phase.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Spent {
+    /// Of the single nodes before and after the cluster.
+    pub single: [f64; 2],
+    /// Of all nodes of the cluster.
+    pub cluster: f64,
+    /// Of VictoriaMetrics' single node.
+    pub rival: f64,
+}
+
+impl Spent {
+    fn single(&self) -> f64 {
+        self.single.iter().sum::<f64>() / self.single.len() as f64
+    }
+}
+
 /// Runs one round with a program.
 pub fn run(plan: &Plan, program: &str, recordings: &Recordings, folder: &Path) -> io::Result<Round> {
     let phases = [recordings.new.as_path(), recordings.known.as_path()];
     let mut round = Round {
-        cpu_s: [[0.0; 3]; 2],
+        cpu_s: [Spent::default(); 2],
         samples: [0; 2],
         memory_bytes: [0; 3],
         drained: (0, Duration::ZERO),
@@ -98,17 +116,13 @@ pub fn run(plan: &Plan, program: &str, recordings: &Recordings, folder: &Path) -
     };
     let own =
         format!("{program} single -retentionPeriod=100y -httpListenAddr=127.0.0.1:$PORT -storageDataPath=$DATADIR");
-    for (who, command) in [(0, own.as_str()), (2, VICTORIA_METRICS_COMMAND)] {
-        let home = tempfile::tempdir_in(folder)?;
-        let single = Server::start(command, &home.path().join("single"))?;
-        for (at, phase) in phases.iter().enumerate() {
-            let before = single.cpu_s()?;
-            round.samples[at] = replay(phase, &single, plan.connections)?.samples;
-            single.flush(&plan.patience)?;
-            round.cpu_s[at][who] = (single.cpu_s()? - before).max(CPU_S_MIN);
-        }
-        round.memory_bytes[who] = single.memory_peak_bytes()?;
-    }
+    let single = |round: &mut Round, turn: usize| {
+        let (spent, memory_bytes) = single(plan, &own, &phases, folder, &mut round.samples)?;
+        round.cpu_s.iter_mut().zip(spent).for_each(|(phase, spent)| phase.single[turn] = spent);
+        round.memory_bytes[0] = memory_bytes;
+        Ok::<_, io::Error>(())
+    };
+    single(&mut round, 0)?;
     {
         let home = tempfile::tempdir_in(folder)?;
         let cluster = Cluster::start(program, home.path(), STORAGES, 1)?;
@@ -116,12 +130,36 @@ pub fn run(plan: &Plan, program: &str, recordings: &Recordings, folder: &Path) -
             let before = cluster.cpu_s()?;
             replay(phase, &cluster.insert, plan.connections)?;
             cluster.flush(&plan.patience)?;
-            round.cpu_s[at][1] = (cluster.cpu_s()? - before).max(CPU_S_MIN);
+            round.cpu_s[at].cluster = (cluster.cpu_s()? - before).max(CPU_S_MIN);
         }
         round.memory_bytes[1] = cluster.memory_peak_bytes()?;
     }
+    single(&mut round, 1)?;
+    let (spent, memory_bytes) = self::single(plan, VICTORIA_METRICS_COMMAND, &phases, folder, &mut round.samples)?;
+    round.cpu_s.iter_mut().zip(spent).for_each(|(phase, spent)| phase.rival = spent);
+    round.memory_bytes[2] = memory_bytes;
     drain(plan, program, recordings, folder, &mut round)?;
     Ok(round)
+}
+
+/// CPU that a server alone spends on each phase, and the most memory that it had.
+fn single(
+    plan: &Plan,
+    command: &str,
+    phases: &[&Path; 2],
+    folder: &Path,
+    samples: &mut [u64; 2],
+) -> io::Result<([f64; 2], u64)> {
+    let home = tempfile::tempdir_in(folder)?;
+    let server = Server::start(command, &home.path().join("single"))?;
+    let mut spent = [0.0; 2];
+    for (at, phase) in phases.iter().enumerate() {
+        let before = server.cpu_s()?;
+        samples[at] = replay(phase, &server, plan.connections)?.samples;
+        server.flush(&plan.patience)?;
+        spent[at] = (server.cpu_s()? - before).max(CPU_S_MIN);
+    }
+    Ok((spent, server.memory_peak_bytes()?))
 }
 
 fn drain(plan: &Plan, program: &str, recordings: &Recordings, folder: &Path, round: &mut Round) -> io::Result<()> {
@@ -195,20 +233,28 @@ pub fn table(plan: &Plan, rounds: &[Round]) -> String {
         text.push_str("|\n");
     };
     for (at, phase) in ["new", "known"].into_iter().enumerate() {
-        for (who, name) in ["single", "cluster", "VictoriaMetrics' single node"].into_iter().enumerate() {
-            line(&format!("{phase}: {name}, thousand samples per CPU-second"), 0, &|round| {
-                round.samples[at] as f64 / round.cpu_s[at][who] / 1e3
-            });
-        }
+        let rate = |round: &Round, cpu_s: f64| round.samples[at] as f64 / cpu_s / 1e3;
+        line(&format!("{phase}: single, thousand samples per CPU-second"), 0, &|round| {
+            rate(round, round.cpu_s[at].single())
+        });
+        line(&format!("{phase}: cluster, thousand samples per CPU-second"), 0, &|round| {
+            rate(round, round.cpu_s[at].cluster)
+        });
+        line(&format!("{phase}: VictoriaMetrics' single node, thousand samples per CPU-second"), 0, &|round| {
+            rate(round, round.cpu_s[at].rival)
+        });
         line(&format!("{phase}: CPU of the cluster over that of the single node"), 2, &|round| {
-            round.cpu_s[at][1] / round.cpu_s[at][0]
+            round.cpu_s[at].cluster / round.cpu_s[at].single()
+        });
+        line(&format!("{phase}: CPU of the single node after it over that of the one before"), 2, &|round| {
+            round.cpu_s[at].single[1] / round.cpu_s[at].single[0]
         });
         line(
             &format!(
                 "{phase}: samples per CPU-second over those of VictoriaMetrics' cluster ({RIVAL_CLUSTER} × its single node)"
             ),
             1,
-            &|round| RIVAL_CLUSTER * round.cpu_s[at][2] / round.cpu_s[at][1],
+            &|round| RIVAL_CLUSTER * round.cpu_s[at].rival / round.cpu_s[at].cluster,
         );
     }
     for (who, name) in ["the single node", "all nodes together", "VictoriaMetrics' single node"].into_iter().enumerate()

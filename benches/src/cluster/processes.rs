@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::server::{Patience, Server};
+use crate::server::{Patience, Server, settle};
 
 /// Storages behind an insert.
 #[derive(Debug)]
@@ -80,13 +80,11 @@ impl Cluster {
         self.running().map(Server::memory_peak_bytes).sum()
     }
 
-    /// Writes out what waits in memory and waits for the end of that.
+    /// Writes out what waits in memory and waits for the end of that. All nodes are waited for at once: what they spend while they have nothing to do
+    /// counts for as long as with a single node.
     pub fn flush(&self, patience: &Patience) -> io::Result<bool> {
-        let mut is_settled = true;
-        for storage in self.storages.iter().flatten() {
-            is_settled &= storage.flush(patience)?;
-        }
-        Ok(is_settled && self.insert.settle(patience)?)
+        self.storages.iter().flatten().try_for_each(Server::begin_flush)?;
+        settle(&self.running().collect::<Vec<_>>(), patience)
     }
 }
 
