@@ -92,6 +92,15 @@ impl ScratchPool {
     }
 }
 
+/// When a batch is committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Commit {
+    /// From the moment when it is in the log: while memory gets it too, the disk works.
+    AtOnce,
+    /// When it is waited for, with all that are staged before that.
+    WhenWaitedFor,
+}
+
 /// A batch that waits for the log.
 pub struct Staged {
     inserted: Inserted,
@@ -129,7 +138,7 @@ impl Store {
 impl Inner {
     fn stage(&self, batch: &Batch<'_>, scratch: &mut IngestScratch) -> Result<Staged, InsertError> {
         batch.check()?;
-        self.stage_resolved(batch.tenant, batch.metadata, scratch, |guard, scratch, inserted| {
+        self.stage_resolved(batch.tenant, batch.metadata, Commit::AtOnce, scratch, |guard, scratch, inserted| {
             self.resolve(batch, scratch, guard, inserted)
         })
     }
@@ -139,6 +148,7 @@ impl Inner {
         &self,
         tenant: Tenant,
         metadata: &[MetricMetadata<'_>],
+        commit: Commit,
         scratch: &mut IngestScratch,
         resolve: impl FnOnce(&SlotGuard<'_>, &mut IngestScratch, &mut Inserted) -> Result<(), InsertError>,
     ) -> Result<Staged, InsertError> {
@@ -170,7 +180,10 @@ impl Inner {
                 assert!(known, "BUG: a slot was freed under a guard");
                 bytes.extend_from_slice(key.as_bytes());
             });
-            tickets[0] = Some(logged.map_err(|error| self.not_logged(&error))?);
+            let ticket = tickets[0].insert(logged.map_err(|error| self.not_logged(&error))?);
+            if commit == Commit::AtOnce {
+                ticket.call();
+            }
             times.iter().for_each(|time| range.include(*time));
             sealable = epoch.generation.rows.append(&guard, slots, times, values, epoch.seq);
             // Raised when the rows can be seen: an answer computed before has the old version.

@@ -16,7 +16,7 @@ use storage_api::{
 use crate::{
     Store,
     counters::add,
-    ingest::{IngestScratch, Staged},
+    ingest::{Commit, IngestScratch, Staged},
     inner::Inner,
 };
 
@@ -31,12 +31,42 @@ struct Answered {
 impl InsertNumbered for Store {
     fn insert_numbered<'a>(&'a self, batch: NumberedBatch<'a>) -> BoxFuture<'a, Result<NumberedOutcome, InsertError>> {
         Box::pin(async move {
-            let mut answered = Answered::default();
-            let staged = self.with_scratch(|scratch| self.inner.stage_numbered(&batch, scratch, &mut answered))?;
-            let inserted = self.durable(staged).await?;
-            let Answered { is_stale, unknown, numbers } = answered;
-            Ok(if is_stale { NumberedOutcome::Stale } else { NumberedOutcome::Taken { inserted, unknown, numbers } })
+            let (staged, answered) = self.stage_numbered(&batch, Commit::AtOnce)?;
+            Ok(answered.of(self.durable(staged).await?))
         })
+    }
+
+    fn insert_together<'a>(
+        &'a self,
+        batches: Vec<NumberedBatch<'a>>,
+    ) -> BoxFuture<'a, Vec<Result<NumberedOutcome, InsertError>>> {
+        Box::pin(async move {
+            let staged: Vec<_> =
+                batches.iter().map(|batch| self.stage_numbered(batch, Commit::WhenWaitedFor)).collect();
+            let mut outcomes = Vec::with_capacity(staged.len());
+            for batch in staged {
+                outcomes.push(match batch {
+                    Ok((staged, answered)) => self.durable(staged).await.map(|inserted| answered.of(inserted)),
+                    Err(error) => Err(error),
+                });
+            }
+            outcomes
+        })
+    }
+}
+
+impl Answered {
+    fn of(self, inserted: Inserted) -> NumberedOutcome {
+        let Self { is_stale, unknown, numbers } = self;
+        if is_stale { NumberedOutcome::Stale } else { NumberedOutcome::Taken { inserted, unknown, numbers } }
+    }
+}
+
+impl Store {
+    fn stage_numbered(&self, batch: &NumberedBatch<'_>, commit: Commit) -> Result<(Staged, Answered), InsertError> {
+        let mut answered = Answered::default();
+        let staged = self.with_scratch(|scratch| self.inner.stage_numbered(batch, commit, scratch, &mut answered))?;
+        Ok((staged, answered))
     }
 }
 
@@ -44,11 +74,12 @@ impl Inner {
     fn stage_numbered(
         &self,
         batch: &NumberedBatch<'_>,
+        commit: Commit,
         scratch: &mut IngestScratch,
         answered: &mut Answered,
     ) -> Result<Staged, InsertError> {
         check(batch)?;
-        self.stage_resolved(batch.tenant, batch.metadata, scratch, |guard, scratch, inserted| {
+        self.stage_resolved(batch.tenant, batch.metadata, commit, scratch, |guard, scratch, inserted| {
             self.resolve_numbered(batch, scratch, guard, inserted, answered)
         })
     }

@@ -1,9 +1,10 @@
 //! Group commit: one write and one sync for everybody who waits.
 //!
-//! 1. Appenders leave bytes in the active segment's buffer, ring the bell and keep a ticket.
+//! 1. Appenders leave bytes in the active segment's buffer and keep a ticket. Who calls with it, or waits for it, rings
+//!    the bell.
 //! 2. The committer wakes, commits what was closed by a rotation, then the active segment. While it syncs, the next
 //!    group gathers in the buffer.
-//! 3. While records come in groups, commits begin at least an interval apart, which makes the groups bigger and the
+//! 3. While several call for a commit, commits begin at least an interval apart, which makes the groups bigger and the
 //!    syncs fewer. Who comes alone is served at once: nobody would share the sync.
 //! 4. When records are not synced with every commit, the committer syncs an interval after the first unsynced one.
 
@@ -122,8 +123,8 @@ impl Shared {
         self.retired.lock().complete.remove(&number);
     }
 
-    /// Commits what was closed, and then what is active; with `sync` nothing stays unsynced. Says how many records the
-    /// active segment got.
+    /// Commits what was closed, and then what is active; with `sync` nothing stays unsynced. Says how many had called for
+    /// what the active segment got.
     pub(crate) fn commit_round(&self, sync: bool) -> u64 {
         loop {
             let Some(segment) = self.retired.lock().closing.front().cloned() else { break };
@@ -151,7 +152,7 @@ impl Shared {
             .into_iter()
             .map(|segment| {
                 let end = segment.end();
-                Ticket::new(Arc::clone(self), segment, Goal::Synced, end).wait()
+                Ticket::new(Arc::clone(self), segment, Goal::Synced, end).called().wait()
             })
             .fold(Ok(()), Result::and)
     }
@@ -166,12 +167,12 @@ impl Shared {
         loop {
             let call = self.bell.wait(self.sync_due());
             let began = Instant::now();
-            let records = self.commit_round(call.sync || call.stop || call.time_is_up);
+            let callers = self.commit_round(call.sync || call.stop || call.time_is_up);
             if call.stop {
                 return;
             }
             // Nobody waits for an unacknowledged write, so it can always gather.
-            if records > 1 || self.options.ack == Ack::None {
+            if callers > 1 || self.options.ack == Ack::None {
                 self.bell.rest(began + self.options.commit_interval);
             }
         }

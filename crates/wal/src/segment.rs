@@ -55,8 +55,8 @@ struct Buffer {
     bytes: Vec<u8>,
     /// The offset behind the last of them.
     end: u64,
-    /// How many records they are.
-    records: u64,
+    /// How many called the committer for them.
+    callers: u64,
     state: State,
 }
 
@@ -114,7 +114,7 @@ impl Segment {
             generation,
             path,
             salt: header.salt,
-            buffer: Mutex::new(Buffer { bytes, end, records: 0, state: State::Open }),
+            buffer: Mutex::new(Buffer { bytes, end, callers: 0, state: State::Open }),
             room: Condvar::new(),
             end: AtomicU64::new(end),
             written: Progress::default(),
@@ -173,17 +173,22 @@ impl Segment {
         self.room.notify_all();
     }
 
-    /// Writes what waits and, if `sync` says so, makes it durable; says how many records that were.
+    /// Notes that somebody calls the committer for what waits.
+    pub(crate) fn note_caller(&self) {
+        self.buffer.lock().callers += 1;
+    }
+
+    /// Writes what waits and, if `sync` says so, makes it durable; says how many had called for it.
     pub(crate) fn commit(&self, disk: &dyn Disk, sync: bool, counters: &Counters) -> u64 {
         let mut file = self.file.lock();
         let before = file.file.len();
-        let committed = self.write(&mut file, counters).and_then(|records| {
+        let committed = self.write(&mut file, counters).and_then(|callers| {
             if sync {
                 let bytes = file.file.len() - before;
                 file.make_room(bytes);
                 self.sync(&mut file, disk, counters)?;
             }
-            Ok(records)
+            Ok(callers)
         });
         committed.unwrap_or_else(|cause| {
             file.unsynced_since = None;
@@ -200,10 +205,10 @@ impl Segment {
 
     fn write(&self, file: &mut SegmentFile, counters: &Counters) -> disk::Result<u64> {
         let mut bytes = std::mem::take(&mut file.spare);
-        let (end, records) = {
+        let (end, callers) = {
             let mut buffer = self.buffer.lock();
             std::mem::swap(&mut buffer.bytes, &mut bytes);
-            (buffer.end, std::mem::take(&mut buffer.records))
+            (buffer.end, std::mem::take(&mut buffer.callers))
         };
         if bytes.is_empty() {
             file.spare = bytes;
@@ -220,7 +225,7 @@ impl Segment {
         bytes.clear();
         bytes.shrink_to(BUFFER_KEPT_BYTES_MAX);
         file.spare = bytes;
-        Ok(records)
+        Ok(callers)
     }
 
     fn sync(&self, file: &mut SegmentFile, disk: &dyn Disk, counters: &Counters) -> disk::Result<()> {
@@ -275,7 +280,6 @@ impl Appender<'_> {
         let frame = frame.to_bytes(self.segment.salt, self.buffer.end);
         self.buffer.bytes.extend_from_slice(&frame);
         self.buffer.bytes.extend_from_slice(payload);
-        self.buffer.records += 1;
         self.buffer.end += (frame.len() + payload.len()) as u64;
         self.segment.end.store(self.buffer.end, Ordering::Release);
         self.buffer.end

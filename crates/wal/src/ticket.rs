@@ -1,7 +1,9 @@
 //! What an append gives back: a promise that its records are as durable as was asked.
 //!
 //! A ticket is a future for any runtime and can also be waited for by a thread. It resolves when the segment has come
-//! far enough, or was poisoned before. Dropping it gives up waiting and nothing else: the records are logged anyway.
+//! far enough, or was poisoned before. The committer is called for it, if nobody has done that, when it is waited for:
+//! what is appended before the first ticket is waited for is committed together. Dropping a ticket gives up waiting and
+//! nothing else: the records are logged anyway.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -26,6 +28,8 @@ struct Pending {
     goal: Goal,
     end: u64,
     waiter: Option<u64>,
+    /// The committer knows that there is something to do.
+    is_called: bool,
 }
 
 /// What has to be done to the bytes.
@@ -45,7 +49,20 @@ impl Ticket {
 
     /// Waits until the bytes of `segment` before `end` have reached `goal`.
     pub(crate) fn new(shared: Arc<Shared>, segment: Arc<Segment>, goal: Goal, end: u64) -> Ticket {
-        Ticket { pending: Some(Pending { shared, segment, goal, end, waiter: None }) }
+        Ticket { pending: Some(Pending { shared, segment, goal, end, waiter: None, is_called: false }) }
+    }
+
+    /// The committer was called already.
+    pub(crate) fn called(mut self) -> Ticket {
+        self.pending.iter_mut().for_each(|pending| pending.is_called = true);
+        self
+    }
+
+    /// Has the committer begin now, while the caller has other work left before it waits.
+    pub fn call(&mut self) {
+        if let Some(pending) = &mut self.pending {
+            pending.call();
+        }
     }
 
     /// Waits on this thread.
@@ -74,6 +91,13 @@ impl Pending {
             Goal::Synced => &self.segment.synced,
         }
     }
+
+    fn call(&mut self) {
+        if !std::mem::replace(&mut self.is_called, true) {
+            self.segment.note_caller();
+            self.shared.ring();
+        }
+    }
 }
 
 impl Future for Ticket {
@@ -84,16 +108,21 @@ impl Future for Ticket {
         let mut waiter = pending.waiter;
         let polled = pending.progress().poll(pending.end, &mut waiter, context);
         pending.waiter = waiter;
+        if polled.is_pending() {
+            pending.call();
+        }
         polled.map_err(|cause| pending.segment.poisoned(&cause))
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        if let Some(Pending { waiter: Some(waiter), end, .. }) = &self.pending
-            && let Some(pending) = &self.pending
-        {
-            pending.progress().forget(*end, *waiter);
+        let Some(pending) = &mut self.pending else { return };
+        match pending.waiter {
+            Some(waiter) => pending.progress().forget(pending.end, waiter),
+            // Nobody waits, and it is to be committed all the same.
+            None if pending.progress().done() < pending.end => pending.call(),
+            None => {}
         }
     }
 }

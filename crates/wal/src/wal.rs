@@ -1,7 +1,7 @@
 //! The log as its owner sees it.
 //!
-//! 1. An append makes its records ([`crate::append`]) for the active segment, leaves them in its buffer, calls the
-//!    committer and gives a ticket.
+//! 1. An append makes its records ([`crate::append`]) for the active segment, leaves them in its buffer and gives a
+//!    ticket, with which the committer is called.
 //! 2. If the segment was closed meanwhile, the append begins again with the next one.
 //! 3. A rotation takes the file that was prepared for it, or makes one; nothing is synced while the owner keeps appenders out.
 
@@ -194,10 +194,7 @@ impl Wal {
             let segment = self.shared.active();
             self.wait_for_room(&segment)?;
             match push(&segment) {
-                Ok(end) => {
-                    self.shared.ring();
-                    return Ok(self.ticket(segment, end));
-                }
+                Ok(end) => return Ok(self.ticket(segment, end)),
                 Err(Refused::Closed) => {}
                 Err(Refused::Failed(error)) => return Err(error),
             }
@@ -208,15 +205,23 @@ impl Wal {
         let goal = match self.shared.options.ack {
             Ack::Power => Goal::Synced,
             Ack::Process => Goal::Written,
-            Ack::None => return Ticket::ready(),
+            Ack::None => {
+                // Nobody will wait for it.
+                self.shared.ring();
+                return Ticket::ready();
+            }
         };
         Ticket::new(Arc::clone(&self.shared), segment, goal, end)
     }
 
     fn wait_for_room(&self, segment: &Segment) -> Result<()> {
         let options = &self.shared.options;
-        if segment.waiting_bytes() >= options.waiting_bytes_max && self.shared.commits_when_asked() {
-            self.shared.commit_round(false);
+        if segment.waiting_bytes() >= options.waiting_bytes_max {
+            if self.shared.commits_when_asked() {
+                self.shared.commit_round(false);
+            }
+            // Nobody may wait for what fills the room.
+            self.shared.ring();
         }
         if segment.wait_for_room(options.waiting_bytes_max, options.room_wait_max) {
             return Ok(());

@@ -1,14 +1,10 @@
 //! Rows of another node.
 
-use std::{
-    future::poll_fn,
-    sync::{Arc, atomic::Ordering},
-    task::Poll,
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use bytes::Bytes;
 use codec::bytes::Malformed;
-use storage_api::{BoxFuture, InsertError, InsertNumbered, NumberedOutcome, Refusal, ReportAnswer};
+use storage_api::{InsertError, InsertNumbered, NumberedOutcome, Refusal, ReportAnswer};
 use tokio::sync::SemaphorePermit;
 use tonic::Status;
 
@@ -38,7 +34,7 @@ impl Service {
         let messages = bundle::read(message).map_err(broken)?;
         let _turns = self.turns(messages.len()).await?;
         let decoded = messages.into_iter().map(rows::read).collect::<Result<Vec<_>, _>>().map_err(broken)?;
-        let outcomes = all(decoded.iter().map(|decoded| insert.insert_numbered(decoded.batch())).collect()).await;
+        let outcomes = insert.insert_together(decoded.iter().map(|decoded| decoded.batch()).collect()).await;
         let batch = |outcome| match self.insert_reply(outcome) {
             Ok(taken) => BatchReply { taken: Some(taken), failure: Bytes::new() },
             Err(error) => BatchReply { taken: None, failure: Bytes::copy_from_slice(insert_status(&error).details()) },
@@ -90,21 +86,4 @@ impl Service {
 
 fn broken(why: Malformed) -> Status {
     Status::invalid_argument(format!("cannot read the rows: {why}"))
-}
-
-/// Does all at once: rows that become durable at the same time are waited for once.
-async fn all<T>(mut under_way: Vec<BoxFuture<'_, T>>) -> Vec<T> {
-    let mut done: Vec<Option<T>> = under_way.iter().map(|_| None).collect();
-    poll_fn(|context| {
-        let mut is_over = true;
-        for (one, done) in under_way.iter_mut().zip(&mut done).filter(|(_, done)| done.is_none()) {
-            match one.as_mut().poll(context) {
-                Poll::Ready(outcome) => *done = Some(outcome),
-                Poll::Pending => is_over = false,
-            }
-        }
-        if is_over { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-    done.into_iter().flatten().collect()
 }

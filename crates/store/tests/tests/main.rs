@@ -9,3 +9,4 @@ mod mutants;
 mod returning;
 mod select;
 mod surroundings;
+mod together;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::task::{Context, Waker};
 
 use testkit::{Op, Rng, SimDisk};
-use wal::{Options, Wal};
+use wal::{Ack, Options, Wal};
 
 use crate::common::{Event, append, create, deterministic, events_of, is_clean, key_of, replay_from};
 
@@ -147,4 +147,40 @@ fn what_comes_during_a_sync_is_not_acknowledged_by_it() {
     assert_eq!(replay_from(&disk.what_if_cut(1), 0, 1).1, events_of(&[(1, 10, 1.0)]));
     late.wait().unwrap();
     assert_eq!(replay_from(&disk.what_if_cut(1), 0, 1).1.len(), 2);
+}
+
+#[test]
+fn what_is_appended_before_anybody_waits_is_one_commit() {
+    let disk = SimDisk::new(5);
+    let wal = create(&disk, 0, Options::default());
+    for round in 0..50 {
+        let tickets: Vec<_> = (0..4).map(|at| append(&wal, &[(at, round, 1.0)]).unwrap()).collect();
+        tickets.into_iter().for_each(|ticket| ticket.wait().unwrap());
+        assert_eq!(wal.stats().commits, round as u64 + 1);
+    }
+    assert_eq!(replay_from(&disk.cut_power(), 0, 1).1.len(), 200);
+}
+
+#[test]
+fn what_nobody_waits_for_is_committed_all_the_same() {
+    let disk = SimDisk::new(6);
+    let wal = create(&disk, 0, Options::default());
+    drop(append(&wal, &[(1, 10, 1.0)]).unwrap());
+    while wal.stats().commits == 0 {
+        std::thread::yield_now();
+    }
+    let unacknowledged = create(&SimDisk::new(7), 0, Options { ack: Ack::None, ..Options::default() });
+    append(&unacknowledged, &[(1, 10, 1.0)]).unwrap().wait().unwrap();
+    while unacknowledged.stats().commits == 0 {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn room_that_nobody_waits_for_is_made() {
+    let disk = SimDisk::new(8);
+    let options = Options { waiting_bytes_max: 100, ..Options::default() };
+    let wal = create(&disk, 0, options);
+    let tickets: Vec<_> = (0..50).map(|time| append(&wal, &[(1, time, 1.0)]).unwrap()).collect();
+    tickets.into_iter().for_each(|ticket| ticket.wait().unwrap());
 }
