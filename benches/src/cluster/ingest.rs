@@ -117,7 +117,7 @@ pub fn run(plan: &Plan, program: &str, recordings: &Recordings, folder: &Path) -
     let own =
         format!("{program} single -retentionPeriod=100y -httpListenAddr=127.0.0.1:$PORT -storageDataPath=$DATADIR");
     let single = |round: &mut Round, turn: usize| {
-        let (spent, memory_bytes) = single(plan, &own, &phases, folder, &mut round.samples)?;
+        let (spent, memory_bytes) = alone(plan, &own, &phases, folder, &mut round.samples)?;
         round.cpu_s.iter_mut().zip(spent).for_each(|(phase, spent)| phase.single[turn] = spent);
         round.memory_bytes[0] = memory_bytes;
         Ok::<_, io::Error>(())
@@ -135,7 +135,7 @@ pub fn run(plan: &Plan, program: &str, recordings: &Recordings, folder: &Path) -
         round.memory_bytes[1] = cluster.memory_peak_bytes()?;
     }
     single(&mut round, 1)?;
-    let (spent, memory_bytes) = self::single(plan, VICTORIA_METRICS_COMMAND, &phases, folder, &mut round.samples)?;
+    let (spent, memory_bytes) = alone(plan, VICTORIA_METRICS_COMMAND, &phases, folder, &mut round.samples)?;
     round.cpu_s.iter_mut().zip(spent).for_each(|(phase, spent)| phase.rival = spent);
     round.memory_bytes[2] = memory_bytes;
     drain(plan, program, recordings, folder, &mut round)?;
@@ -143,7 +143,7 @@ pub fn run(plan: &Plan, program: &str, recordings: &Recordings, folder: &Path) -
 }
 
 /// CPU that a server alone spends on each phase, and the most memory that it had.
-fn single(
+fn alone(
     plan: &Plan,
     command: &str,
     phases: &[&Path; 2],
