@@ -32,7 +32,6 @@ mod router;
 mod split;
 mod standing;
 mod stats;
-mod together;
 mod whose;
 
 pub use by_labels::{BY_LABELS, ByLabels};

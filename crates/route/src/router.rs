@@ -19,7 +19,7 @@ use std::{
 use head::{Head, HeadOptions, Pin, ResolveScratch};
 use model::SHARDS;
 use parking_lot::{Mutex, RwLock};
-use storage_api::{Batch, BoxFuture, Insert, InsertError, Inserted, Refusals, ShardSet};
+use storage_api::{Batch, BoxFuture, Insert, InsertError, Inserted, Refusals, ShardSet, together};
 use tokio::{
     sync::{Mutex as AsyncMutex, SemaphorePermit},
     task::JoinHandle,
@@ -39,7 +39,6 @@ use crate::{
     room::Room,
     split::{Split, split},
     stats::{NodeStats, RouterStats},
-    together::together,
     whose::{Former, Whose},
 };
 

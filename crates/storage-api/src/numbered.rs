@@ -6,13 +6,12 @@
 //! 3. The batch carries a check over the ids of all rows named by number, in their order. Where it is not what the taker's own numbers come to, nothing is
 //!    stored, and the sender names its rows by id again.
 
-use std::{future::poll_fn, task::Poll};
-
 use model::{Sample, SeriesId, Tenant, ValueKind};
 
 use crate::{
     BoxFuture,
     insert::{InsertError, Inserted, MetricMetadata},
+    together::together,
 };
 
 /// Takes rows by number, id or key of their series.
@@ -25,25 +24,8 @@ pub trait InsertNumbered: Send + Sync {
         &'a self,
         batches: Vec<NumberedBatch<'a>>,
     ) -> BoxFuture<'a, Vec<Result<NumberedOutcome, InsertError>>> {
-        Box::pin(all(batches.into_iter().map(|batch| self.insert_numbered(batch)).collect()))
+        Box::pin(together(batches.into_iter().map(|batch| self.insert_numbered(batch)).collect()))
     }
-}
-
-/// Does all at once.
-async fn all<T>(mut under_way: Vec<BoxFuture<'_, T>>) -> Vec<T> {
-    let mut done: Vec<Option<T>> = under_way.iter().map(|_| None).collect();
-    poll_fn(|context| {
-        let mut is_over = true;
-        for (one, done) in under_way.iter_mut().zip(&mut done).filter(|(_, done)| done.is_none()) {
-            match one.as_mut().poll(context) {
-                Poll::Ready(outcome) => *done = Some(outcome),
-                Poll::Pending => is_over = false,
-            }
-        }
-        if is_over { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-    done.into_iter().flatten().collect()
 }
 
 /// Rows for one tenant.
