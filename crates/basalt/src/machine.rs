@@ -23,6 +23,11 @@ pub fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// Threads that move what goes between nodes. What they do themselves takes so little of the time of what goes through them that one keeps three others busy.
+pub fn link_threads() -> usize {
+    processors().div_ceil(4)
+}
+
 /// Memory that this process may use: the machine's, or less if its control group (version 2 or 1) allows less.
 pub fn memory_bytes() -> u64 {
     let machine = read("/proc/meminfo").and_then(|text| kilobytes(&text, "MemTotal:"));

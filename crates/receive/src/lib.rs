@@ -161,7 +161,7 @@ impl Receiver {
         let begin = Instant::now();
         let peer = request.peer;
         let outcome = match entrance.enter(&request) {
-            Ok(entered) => self.dispatch(entered, request).await,
+            Ok(entered) => tasks::may_step_aside(self.dispatch(entered, request)).await,
             Err(rejection) => Err(rejection),
         };
         stats.durations.update(begin.elapsed());

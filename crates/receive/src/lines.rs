@@ -38,7 +38,7 @@ impl Receiver {
         let mut position = Position::default();
         while !stream.is_ended() {
             let end = stream.fill_lines().await?;
-            session.enter().await?;
+            session.enter(end).await?;
             let mut workspace = self.pool.workspace();
             let rows = &mut workspace.pairs;
             session.count_bytes(end as u64);
@@ -62,7 +62,7 @@ impl Receiver {
         session: &mut Session<'_>,
     ) -> Result<(), Rejection> {
         let (packed, held) = self.read_body(request, self.body_bytes_max).await?;
-        session.enter().await?;
+        session.enter(packed.len()).await?;
         let mut workspace = self.pool.workspace();
         let workspace = &mut *workspace;
         workspace.body.unpack(&packed, packing, self.body_bytes_max)?;

@@ -44,7 +44,7 @@ impl Receiver {
         let mut wanted = CHUNK_BYTES;
         loop {
             stream.fill(wanted).await?;
-            session.enter().await?;
+            session.enter(stream.bytes().len()).await?;
             let mut workspace = self.pool.workspace();
             let rows = &mut workspace.pairs;
             let left = session.records(&mut native, stream.bytes(), rows).await?;

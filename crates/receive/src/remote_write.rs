@@ -49,7 +49,7 @@ impl Receiver {
             Version::Two => &self.labels.remote_write_2,
         });
         let mut session = Session::new(self, tenant, door.kind(), encoding);
-        session.enter().await?;
+        session.enter(packed.len()).await?;
         let mut workspace = self.pool.workspace();
         let workspace = &mut *workspace;
         workspace.body.unpack(&packed, packing, self.body_bytes_max)?;

@@ -79,10 +79,11 @@ impl<'a> Session<'a> {
         self.encoding
     }
 
-    /// Waits for a place at the gate, unless it holds one.
-    pub async fn enter(&mut self) -> Result<(), Rejection> {
+    /// Waits for a place at the gate, unless it holds one, to work on so many bytes.
+    pub async fn enter(&mut self, bytes: usize) -> Result<(), Rejection> {
         if self.turn.is_none() {
             self.turn = Some(self.receiver.gate.enter().await?);
+            tasks::begin(bytes).await;
         }
         Ok(())
     }
@@ -160,7 +161,7 @@ impl<'a> Session<'a> {
         max: usize,
     ) -> Result<BorrowedWorkspace<'a>, Rejection> {
         let (packed, held) = self.receiver.read_body(request, max).await?;
-        self.enter().await?;
+        self.enter(packed.len()).await?;
         let mut workspace = self.receiver.pool.workspace();
         workspace.body.unpack(&packed, packing, max)?;
         drop((packed, held));
@@ -207,8 +208,10 @@ impl Sink for Session<'_> {
     type Error = Rejection;
 
     async fn flush(&mut self, rows: &mut Rows) -> Result<(), Rejection> {
+        let bytes = rows.bytes().len();
         self.insert_rows(rows).await?;
-        self.enter().await
+        // Probably as many come again.
+        self.enter(bytes).await
     }
 }
 

@@ -19,7 +19,8 @@ use std::{
 use head::{Head, HeadOptions, Pin, ResolveScratch};
 use model::SHARDS;
 use parking_lot::{Mutex, RwLock};
-use storage_api::{Batch, BoxFuture, Insert, InsertError, Inserted, Refusals, ShardSet, together};
+use storage_api::{Batch, BoxFuture, Insert, InsertError, Inserted, Refusals, ShardSet};
+use tasks::together;
 use tokio::{
     sync::{Mutex as AsyncMutex, SemaphorePermit},
     task::JoinHandle,

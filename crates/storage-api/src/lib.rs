@@ -16,7 +16,6 @@ mod numbered;
 mod report;
 mod select;
 mod sub_plan;
-mod together;
 mod word;
 
 pub use admin::{
@@ -37,7 +36,6 @@ pub use select::{
     SelectError, SelectRequest, SeriesChunk, SeriesData, SeriesStream, ShardSet, ValuesRequest, Version,
 };
 pub use sub_plan::{Grouping, SUB_PLAN_POINTS_MAX, SUB_PLAN_VERSION, SubPlan, WindowGrid, WindowLength, WindowSpacing};
-pub use together::together;
 pub use word::ShardWord;
 
 /// A boxed future, as the traits must be usable behind `dyn`.

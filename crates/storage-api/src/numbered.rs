@@ -8,10 +8,11 @@
 
 use model::{Sample, SeriesId, Tenant, ValueKind};
 
+use tasks::together;
+
 use crate::{
     BoxFuture,
     insert::{InsertError, Inserted, MetricMetadata},
-    together::together,
 };
 
 /// Takes rows by number, id or key of their series.

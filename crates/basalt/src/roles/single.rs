@@ -49,6 +49,9 @@ const STOP_PATIENCE: Duration = Duration::from_secs(5);
 /// Runs the role until it is told to stop.
 pub fn single(role: Role, settings: Settings) -> Result<(), Failure> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if role == Role::Storage {
+        runtime.worker_threads(machine::link_threads());
+    }
     let runtime = runtime.enable_all().max_blocking_threads(BLOCKING_THREADS_MAX).build();
     let runtime = runtime.map_err(|why| Failure(format!("cannot start worker threads: {why}")))?;
     let ended = runtime.block_on(run(role, settings));

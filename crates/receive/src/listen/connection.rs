@@ -7,6 +7,7 @@ use std::{future::poll_fn, io, net::SocketAddr, pin::pin, sync::Arc, task::Poll,
 
 use basalt_http::{Accepted, Counted, Handler, ServerOptions, StatusCode, Stop, serve_accepted};
 use model::Tenant;
+use tasks::may_step_aside;
 use tokio::io::AsyncReadExt;
 
 use super::LineProtocol;
@@ -103,7 +104,7 @@ impl Lines {
         };
         let lines = &self.buffer[..end];
         tokio::select! {
-            () = store_lines(receiver, self.protocol, lines) => {}
+            () = may_step_aside(store_lines(receiver, self.protocol, lines)) => {}
             () = given_up(stop) => {
                 log::warn!("{} bytes of lines from {} may not be stored: the process stops", lines.len(), self.peer);
                 return false;
@@ -128,7 +129,7 @@ async fn store_lines(receiver: &Receiver, protocol: LineProtocol, lines: &[u8]) 
     let mut position = Position::default();
     let mut rest = lines;
     while !rest.is_empty() {
-        if session.enter().await.is_err() {
+        if session.enter(rest.len()).await.is_err() {
             // The gate has made it wait already.
             continue;
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use basalt_http::Stop;
 use model::Tenant;
+use tasks::may_step_aside;
 use tokio::net::UdpSocket;
 
 use super::{LineProtocol, connection::note};
@@ -31,7 +32,7 @@ pub async fn serve(socket: UdpSocket, protocol: LineProtocol, receiver: Arc<Rece
                 Err(_) => break,
             }
         }
-        if let Err(why) = store(&receiver, protocol, &buffer[..len]).await
+        if let Err(why) = may_step_aside(store(&receiver, protocol, &buffer[..len])).await
             && let Some(held_back) = receiver.rejections.admit((protocol.metric_name(), why.status()))
         {
             log::warn!(
@@ -45,7 +46,7 @@ pub async fn serve(socket: UdpSocket, protocol: LineProtocol, receiver: Arc<Rece
 async fn store(receiver: &Receiver, protocol: LineProtocol, lines: &[u8]) -> Result<(), Rejection> {
     let mut session = Session::new(receiver, Tenant::DEFAULT, protocol.kind(), &receiver.labels.rows);
     session.count_bytes(lines.len() as u64);
-    session.enter().await?;
+    session.enter(lines.len()).await?;
     let mut workspace = receiver.pool.workspace();
     let rows = &mut workspace.pairs;
     session.read_chunk(lines, &mut Position::default(), &mut *protocol.reader(receiver), rows).await?;

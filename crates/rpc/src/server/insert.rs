@@ -23,6 +23,7 @@ impl Service {
     pub(super) async fn insert(&self, message: &[u8]) -> Result<Bytes, Status> {
         let insert = self.taker()?;
         let _turn = self.turns(1).await?;
+        tasks::begin(message.len()).await;
         let decoded = rows::read(message).map_err(broken)?;
         let outcome = insert.insert_numbered(decoded.batch()).await;
         self.insert_reply(outcome).map(|reply| encode(&reply)).map_err(|error| insert_status(&error))
@@ -33,6 +34,7 @@ impl Service {
         let insert = self.taker()?;
         let messages = bundle::read(message).map_err(broken)?;
         let _turns = self.turns(messages.len()).await?;
+        tasks::begin(message.len()).await;
         let decoded = messages.into_iter().map(rows::read).collect::<Result<Vec<_>, _>>().map_err(broken)?;
         let outcomes = insert.insert_together(decoded.iter().map(|decoded| decoded.batch()).collect()).await;
         let batch = |outcome| match self.insert_reply(outcome) {

@@ -29,6 +29,7 @@ use bytes::Bytes;
 use model::TimeRange;
 use prost::Message;
 use storage_api::{Admin, CountNames, GiveShards, InsertNumbered, Select, ShardSet, ShardWord, TakeReports};
+use tasks::may_step_aside;
 use tokio::{net::TcpListener, sync::Semaphore, task::spawn_blocking};
 use tonic::{
     Request, Response, Status,
@@ -221,8 +222,8 @@ impl Service {
         self.calls.fetch_add(1, Ordering::Relaxed);
         match path {
             path::HELLO => self.greet(&question),
-            path::INSERT => self.insert(&question).await,
-            path::INSERT_BUNDLE => self.insert_bundle(&question).await,
+            path::INSERT => may_step_aside(self.insert(&question)).await,
+            path::INSERT_BUNDLE => may_step_aside(self.insert_bundle(&question)).await,
             path::REPORT => self.report(&question).await,
             path::SHARDS => self.shards(&question).await,
             path::LABEL_NAMES => self.label_names(&question).await,

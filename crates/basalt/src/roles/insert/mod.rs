@@ -55,6 +55,7 @@ const BLOCKING_THREADS_MAX: usize = 64;
 /// Runs the role until it is told to stop.
 pub fn insert(settings: Settings) -> Result<(), Failure> {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    runtime.worker_threads(machine::link_threads());
     let runtime = runtime.enable_all().max_blocking_threads(BLOCKING_THREADS_MAX).build();
     let runtime = runtime.map_err(|why| Failure(format!("cannot start worker threads: {why}")))?;
     let ended = runtime.block_on(run(settings));
